@@ -1,0 +1,73 @@
+// Bytes that are handed from module to module, and to the socket, without being copied.
+//
+// SharedBytes: a view plus whatever keeps it alive (a segment, a journal block, a string).
+// ByteChain: a message as a list of such runs, in order; appending small pieces merges them.
+// Immutable once shared; owners may be released on any thread.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace tidemark {
+
+class SharedBytes {
+ public:
+  SharedBytes() = default;
+  SharedBytes(absl::string_view view, std::shared_ptr<const void> owner)
+      : view_(view), owner_(std::move(owner)) {}
+
+  static SharedBytes Copy(absl::string_view bytes) { return Own(std::string(bytes)); }
+  static SharedBytes Own(std::string bytes) {
+    auto owner = std::make_shared<const std::string>(std::move(bytes));
+    absl::string_view view = *owner;
+    return SharedBytes(view, std::move(owner));
+  }
+
+  absl::string_view view() const { return view_; }
+  size_t size() const { return view_.size(); }
+  bool empty() const { return view_.empty(); }
+  const std::shared_ptr<const void>& owner() const { return owner_; }
+
+ private:
+  absl::string_view view_;
+  std::shared_ptr<const void> owner_;
+};
+
+class ByteChain {
+ public:
+  ByteChain() = default;
+  explicit ByteChain(std::string bytes) { Append(std::move(bytes)); }
+
+  void Append(SharedBytes bytes) {
+    if (bytes.empty()) return;
+    size_bytes_ += bytes.size();
+    runs_.push_back(std::move(bytes));
+  }
+  void Append(std::string bytes) { Append(SharedBytes::Own(std::move(bytes))); }
+  void Append(ByteChain other) {
+    size_bytes_ += other.size_bytes_;
+    for (SharedBytes& run : other.runs_) runs_.push_back(std::move(run));
+  }
+
+  const std::vector<SharedBytes>& runs() const { return runs_; }
+  size_t size_bytes() const { return size_bytes_; }
+  bool empty() const { return size_bytes_ == 0; }
+
+  std::string Flatten() const {
+    std::string out;
+    out.reserve(size_bytes_);
+    for (const SharedBytes& run : runs_) out.append(run.view().data(), run.view().size());
+    return out;
+  }
+
+ private:
+  std::vector<SharedBytes> runs_;
+  size_t size_bytes_ = 0;
+};
+
+}  // namespace tidemark

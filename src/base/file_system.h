@@ -1,0 +1,64 @@
+// The door to disks. POSIX in production; in the simulator a disk that forgets what was not synced,
+// tears writes, fills up and fails.
+//
+// Status codes: NotFound; AlreadyExists; PermissionDenied; ResourceExhausted (no space);
+// FailedPrecondition (locked by another process); Internal (any other error, text from the OS,
+// always naming the operation and the path).
+// FileSystem is thread-safe; a File is used by one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace tidemark {
+
+class File {
+ public:
+  virtual ~File() = default;
+
+  // Reads up to `size` bytes at `offset`; fewer only at the end of the file.
+  virtual absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) = 0;
+  // Writes all runs one after another at `offset`. On error an unknown part may have been written.
+  virtual absl::Status WriteAt(uint64_t offset, absl::Span<const absl::string_view> runs) = 0;
+  // Reserves disk space for [0, size_bytes) and extends the file to it with zeros.
+  virtual absl::Status Preallocate(uint64_t size_bytes) = 0;
+  virtual absl::Status Truncate(uint64_t size_bytes) = 0;
+  // After success all bytes written before, and the size, survive a crash. After an error nothing
+  // is known about them, and trying again proves nothing (callers use Fatal).
+  virtual absl::Status SyncData() = 0;
+  virtual absl::StatusOr<uint64_t> Size() = 0;
+};
+
+// Held while a process owns a directory; released by destruction or by the process's end.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
+enum class OpenMode { kReadOnly, kReadWrite, kCreateExclusive };
+
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+
+  virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
+  virtual bool Exists(const std::string& path) = 0;
+  // Names (not paths) of the entries, sorted.
+  virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
+  // Creates the directory and its parents, mode 0700; an existing one is fine.
+  virtual absl::Status CreateDirectories(const std::string& directory) = 0;
+  virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  virtual absl::Status Remove(const std::string& path) = 0;
+  // Makes creations, renames and removals in the directory survive a crash.
+  virtual absl::Status SyncDirectory(const std::string& directory) = 0;
+  virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+};
+
+}  // namespace tidemark

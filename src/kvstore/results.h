@@ -1,0 +1,65 @@
+// Answers of the store before they are encoded for the wire: references to stored bytes.
+//
+// Immutable values; may be handed to another thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "src/base/bytes.h"
+#include "src/base/ids.h"
+
+namespace tidemark::kvstore {
+
+// One key-value of a range answer. `wire` is what to send; the rest is what merging and sorting
+// over partitions needs.
+struct RangeItem {
+  SharedBytes wire;  // canonical mvccpb.KeyValue (already without value for keys_only)
+  absl::string_view key;  // views into wire, or (keys_only) into the stored record that wire owns
+  absl::string_view value;
+  Revision create_revision{0};
+  Revision mod_revision{0};
+  int64_t version = 0;
+};
+
+struct RangeResult {
+  std::vector<RangeItem> items;
+  int64_t count = 0;
+  bool more = false;
+  size_t bytes = 0;  // sum of wire sizes
+};
+
+struct PutResult {
+  std::optional<SharedBytes> prev_kv;  // only if asked for
+};
+
+struct DeleteResult {
+  int64_t deleted = 0;
+  std::vector<SharedBytes> prev_kvs;  // only if asked for, in key order
+};
+
+struct TxnResult;
+
+// One ResponseOp. Range, put and delete carry header.revision on the wire, a nested txn an empty
+// header (contract 1.2).
+struct OpResult {
+  Revision header_revision{0};
+  std::variant<RangeResult, PutResult, DeleteResult, std::unique_ptr<TxnResult>> result;
+};
+
+struct TxnResult {
+  bool succeeded = false;
+  std::vector<OpResult> responses;
+};
+
+// An answer with the revision for its ResponseHeader.
+template <typename Result>
+struct Reply {
+  Revision revision{0};
+  Result result;
+};
+
+}  // namespace tidemark::kvstore

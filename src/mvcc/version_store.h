@@ -1,0 +1,166 @@
+// The multi-version store of one partition: every key's versions since the last compaction.
+//
+// Hides the segments that hold the records, the index over them and how both are reclaimed. A
+// record holds the canonical wire bytes of mvccpb.KeyValue, so that answers and events refer to
+// stored bytes and are never encoded again; SharedBytes handed out keep their segment alive and
+// may be read on any thread.
+// Sequence-bound: one caller at a time, no I/O, no clock, no locks.
+//
+// Invariants:
+//  1. Changes arrive in ascending (main, sub); an entry's changes become final at CommitEntry.
+//  2. Reads at a revision R with compact revision <= R <= current give the same answer for ever,
+//     until a compaction above R.
+//  3. Compact(R) keeps, for every key, the newest version <= R if it is a put, everything > R, and a
+//     tombstone whose main revision is exactly R (etcd >= 3.4.34; contract 2.8).
+//  4. Physical removal never touches a version that a Pin still needs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "src/base/bytes.h"
+#include "src/base/ids.h"
+#include "src/base/memory_mapper.h"
+#include "src/mvcc/key_range.h"
+#include "src/mvcc/revision_key.h"
+
+namespace tidemark::mvcc {
+
+// "Never compacted", as etcd shows it.
+inline constexpr Revision kNeverCompacted{-1};
+// Reads what was last written, uncommitted changes of the open entry included.
+inline constexpr Revision kLatest{INT64_MAX};
+
+// One version of one key. Views live as long as `wire`'s owner.
+struct KeyValue {
+  absl::string_view key;
+  absl::string_view value;
+  Revision create_revision{0};
+  Revision mod_revision{0};
+  int64_t version = 0;
+  LeaseId lease{0};
+  SharedBytes wire;  // canonical mvccpb.KeyValue
+};
+
+// The same without taking a reference on the segment: valid only inside the call that yields it.
+struct KeyValueView {
+  absl::string_view key;
+  absl::string_view value;
+  Revision create_revision{0};
+  Revision mod_revision{0};
+  int64_t version = 0;
+  LeaseId lease{0};
+  absl::string_view wire;
+};
+
+struct Event {
+  enum class Type : uint8_t { kPut = 0, kDelete = 1 };
+  RevisionKey revision;
+  Type type = Type::kPut;
+  absl::string_view key;
+  SharedBytes kv;  // wire KeyValue; for a delete only key and mod_revision
+  // State of the key at main-1; absent for a creating put, or when compacted already.
+  std::optional<SharedBytes> prev_kv;
+};
+
+struct StoreOptions {
+  std::string name;  // prefix of region names
+  size_t segment_size_bytes = 4 << 20;  // larger records get a segment of their own
+};
+
+struct StoreStats {
+  int64_t live_keys = 0;
+  int64_t versions = 0;
+  // etcd's "db size" as a logical figure: bytes of all retained records (superseded ones too) with
+  // a fixed overhead each; falls as compaction removes them.
+  int64_t logical_bytes = 0;
+  int64_t logical_live_bytes = 0;  // of the newest versions only
+  int64_t segment_bytes = 0;       // mapped
+};
+
+// Stops removal of versions visible at `revision` or later, while it lives.
+class Pin {
+ public:
+  virtual ~Pin() = default;
+  virtual Revision revision() const = 0;
+};
+
+class VersionStore {
+ public:
+  static std::unique_ptr<VersionStore> Create(StoreOptions options, MemoryMapper& memory);
+  virtual ~VersionStore() = default;
+
+  // --- Writing: BeginEntry, any number of Put and Delete in ascending sub, CommitEntry. ---
+  virtual void BeginEntry(Revision main) = 0;
+  // Returns the version replaced, if the key was alive. Memory running out is Fatal (the budget
+  // refuses writes long before).
+  virtual std::optional<KeyValue> Put(int64_t sub, absl::string_view key, absl::string_view value,
+                                      LeaseId lease) = 0;
+  // Returns the deleted version; REQUIRES that the key is alive (effects name only live keys).
+  virtual KeyValue Delete(int64_t sub, absl::string_view key) = 0;
+  // The entry's events in order, with prev_kv. Valid until the next BeginEntry.
+  virtual absl::Span<const Event> CommitEntry() = 0;
+  // Moves the current revision without changing keys here (entries of other partitions).
+  virtual void AdvanceTo(Revision revision) = 0;
+
+  virtual Revision current_revision() const = 0;
+
+  // --- Reading. `at` is kLatest or in [compact_revision, current_revision]: CHECKed; callers ask
+  // CheckReadable first. ---
+  // OutOfRange with etcd's texts for compacted and future revisions.
+  virtual absl::Status CheckReadable(Revision at) const = 0;
+  virtual std::optional<KeyValue> Get(absl::string_view key, Revision at) const = 0;
+  // Visits live versions in key order until the visitor returns false.
+  virtual void Visit(const KeyRangeView& range, Revision at,
+                     absl::FunctionRef<bool(const KeyValueView&)> visitor) const = 0;
+  // A reference that outlives the visit; REQUIRES a view that the running Visit just yielded.
+  virtual SharedBytes Share(const KeyValueView& view) const = 0;
+  // Number of live keys in the range at `at`, looking at no more than `max_steps` keys; continues
+  // from *resume_key (empty: from the start) and leaves the key to continue at there (empty: done).
+  virtual int64_t CountStep(const KeyRangeView& range, Revision at, int64_t max_steps,
+                            std::string* resume_key) const = 0;
+  virtual std::unique_ptr<Pin> PinAt(Revision revision) = 0;
+
+  // --- History ---
+  // Events from `from` on in order, up to and including main `upto`, of keys in `range`: visits
+  // stored changes until `max_scanned` were looked at or the visitor returns false. Returns where to
+  // continue (main > upto: all seen). `with_prev_kv` looks prev_kv up. REQUIRES
+  // from.main >= compact_revision.
+  virtual RevisionKey VisitEvents(RevisionKey from, Revision upto, const KeyRangeView& range,
+                                  bool with_prev_kv, int64_t max_scanned,
+                                  absl::FunctionRef<bool(const Event&)> visitor) const = 0;
+
+  // --- Compaction ---
+  virtual Revision compact_revision() const = 0;  // kNeverCompacted before the first
+  // Reads below `revision` fail from now on. REQUIRES compact_revision < revision <= current (also 0
+  // on a never compacted store).
+  virtual void Compact(Revision revision) = 0;
+  // Frees memory of versions below the compact revision in a step of about `max_versions`; returns
+  // true while there is more to do.
+  virtual bool CompactStep(int64_t max_versions) = 0;
+
+  // --- Hashing (contract 5.3) ---
+  struct HashItem {
+    RevisionKey revision;
+    bool tombstone = false;
+    SharedBytes value;  // wire KeyValue as etcd stores it (a tombstone: only field 1)
+  };
+  // The stored changes that count for HashKV at `at` given that `compacted` is the compact revision
+  // to reckon with, in revision order, starting at `from`; looks at no more than `max_scanned`.
+  // Returns where to continue (main > at: done).
+  virtual RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted,
+                                   int64_t max_scanned,
+                                   absl::FunctionRef<void(HashItem)> visitor) const = 0;
+
+  virtual StoreStats stats() const = 0;
+  // Walks everything and CHECKs the structure; for tests and the simulator.
+  virtual void CheckInvariants() const = 0;
+};
+
+}  // namespace tidemark::mvcc

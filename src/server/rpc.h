@@ -1,0 +1,121 @@
+// Calls as handlers see them: requests, replies and streams, without HTTP/2.
+//
+// Hides framing, flow control, deadlines and the connection. Implemented by the transport
+// (http2_connection, grpc_call); used by the services.
+// A call belongs to its connection's event loop; Send, Finish and loop() may be used from any
+// thread (they hand over), everything else on the loop.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "src/base/bytes.h"
+#include "src/base/executor.h"
+
+namespace tidemark::server {
+
+// Request headers (names in lower case). Binary values ("-bin") arrive decoded.
+class Metadata {
+ public:
+  void Add(std::string name, std::string value) {
+    items_.emplace_back(std::move(name), std::move(value));
+  }
+  // nullptr when absent; the first value otherwise.
+  const std::string* Find(absl::string_view name) const {
+    for (const auto& [n, v] : items_)
+      if (n == name) return &v;
+    return nullptr;
+  }
+  const std::vector<std::pair<std::string, std::string>>& items() const { return items_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> items_;
+};
+
+// Who is at the other end.
+struct Peer {
+  std::string address;      // "127.0.0.1:4711", "unix:/path"
+  bool tls = false;
+  std::string common_name;  // of the verified client certificate; empty without one
+};
+
+class ServerCall : public std::enable_shared_from_this<ServerCall> {
+ public:
+  virtual ~ServerCall() = default;
+
+  virtual const std::string& method() const = 0;  // "/etcdserverpb.KV/Range"
+  virtual const Metadata& metadata() const = 0;
+  virtual const Peer& peer() const = 0;
+  virtual absl::Duration deadline() const = 0;  // monotonic; InfiniteDuration without one
+  virtual Executor& loop() = 0;
+
+  // One protobuf message, not yet framed. Order is kept per sending thread. After Finish ignored.
+  virtual void Send(ByteChain message) = 0;
+  // Ends the call. The status' code and message go to grpc-status and grpc-message.
+  virtual void Finish(absl::Status status) = 0;
+  // True once the client cancelled, the deadline passed or the connection broke. Any thread.
+  virtual std::shared_ptr<const std::atomic<bool>> cancelled() const = 0;
+  // Bytes given to Send that the connection has not taken yet (loop only).
+  virtual size_t unsent_bytes() const = 0;
+};
+using ServerCallPtr = std::shared_ptr<ServerCall>;
+
+// Events of one call, on its loop. Destroyed after OnDone.
+class CallHandler {
+ public:
+  virtual ~CallHandler() = default;
+  // A whole request message (unary and server-streaming calls get exactly one).
+  virtual void OnMessage(SharedBytes message) = 0;
+  virtual void OnHalfClose() {}
+  // unsent_bytes() fell below the transport's low-water mark after having been above it.
+  virtual void OnDrained() {}
+  // Last event: finished, cancelled, or connection lost.
+  virtual void OnDone() {}
+};
+
+enum class CallKind { kUnary, kServerStream, kBidiStream };
+
+struct Method {
+  std::string path;
+  CallKind kind = CallKind::kUnary;
+  std::function<std::unique_ptr<CallHandler>(ServerCallPtr)> start;
+};
+
+// Plain HTTP (1.1, or 2 without grpc content type): /health, /metrics, ...
+struct HttpRequest {
+  std::string method;
+  std::string path;   // without query
+  std::string query;  // behind '?', raw
+  Metadata headers;
+  std::string body;   // bounded by the transport
+  Peer peer;
+};
+struct HttpResponse {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;  // content-type and others
+  std::string body;
+};
+// `respond` may be called from any thread, once.
+using HttpHandler =
+    std::function<void(HttpRequest, std::function<void(HttpResponse)> respond)>;
+
+// Counts what etcd's grpc_server_* and network metrics count. Called on event loops.
+class CallObserver {
+ public:
+  virtual ~CallObserver() = default;
+  virtual void OnStarted(const Method& method) = 0;
+  virtual void OnMessageReceived(const Method& method) = 0;
+  virtual void OnMessageSent(const Method& method) = 0;
+  virtual void OnHandled(const Method& method, absl::StatusCode code, absl::Duration took) = 0;
+  virtual void OnBytes(uint64_t received, uint64_t sent) = 0;
+};
+
+}  // namespace tidemark::server

@@ -12,4 +12,9 @@ namespace tidemark {
 uint32_t ExtendCrc32c(uint32_t crc, absl::string_view bytes);
 inline uint32_t Crc32c(absl::string_view bytes) { return ExtendCrc32c(0, bytes); }
 
+namespace internal {
+// The way taken by CPUs without the instruction; visible so that the two can be compared.
+uint32_t ExtendCrc32cPortable(uint32_t crc, absl::string_view bytes);
+}  // namespace internal
+
 }  // namespace tidemark

@@ -52,7 +52,7 @@ class FileSystem {
   virtual bool Exists(const std::string& path) = 0;
   // Names (not paths) of the entries, sorted.
   virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
-  // Creates the directory and its parents, mode 0700; an existing one is fine.
+  // Creates the directory and its parents, mode 0700, durably; an existing one is fine.
   virtual absl::Status CreateDirectories(const std::string& directory) = 0;
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;

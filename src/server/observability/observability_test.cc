@@ -1,0 +1,106 @@
+// Shapes are zap's and Prometheus' as etcd uses them: contract sections 10.2 and 11.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "src/server/observability/json_log_sink.h"
+#include "src/server/observability/metrics.h"
+
+namespace tidemark::server {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class FixedClock : public Clock {
+ public:
+  absl::Duration Monotonic() const override { return absl::ZeroDuration(); }
+  absl::Time Wall() const override { return absl::FromUnixMicros(1136214245123456); }
+};
+
+TEST(LogLine, ZapJson) {
+  LogField fields[] = {{"dir", "a\"b"}, {"n", 7}, {"ok", true}, {"took", absl::Milliseconds(1500)}};
+  EXPECT_EQ(FormatLogLine(true, FixedClock().Wall(), LogLevel::kInfo, "/x/src/app/node.cc", 12,
+                          "ready", fields),
+            R"({"level":"info","ts":"2006-01-02T15:04:05.123456Z","caller":"app/node.cc:12",)"
+            R"("msg":"ready","dir":"a\"b","n":7,"ok":true,"took":"1.5s"})");
+}
+
+TEST(LogLine, InvalidUtf8IsReplaced) {
+  EXPECT_THAT(FormatLogLine(true, FixedClock().Wall(), LogLevel::kWarn, "f.cc", 1, "\xff", {}),
+              HasSubstr("\"msg\":\"\xef\xbf\xbd\""));
+}
+
+TEST(LogLine, Console) {
+  LogField fields[] = {{"n", -1}};
+  EXPECT_EQ(FormatLogLine(false, FixedClock().Wall(), LogLevel::kError, "node.cc", 3, "bad", fields),
+            "2006-01-02T15:04:05.123456Z\terror\tnode.cc:3\tbad\t{\"n\":-1}");
+}
+
+TEST(LogSink, FileHasEveryLine) {
+  std::string path = ::testing::TempDir() + "/json_log_sink_test.log";
+  std::remove(path.c_str());
+  FixedClock clock;
+  {
+    auto sink = JsonLogSink::Open({true, {path}}, clock);
+    ASSERT_TRUE(sink.ok()) << sink.status();
+    for (int i = 0; i < 100; ++i) (*sink)->Write(LogLevel::kInfo, "a.cc", i, "line {}", {});
+  }
+  std::ifstream in(path);
+  std::string line;
+  int lines = 0;
+  while (std::getline(in, line)) {
+    EXPECT_THAT(line, HasSubstr("\"msg\":\"line {}\""));
+    ++lines;
+  }
+  EXPECT_EQ(lines, 100);
+  EXPECT_FALSE(JsonLogSink::Open({true, {"/no/such/dir/\x01/x"}}, clock).ok());
+}
+
+TEST(MetricsText, SortedLabelsAndPlainIntegers) {
+  Metrics metrics;
+  Method watch;
+  watch.path = "/etcdserverpb.Watch/Watch";
+  watch.kind = CallKind::kBidiStream;
+  CallMetrics calls(metrics, {watch}, /*extensive=*/false);
+  EXPECT_THAT(metrics.Text(),
+              HasSubstr("grpc_server_handled_total{grpc_code=\"Unauthenticated\",grpc_method="
+                        "\"Watch\",grpc_service=\"etcdserverpb.Watch\",grpc_type=\"bidi_stream\"} "
+                        "0\n"));
+  for (int i = 0; i < 6; ++i) {
+    calls.OnStarted(watch);
+    calls.OnHandled(watch, absl::StatusCode::kCancelled, absl::Seconds(1));
+  }
+  calls.OnBytes(4000000000, 5);
+  std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("grpc_server_handled_total{grpc_code=\"Canceled\",grpc_method="
+                              "\"Watch\",grpc_service=\"etcdserverpb.Watch\",grpc_type=\"bidi_"
+                              "stream\"} 6\n"));
+  EXPECT_THAT(text, HasSubstr("etcd_network_client_grpc_received_bytes_total 4000000000\n"));
+  EXPECT_THAT(text, Not(HasSubstr("grpc_server_handling_seconds")));
+}
+
+TEST(MetricsText, UnknownMethodIsNotCounted) {
+  Metrics metrics;
+  CallMetrics calls(metrics, {}, true);
+  Method other;
+  other.path = "/a.B/C";
+  calls.OnStarted(other);
+  EXPECT_THAT(metrics.Text(), Not(HasSubstr("a.B")));
+}
+
+TEST(MetricsText, ProcessFiguresAreRead) {
+  Metrics metrics;
+  AddProcessMetrics(metrics, absl::FromUnixSeconds(1000));
+  metrics.Text();
+  EXPECT_GT(metrics.Gauge("process_resident_memory_bytes", "").Value(), 1e6);
+  EXPECT_GT(metrics.Gauge("process_max_fds", "").Value(), 0);
+  EXPECT_THAT(metrics.Text(), HasSubstr("process_start_time_seconds 1000\n"));
+}
+
+}  // namespace
+}  // namespace tidemark::server

@@ -149,14 +149,20 @@ class VersionStore {
   struct HashItem {
     RevisionKey revision;
     bool tombstone = false;
+    // etcd quirk: counts only when no key of the whole key space lives at `at` (keep(R) is empty);
+    // callers ask HasLiveKeys of every partition and drop such items otherwise.
+    bool only_if_nothing_lives = false;
     SharedBytes value;  // wire KeyValue as etcd stores it (a tombstone: only field 1)
   };
   // The stored changes that count for HashKV at `at` given that `compacted` is the compact revision
   // to reckon with, in revision order, starting at `from`; looks at no more than `max_scanned`.
-  // Returns where to continue (main > at: done).
+  // Returns where to continue (main > at: done). REQUIRES that nothing above `compacted` was removed
+  // yet: hash before the first CompactStep of a later compaction, or hold a Pin at `compacted`.
   virtual RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted,
                                    int64_t max_scanned,
                                    absl::FunctionRef<void(HashItem)> visitor) const = 0;
+  // Whether any key is alive at `at`.
+  virtual bool HasLiveKeys(Revision at) const = 0;
 
   virtual StoreStats stats() const = 0;
   // Walks everything and CHECKs the structure; for tests and the simulator.

@@ -1,0 +1,44 @@
+#include "src/mvcc/key_index.h"
+
+#include "src/base/check.h"
+
+namespace tidemark::mvcc {
+
+KeyIndex::KeyIndex() : shards_(kShards) {}
+
+KeyIndex::~KeyIndex() {
+  for (KeyNode* node : ordered_) KeyNode::Destroy(node);
+}
+
+KeyNode* KeyIndex::FindOrCreate(absl::string_view key) {
+  const size_t hash = HashOf(key);
+  Shard& shard = shards_[ShardOf(hash)];
+  auto it = shard.find(Hashed{key, hash});
+  if (it != shard.end()) return *it;
+  KeyNode* node = KeyNode::Create(key);
+  shard.insert(node);
+  CHECK(ordered_.insert(node).second);
+  return node;
+}
+
+void KeyIndex::Erase(KeyNode* node) {
+  CHECK(node->versions().empty() && !node->queued);
+  CHECK(shards_[ShardOf(HashOf(node->key()))].erase(node) == 1);
+  CHECK(ordered_.erase(node) == 1);
+  KeyNode::Destroy(node);
+}
+
+void KeyIndex::CheckInvariants() const {
+  size_t hashed = 0;
+  for (const Shard& shard : shards_) hashed += shard.size();
+  CHECK(hashed == ordered_.size());
+  const KeyNode* last = nullptr;
+  for (const KeyNode* node : ordered_) {
+    CHECK(last == nullptr || last->key() < node->key());
+    CHECK(Find(node->key()) == node);
+    CHECK(!node->versions().empty());
+    last = node;
+  }
+}
+
+}  // namespace tidemark::mvcc

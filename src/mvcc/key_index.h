@@ -1,0 +1,90 @@
+// The keys of a store, found by hash (point reads and writes) and in order (ranges).
+//
+// Hides the two structures over one set of nodes. The hash side is cut into shards so that growing
+// it never stops a write for longer than one shard takes.
+// Sequence-bound. Nodes stay where they are until erased.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
+#include "absl/strings/string_view.h"
+#include "src/mvcc/key_node.h"
+#include "src/mvcc/key_range.h"
+
+namespace tidemark::mvcc {
+
+class KeyIndex {
+ public:
+  KeyIndex();
+  ~KeyIndex();
+  KeyIndex(const KeyIndex&) = delete;
+  KeyIndex& operator=(const KeyIndex&) = delete;
+
+  KeyNode* Find(absl::string_view key) const {
+    const size_t hash = HashOf(key);
+    const Shard& shard = shards_[ShardOf(hash)];
+    auto it = shard.find(Hashed{key, hash});
+    return it == shard.end() ? nullptr : *it;
+  }
+  KeyNode* FindOrCreate(absl::string_view key);
+  void Erase(KeyNode* node);
+
+  // Visits nodes in key order from the range's begin until the visitor returns false.
+  template <typename Visitor>
+  void Visit(const KeyRangeView& range, Visitor visitor) const {
+    if (range.Empty()) return;
+    if (range.single) {
+      if (KeyNode* node = Find(range.begin); node != nullptr) visitor(*node);
+      return;
+    }
+    for (auto it = ordered_.lower_bound(range.begin); it != ordered_.end(); ++it) {
+      if (!range.to_infinity && (*it)->key() >= range.end) return;
+      if (!visitor(**it)) return;
+    }
+  }
+
+  size_t size() const { return ordered_.size(); }
+  void CheckInvariants() const;
+
+ private:
+  static constexpr size_t kShards = 1024;
+
+  // A key with its hash, so that a lookup hashes once.
+  struct Hashed {
+    absl::string_view key;
+    size_t hash;
+  };
+  static size_t HashOf(absl::string_view key) {
+    return absl::Hash<absl::string_view>()(key);
+  }
+  // The table below uses the low bits of the hash.
+  static size_t ShardOf(size_t hash) { return (hash >> 48) % kShards; }
+
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(const KeyNode* node) const { return HashOf(node->key()); }
+    size_t operator()(const Hashed& hashed) const { return hashed.hash; }
+  };
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(const KeyNode* a, const KeyNode* b) const { return a == b; }
+    bool operator()(const KeyNode* a, const Hashed& b) const { return a->key() == b.key; }
+    bool operator()(const Hashed& a, const KeyNode* b) const { return a.key == b->key(); }
+  };
+  struct Less {
+    using is_transparent = void;
+    bool operator()(const KeyNode* a, const KeyNode* b) const { return a->key() < b->key(); }
+    bool operator()(const KeyNode* a, absl::string_view b) const { return a->key() < b; }
+    bool operator()(absl::string_view a, const KeyNode* b) const { return a < b->key(); }
+  };
+  using Shard = absl::flat_hash_set<KeyNode*, Hash, Equal>;
+
+  std::vector<Shard> shards_;
+  absl::btree_set<KeyNode*, Less> ordered_;
+};
+
+}  // namespace tidemark::mvcc

@@ -1,0 +1,143 @@
+#include "src/mvcc/segment_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+
+namespace tidemark::mvcc {
+namespace {
+
+constexpr size_t kMaxWireSizeBytes = size_t{1} << 30;
+constexpr uint32_t kMaxSlots = uint32_t{1} << 30;
+
+}  // namespace
+
+SegmentLog::SegmentLog(std::string name, size_t segment_size_bytes, MemoryMapper& memory)
+    : name_(std::move(name)),
+      segment_size_bytes_(segment_size_bytes),
+      memory_(memory),
+      mapped_bytes_(std::make_shared<std::atomic<int64_t>>(0)) {
+  CHECK(segment_size_bytes_ >= 4096 && segment_size_bytes_ <= kMaxWireSizeBytes);
+}
+
+uint32_t SegmentLog::MapSegment(size_t size_bytes, bool survivors) {
+  const uint64_t sequence = next_sequence_++;
+  FAIL_POINT("mvcc.map_segment");
+  auto region = memory_.Create(absl::StrCat(name_, "-", absl::StrFormat("%08d", sequence)),
+                               size_bytes);
+  // The memory budget refuses writes long before; there is no way back from half an entry.
+  if (!region.ok()) Fatal(absl::StrCat("mapping a segment: ", region.status().ToString()));
+  auto segment = std::make_shared<Segment>(*std::move(region), sequence, survivors, mapped_bytes_);
+  uint32_t slot;
+  if (free_slots_.empty()) {
+    slot = slot_count();
+    CHECK(slot < kMaxSlots);
+    slots_.emplace_back();
+    bases_.push_back(nullptr);
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  bases_[slot] = segment->data();
+  slots_[slot] = std::move(segment);
+  return slot;
+}
+
+void SegmentLog::Seal(uint32_t slot) {
+  slots_[slot]->open = false;
+  DropIfUnused(slot);
+}
+
+void SegmentLog::DropIfUnused(uint32_t slot) {
+  if (slots_[slot]->open || slots_[slot]->live_records > 0) return;
+  CHECK(slots_[slot]->live_bytes == 0);
+  slots_[slot].reset();
+  bases_[slot] = nullptr;
+  free_slots_.push_back(slot);
+}
+
+uint32_t SegmentLog::SlotFor(size_t wire_size, bool survivors) {
+  CHECK(wire_size <= kMaxWireSizeBytes);
+  uint32_t& open_slot = survivors ? survivor_slot_ : fresh_slot_;
+  if (open_slot != kNoSlot && slots_[open_slot]->HasRoomFor(wire_size)) return open_slot;
+  const size_t needed = Segment::kFirstOffset + RecordSizeBytes(wire_size);
+  if (open_slot != kNoSlot) Seal(std::exchange(open_slot, kNoSlot));
+  // A large record fills a segment of its own, which the next record then seals.
+  open_slot = MapSegment(std::max(needed, segment_size_bytes_), survivors);
+  return open_slot;
+}
+
+Location SegmentLog::Append(RevisionKey revision, bool tombstone, const KeyValueFields& fields) {
+  const size_t wire_size = EncodedKeyValueSize(fields);
+  const uint32_t slot = SlotFor(wire_size, false);
+  return Location(slot, slots_[slot]->Append(revision, tombstone, fields, wire_size));
+}
+
+void SegmentLog::MarkCommitted(Location location) {
+  RecordHeader* record = slots_[location.slot()]->At(location.offset());
+  record->commit_mark = RecordHeader::CommitMarkOf(record->checksum);
+}
+
+void SegmentLog::Release(Location location) {
+  Segment& segment = *slots_[location.slot()];
+  const size_t bytes = RecordSizeBytes(Record(location).wire_size);
+  CHECK(segment.live_records > 0 && segment.live_bytes >= bytes);
+  segment.live_records -= 1;
+  segment.live_bytes -= bytes;
+  DropIfUnused(location.slot());
+}
+
+std::vector<uint32_t> SegmentLog::SparseSegments(Revision bound, int max_live_percent) const {
+  std::vector<uint32_t> sparse;
+  for (uint32_t slot = 0; slot < slot_count(); ++slot) {
+    const Segment* segment = slots_[slot].get();
+    if (segment == nullptr || segment->open || segment->max_main() > bound) continue;
+    if (segment->live_bytes * 100 < segment->used_bytes() * static_cast<size_t>(max_live_percent)) {
+      sparse.push_back(slot);
+    }
+  }
+  std::sort(sparse.begin(), sparse.end(), [this](uint32_t a, uint32_t b) {
+    return std::pair(slots_[a]->live_bytes, a) < std::pair(slots_[b]->live_bytes, b);
+  });
+  return sparse;
+}
+
+Location SegmentLog::Move(Location location) {
+  // Keeps the source mapped while its bytes are copied and its slot may be dropped.
+  const std::shared_ptr<Segment> source = slots_[location.slot()];
+  const RecordHeader& record = *source->At(location.offset());
+  const uint32_t slot = SlotFor(record.wire_size, true);
+  const Location moved(slot, slots_[slot]->AppendCopy(record));
+  Release(location);
+  return moved;
+}
+
+void SegmentLog::CheckInvariants() const {
+  size_t mapped = 0;
+  for (uint32_t slot = 0; slot < slot_count(); ++slot) {
+    const Segment* segment = slots_[slot].get();
+    CHECK((segment == nullptr) == (bases_[slot] == nullptr));
+    if (segment == nullptr) continue;
+    mapped += segment->size_bytes();
+    CHECK(segment->open == (slot == fresh_slot_ || slot == survivor_slot_));
+    CHECK(segment->open || segment->live_records > 0);
+    RevisionKey last{Revision(0), 0};
+    size_t records = 0;
+    for (size_t offset = Segment::kFirstOffset; offset < segment->used_bytes(); ++records) {
+      const RecordHeader& record = *segment->At(offset);
+      CHECK(record.checksum == record.ComputeChecksum());
+      CHECK(record.commit_mark == 0 || record.committed());
+      CHECK(segment->survivors() || record.revision() > last);
+      last = record.revision();
+      offset += RecordSizeBytes(record.wire_size);
+    }
+    CHECK(segment->live_records <= records);
+  }
+  CHECK(static_cast<int64_t>(mapped) <= mapped_bytes());
+}
+
+}  // namespace tidemark::mvcc

@@ -1,0 +1,62 @@
+#include "src/mvcc/version_store.h"
+
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/mvcc/version_store_impl.h"
+
+namespace tidemark::mvcc {
+
+std::unique_ptr<VersionStore> VersionStore::Create(StoreOptions options, MemoryMapper& memory) {
+  return std::make_unique<VersionStoreImpl>(std::move(options), memory);
+}
+
+VersionStoreImpl::VersionStoreImpl(StoreOptions options, MemoryMapper& memory)
+    : log_(std::move(options.name), options.segment_size_bytes, memory) {}
+
+StoreStats VersionStoreImpl::stats() const {
+  StoreStats stats = stats_;
+  stats.segment_bytes = log_.mapped_bytes();
+  return stats;
+}
+
+void VersionStoreImpl::CheckInvariants() const {
+  index_.CheckInvariants();
+  changes_.CheckInvariants();
+  log_.CheckInvariants();
+  StoreStats counted;
+  size_t queued = 0;
+  index_.Visit(FromEtcd(absl::string_view("\0", 1), absl::string_view("\0", 1)),
+               [&](const KeyNode& node) {
+    RevisionKey last{Revision(0), 0};
+    for (const Version& version : node.versions()) {
+      const RecordHeader& record = log_.Record(version.location());
+      CHECK(record.revision() > last && record.revision().main == version.main());
+      CHECK(record.tombstone() == version.tombstone());
+      CHECK(KeyOfWire(record.wire()) == node.key());
+      last = record.revision();
+      counted.versions += 1;
+      counted.logical_bytes += LogicalBytes(record);
+    }
+    const Version& newest = *node.newest();
+    if (!newest.tombstone()) {
+      counted.live_keys += 1;
+      counted.logical_live_bytes += LogicalBytes(log_.Record(newest.location()));
+    }
+    CHECK(node.queued || (node.versions().size() == 1 && !newest.tombstone()));
+    if (node.queued) ++queued;
+    return true;
+  });
+  CHECK(queued == compaction_queue_.size() && to_compact_ <= queued);
+  CHECK(counted.live_keys == stats_.live_keys && counted.versions == stats_.versions);
+  CHECK(counted.logical_bytes == stats_.logical_bytes);
+  CHECK(counted.logical_live_bytes == stats_.logical_live_bytes);
+  CHECK(changes_.size() == stats_.versions);
+  changes_.VisitFrom({Revision(0), 0}, [&](RevisionKey revision, Location location) {
+    CHECK(log_.Record(location).revision() == revision);
+    return true;
+  });
+  CHECK(removed_to_ <= compact_revision_ && compact_revision_ <= current_);
+}
+
+}  // namespace tidemark::mvcc

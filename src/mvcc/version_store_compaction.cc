@@ -1,0 +1,156 @@
+// Compaction removes versions key by key from a queue of the keys that have something to remove, so
+// its cost follows what changed and not the number of keys. Cleaning then gives sparse segments back.
+#include <algorithm>
+
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+#include "src/mvcc/version_store_impl.h"
+
+namespace tidemark::mvcc {
+namespace {
+
+// Below this share of live bytes a segment's records are moved. Copying costs live / (1 - live) per
+// byte gained, and total memory stays below 1 / 0.75 of the live bytes.
+constexpr int kCleanBelowPercent = 75;
+
+}  // namespace
+
+class VersionStoreImpl::PinImpl final : public Pin {
+ public:
+  PinImpl(std::shared_ptr<PinnedRevisions> pins, Revision revision)
+      : pins_(std::move(pins)), revision_(revision) {
+    ++(*pins_)[revision_];
+  }
+  ~PinImpl() override {
+    auto it = pins_->find(revision_);
+    if (--it->second == 0) pins_->erase(it);
+  }
+  Revision revision() const override { return revision_; }
+
+ private:
+  const std::shared_ptr<PinnedRevisions> pins_;
+  const Revision revision_;
+};
+
+std::unique_ptr<Pin> VersionStoreImpl::PinAt(Revision revision) {
+  CHECK(revision != kLatest);
+  CheckedReadable(revision);
+  return std::make_unique<PinImpl>(pins_, revision);
+}
+
+Revision VersionStoreImpl::RemovalBound() const {
+  if (pins_->empty()) return compact_revision_;
+  return std::min(compact_revision_, pins_->begin()->first);
+}
+
+void VersionStoreImpl::Compact(Revision revision) {
+  CHECK(!entry_open_);
+  CHECK(revision > compact_revision_ && revision <= current_ && revision >= Revision(0));
+  compact_revision_ = revision;
+}
+
+bool VersionStoreImpl::CompactStep(int64_t max_versions) {
+  CHECK(!entry_open_ && max_versions > 0);
+  FAIL_POINT("mvcc.compact_step");
+  const Revision bound = RemovalBound();
+  CHECK(bound >= removed_to_);  // a pin is never below the compact revision of its time
+  if (bound > removed_to_) {
+    // A new round, or the running one starts over with a higher bound.
+    removed_to_ = bound;
+    to_compact_ = compaction_queue_.size();
+    cleaning_due_ = true;
+    live_keys_memo_.reset();
+  }
+  int64_t done = 0;
+  while (to_compact_ > 0 && done < max_versions) {
+    KeyNode* node = compaction_queue_.front();
+    compaction_queue_.pop_front();
+    --to_compact_;
+    done += 1 + Prune(node, bound, max_versions - done);
+  }
+  if (to_compact_ > 0) return true;
+  return CleanStep(max_versions - done);
+}
+
+int64_t VersionStoreImpl::Prune(KeyNode* node, Revision bound, int64_t max_removed) {
+  const absl::Span<const Version> versions = node->versions();
+  size_t removed = 0;
+  while (removed < versions.size() && versions[removed].main() <= bound) ++removed;
+  if (removed > 0) {
+    const Version& newest = versions[removed - 1];
+    // The tombstone at exactly the compact revision stays, or a watch from there would miss the
+    // delete (etcd #18089).
+    const bool kept_tombstone = newest.main() == compact_revision_ &&
+                                !PLANTED_BUG("mvcc_compact_drops_newest_tombstone");
+    if (!newest.tombstone() || kept_tombstone) --removed;
+  }
+  const bool more = removed > static_cast<size_t>(max_removed);
+  if (more) removed = static_cast<size_t>(max_removed);
+  for (size_t i = 0; i < removed; ++i) RemoveVersion(versions[i]);
+  node->EraseFront(static_cast<uint32_t>(removed));
+  if (more) {
+    compaction_queue_.push_front(node);
+    ++to_compact_;
+    return static_cast<int64_t>(removed);
+  }
+  node->queued = node->versions().size() > 1 || (node->newest() && node->newest()->tombstone());
+  if (node->queued) {
+    compaction_queue_.push_back(node);
+  } else if (node->versions().empty()) {
+    index_.Erase(node);
+  }
+  return static_cast<int64_t>(removed);
+}
+
+void VersionStoreImpl::RemoveVersion(const Version& version) {
+  const RecordHeader& record = log_.Record(version.location());
+  stats_.versions -= 1;
+  stats_.logical_bytes -= LogicalBytes(record);
+  changes_.Remove(record.revision());
+  log_.Release(version.location());
+}
+
+bool VersionStoreImpl::CleanStep(int64_t max_records) {
+  if (cleaning_due_) {
+    cleaning_due_ = false;
+    to_clean_ = log_.SparseSegments(compact_revision_, kCleanBelowPercent);
+    std::reverse(to_clean_.begin(), to_clean_.end());
+    clean_offset_ = 0;
+  }
+  for (int64_t looked_at = 0; !to_clean_.empty(); ++looked_at) {
+    const uint32_t slot = to_clean_.back();
+    const Segment* segment = log_.SegmentAt(slot);
+    if (segment == nullptr || segment->open) {  // emptied by itself, perhaps used anew
+      to_clean_.pop_back();
+      clean_offset_ = 0;
+      continue;
+    }
+    if (looked_at >= max_records) return true;
+    if (clean_offset_ == 0) clean_offset_ = Segment::kFirstOffset;
+    if (clean_offset_ >= segment->used_bytes()) {
+      to_clean_.pop_back();
+      clean_offset_ = 0;
+      continue;
+    }
+    const Location location(slot, clean_offset_);
+    const RecordHeader& record = *segment->At(clean_offset_);
+    clean_offset_ += RecordSizeBytes(record.wire_size);
+    MoveRecord(location, record);
+  }
+  return false;
+}
+
+void VersionStoreImpl::MoveRecord(Location location, const RecordHeader& record) {
+  KeyNode* node = index_.Find(KeyOfWire(record.wire()));
+  if (node == nullptr) return;
+  for (Version& version : node->mutable_versions()) {
+    if (version.location() != location) continue;
+    const RevisionKey revision = record.revision();
+    const Location moved = log_.Move(location);
+    version.set_location(moved);
+    changes_.Relocate(revision, moved);
+    return;
+  }
+}
+
+}  // namespace tidemark::mvcc

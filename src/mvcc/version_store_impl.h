@@ -1,0 +1,121 @@
+// The store behind version_store.h: key index, change index and segments, kept in step.
+//
+// Writing, reading, compaction and hashing each have a file of their own (version_store_*.cc).
+// Sequence-bound.
+//
+// Invariants, besides those of VersionStore:
+//  1. A record is live in its segment exactly as long as one node and the change index refer to it.
+//  2. Every key that has more than one version, or a tombstone, is in compaction_queue_.
+//  3. removed_to_ <= compact_revision_: up to where physical removal may have happened.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/mvcc/change_index.h"
+#include "src/mvcc/key_index.h"
+#include "src/mvcc/segment_log.h"
+#include "src/mvcc/version_store.h"
+
+namespace tidemark::mvcc {
+
+class VersionStoreImpl final : public VersionStore {
+ public:
+  VersionStoreImpl(StoreOptions options, MemoryMapper& memory);
+
+  void BeginEntry(Revision main) override;
+  std::optional<KeyValue> Put(int64_t sub, absl::string_view key, absl::string_view value,
+                              LeaseId lease) override;
+  KeyValue Delete(int64_t sub, absl::string_view key) override;
+  absl::Span<const Event> CommitEntry() override;
+  void AdvanceTo(Revision revision) override;
+  Revision current_revision() const override { return current_; }
+
+  absl::Status CheckReadable(Revision at) const override;
+  std::optional<KeyValue> Get(absl::string_view key, Revision at) const override;
+  void Visit(const KeyRangeView& range, Revision at,
+             absl::FunctionRef<bool(const KeyValueView&)> visitor) const override;
+  SharedBytes Share(const KeyValueView& view) const override;
+  int64_t CountStep(const KeyRangeView& range, Revision at, int64_t max_steps,
+                    std::string* resume_key) const override;
+  std::unique_ptr<Pin> PinAt(Revision revision) override;
+
+  RevisionKey VisitEvents(RevisionKey from, Revision upto, const KeyRangeView& range,
+                          bool with_prev_kv, int64_t max_scanned,
+                          absl::FunctionRef<bool(const Event&)> visitor) const override;
+
+  Revision compact_revision() const override { return compact_revision_; }
+  void Compact(Revision revision) override;
+  bool CompactStep(int64_t max_versions) override;
+
+  RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted, int64_t max_scanned,
+                           absl::FunctionRef<void(HashItem)> visitor) const override;
+  bool HasLiveKeys(Revision at) const override;
+
+  StoreStats stats() const override;
+  void CheckInvariants() const override;
+
+ private:
+  // Revisions that pins need, with the number of pins. Shared, so a pin may outlive the store.
+  using PinnedRevisions = std::map<Revision, int64_t>;
+  class PinImpl;
+
+  // etcd's "db size" grows by more than the bytes of a record: keys, page headers, free space.
+  static constexpr int64_t kRecordOverheadBytes = 60;
+  static int64_t LogicalBytes(const RecordHeader& record) {
+    return static_cast<int64_t>(record.wire_size) + kRecordOverheadBytes;
+  }
+
+  // --- version_store_write.cc ---
+  void CheckNextChange(int64_t sub);
+  void AddVersion(KeyNode* node, RevisionKey revision, bool tombstone, Location location);
+  void AddEvent(const KeyNode& node, RevisionKey revision, Event::Type type, Location location);
+
+  // --- version_store_read.cc ---
+  void CheckedReadable(Revision at) const;
+  KeyValue Load(Location location) const;
+  SharedBytes ShareWire(Location location) const;
+  // State of the key at main - 1, unless compacted.
+  std::optional<SharedBytes> PreviousOf(const KeyNode& node, Revision main) const;
+  Event MakeEvent(RevisionKey revision, Location location, bool with_prev_kv) const;
+
+  // --- version_store_compaction.cc ---
+  // Up to where versions may be removed: the compact revision or what pins leave of it.
+  Revision RemovalBound() const;
+  // Removes the oldest first; a key with more than `max_removed` to remove stays at the queue's front.
+  int64_t Prune(KeyNode* node, Revision bound, int64_t max_removed);
+  void RemoveVersion(const Version& version);
+  // Moves live records out of sparse segments; returns true while there is more to do.
+  bool CleanStep(int64_t max_records);
+  void MoveRecord(Location location, const RecordHeader& record);
+
+  SegmentLog log_;
+  KeyIndex index_;
+  ChangeIndex changes_;
+  Revision current_ = kEmptyStoreRevision;
+  Revision compact_revision_ = kNeverCompacted;
+  Revision removed_to_ = kNeverCompacted;
+  StoreStats stats_;
+
+  bool entry_open_ = false;
+  RevisionKey last_change_{kEmptyStoreRevision, 0};
+  Location last_location_;
+  std::vector<Event> events_;
+
+  std::shared_ptr<PinnedRevisions> pins_ = std::make_shared<PinnedRevisions>();
+  std::deque<KeyNode*> compaction_queue_;
+  size_t to_compact_ = 0;  // how many from the queue's front this round still looks at
+  std::vector<uint32_t> to_clean_;          // sparse segments, the next one last
+  size_t clean_offset_ = 0;                 // in the segment being cleaned
+  bool cleaning_due_ = false;
+
+  // The record that the running Visit yields, for Share.
+  mutable Location visited_;
+  // The last answer of HasLiveKeys: a hash asks at every step.
+  mutable std::optional<std::pair<Revision, bool>> live_keys_memo_;
+};
+
+}  // namespace tidemark::mvcc

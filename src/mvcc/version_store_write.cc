@@ -1,0 +1,101 @@
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+#include "src/mvcc/version_store_impl.h"
+
+namespace tidemark::mvcc {
+
+void VersionStoreImpl::BeginEntry(Revision main) {
+  CHECK(!entry_open_ && main > current_);
+  entry_open_ = true;
+  events_.clear();
+  last_change_ = {main, -1};
+  last_location_ = Location();
+}
+
+void VersionStoreImpl::CheckNextChange(int64_t sub) {
+  CHECK(entry_open_ && sub > last_change_.sub);
+  last_change_.sub = sub;
+}
+
+std::optional<KeyValue> VersionStoreImpl::Put(int64_t sub, absl::string_view key,
+                                              absl::string_view value, LeaseId lease) {
+  CheckNextChange(sub);
+  KeyNode* node = index_.FindOrCreate(key);
+  std::optional<KeyValue> replaced;
+  if (const Version* newest = node->newest(); newest != nullptr && !newest->tombstone()) {
+    replaced = Load(newest->location());
+  }
+  KeyValueFields fields;
+  fields.key = key;
+  fields.create_revision =
+      replaced ? replaced->create_revision.value() : last_change_.main.value();
+  fields.mod_revision = last_change_.main.value();
+  fields.version = replaced ? replaced->version + 1 : 1;
+  fields.value = value;
+  fields.lease = lease.value();
+  const Location location = log_.Append(last_change_, false, fields);
+  if (replaced) {
+    stats_.logical_live_bytes -= static_cast<int64_t>(replaced->wire.size()) + kRecordOverheadBytes;
+  } else {
+    stats_.live_keys += 1;
+  }
+  stats_.logical_live_bytes += LogicalBytes(log_.Record(location));
+  AddEvent(*node, last_change_, Event::Type::kPut, location);
+  AddVersion(node, last_change_, false, location);
+  return replaced;
+}
+
+KeyValue VersionStoreImpl::Delete(int64_t sub, absl::string_view key) {
+  CheckNextChange(sub);
+  KeyNode* node = index_.Find(key);
+  CHECK(node != nullptr && !node->newest()->tombstone());
+  KeyValue deleted = Load(node->newest()->location());
+  KeyValueFields fields;
+  fields.key = key;
+  fields.mod_revision = last_change_.main.value();
+  const Location location = log_.Append(last_change_, true, fields);
+  stats_.live_keys -= 1;
+  stats_.logical_live_bytes -= static_cast<int64_t>(deleted.wire.size()) + kRecordOverheadBytes;
+  AddEvent(*node, last_change_, Event::Type::kDelete, location);
+  AddVersion(node, last_change_, true, location);
+  return deleted;
+}
+
+void VersionStoreImpl::AddEvent(const KeyNode& node, RevisionKey revision, Event::Type type,
+                                Location location) {
+  Event& event = events_.emplace_back();
+  event.revision = revision;
+  event.type = type;
+  event.kv = ShareWire(location);
+  event.key = KeyOfWire(event.kv.view());
+  event.prev_kv = PreviousOf(node, revision.main);
+}
+
+void VersionStoreImpl::AddVersion(KeyNode* node, RevisionKey revision, bool tombstone,
+                                  Location location) {
+  node->PushBack(Version(revision.main, tombstone, location));
+  changes_.Append(revision, location);
+  last_location_ = location;
+  stats_.versions += 1;
+  stats_.logical_bytes += LogicalBytes(log_.Record(location));
+  if (!node->queued && (tombstone || node->versions().size() > 1)) {
+    node->queued = true;
+    compaction_queue_.push_back(node);
+  }
+}
+
+absl::Span<const Event> VersionStoreImpl::CommitEntry() {
+  CHECK(entry_open_);
+  FAIL_POINT("mvcc.before_commit_mark");
+  if (!last_location_.null()) log_.MarkCommitted(last_location_);
+  entry_open_ = false;
+  current_ = last_change_.main;
+  return events_;
+}
+
+void VersionStoreImpl::AdvanceTo(Revision revision) {
+  CHECK(!entry_open_ && revision >= current_);
+  current_ = revision;
+}
+
+}  // namespace tidemark::mvcc

@@ -1,0 +1,158 @@
+#include "src/kvstore/lessor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/kvstore/etcd_errors.h"
+
+namespace tidemark::kvstore {
+namespace {
+
+// Up to here the journal's knowledge may lag behind the truth.
+int64_t CheckpointLagSeconds(int64_t ttl_seconds) {
+  return std::max<int64_t>(ttl_seconds / 8, 5);
+}
+
+int64_t CeilSeconds(absl::Duration duration) {
+  return absl::ToInt64Seconds(absl::Ceil(duration, absl::Seconds(1)));
+}
+
+}  // namespace
+
+void Lessor::OnGranted(LeaseId id, int64_t ttl_seconds) {
+  CHECK(ttl_seconds > 0);
+  auto [it, inserted] = leases_.try_emplace(id);
+  CHECK(inserted);
+  Lease& lease = it->second;
+  lease.ttl_seconds = ttl_seconds;
+  lease.journaled_seconds = ttl_seconds;
+  SetExpiry(id, &lease, clock_.Monotonic() + absl::Seconds(ttl_seconds));
+}
+
+void Lessor::OnRevoked(LeaseId id) {
+  auto it = leases_.find(id);
+  CHECK(it != leases_.end());
+  Unschedule(id, it->second);
+  leases_.erase(it);
+}
+
+void Lessor::OnRemaining(LeaseId id, int64_t remaining_seconds) {
+  auto it = leases_.find(id);
+  if (it == leases_.end()) return;
+  Lease& lease = it->second;
+  by_checkpoint_due_.erase({CheckpointDueAt(lease), id});
+  lease.journaled_seconds = remaining_seconds > 0
+                                ? std::min(remaining_seconds, lease.ttl_seconds)
+                                : lease.ttl_seconds;
+  ScheduleCheckpoint(id, &lease);
+}
+
+void Lessor::StartServing() {
+  CHECK(!serving_);
+  serving_ = true;
+  const absl::Duration now = clock_.Monotonic();
+  for (auto& [id, lease] : leases_) {
+    SetExpiry(id, &lease, now + absl::Seconds(lease.journaled_seconds));
+  }
+}
+
+absl::StatusOr<int64_t> Lessor::TtlToGrant(LeaseId id, int64_t ttl_seconds) const {
+  if (ttl_seconds > options_.max_ttl_seconds) return ErrLeaseTtlTooLarge();
+  if (id.value() != 0 && Exists(id)) return ErrLeaseExists();
+  return std::max(ttl_seconds, options_.min_ttl_seconds);
+}
+
+Lessor::Renewal Lessor::Renew(LeaseId id) {
+  auto it = leases_.find(id);
+  if (it == leases_.end()) return Renewal::kUnknown;
+  Lease& lease = it->second;
+  if (lease.being_revoked || Remaining(lease) <= absl::ZeroDuration()) {
+    return Renewal::kBeingRevoked;
+  }
+  // The answer promises a full TTL, over a restart too.
+  if (lease.journaled_seconds < lease.ttl_seconds) return Renewal::kJournalFirst;
+  SetExpiry(id, &lease, clock_.Monotonic() + absl::Seconds(lease.ttl_seconds));
+  return Renewal::kRenewed;
+}
+
+int64_t Lessor::GrantedSeconds(LeaseId id) const {
+  auto it = leases_.find(id);
+  CHECK(it != leases_.end());
+  return it->second.ttl_seconds;
+}
+
+int64_t Lessor::RemainingSeconds(LeaseId id) const {
+  auto it = leases_.find(id);
+  CHECK(it != leases_.end());
+  return std::max<int64_t>(0, absl::ToInt64Seconds(Remaining(it->second)));
+}
+
+std::vector<LeaseId> Lessor::ByExpiry() const {
+  std::vector<LeaseId> ids;
+  ids.reserve(by_expiry_.size());
+  for (const auto& [when, id] : by_expiry_) ids.push_back(id);
+  return ids;
+}
+
+std::vector<LeaseId> Lessor::TakeExpired() {
+  std::vector<LeaseId> expired;
+  if (!serving_) return expired;
+  const absl::Duration now = clock_.Monotonic();
+  for (const auto& [when, id] : by_expiry_) {
+    if (when > now || expired.size() == options_.max_expired_per_pass) break;
+    Lease& lease = leases_.at(id);
+    if (std::exchange(lease.being_revoked, true)) continue;
+    expired.push_back(id);
+  }
+  return expired;
+}
+
+void Lessor::GiveBack(LeaseId id) {
+  auto it = leases_.find(id);
+  if (it != leases_.end()) it->second.being_revoked = false;
+}
+
+std::vector<LeaseRemainingEffect> Lessor::DueCheckpoints() const {
+  std::vector<LeaseRemainingEffect> due;
+  if (!serving_) return due;
+  const absl::Duration now = clock_.Monotonic();
+  for (const auto& [when, id] : by_checkpoint_due_) {
+    if (when > now || due.size() == options_.max_checkpoints_per_pass) break;
+    const Lease& lease = leases_.at(id);
+    // Rounded up: the journal must never make a lease shorter.
+    const int64_t remaining = CeilSeconds(Remaining(lease));
+    if (!lease.being_revoked && remaining > 0) due.push_back({id, remaining});
+  }
+  return due;
+}
+
+absl::Duration Lessor::Remaining(const Lease& lease) const {
+  if (!serving_) return absl::Seconds(lease.journaled_seconds);
+  return lease.expires_at - clock_.Monotonic();
+}
+
+void Lessor::Unschedule(LeaseId id, const Lease& lease) {
+  by_expiry_.erase({lease.expires_at, id});
+  by_checkpoint_due_.erase({CheckpointDueAt(lease), id});
+}
+
+void Lessor::SetExpiry(LeaseId id, Lease* lease, absl::Duration expires_at) {
+  Unschedule(id, *lease);
+  lease->expires_at = expires_at;
+  CHECK(by_expiry_.insert({expires_at, id}).second);
+  ScheduleCheckpoint(id, lease);
+}
+
+absl::Duration Lessor::CheckpointDueAt(const Lease& lease) const {
+  return lease.expires_at -
+         absl::Seconds(lease.journaled_seconds - CheckpointLagSeconds(lease.ttl_seconds));
+}
+
+void Lessor::ScheduleCheckpoint(LeaseId id, Lease* lease) {
+  // Less than one lag left: the lease may as well run out once more after a restart.
+  if (lease->journaled_seconds <= CheckpointLagSeconds(lease->ttl_seconds)) return;
+  by_checkpoint_due_.insert({CheckpointDueAt(*lease), id});
+}
+
+}  // namespace tidemark::kvstore

@@ -1,0 +1,100 @@
+// The expiry clock of the node's leases.
+//
+// Hides remaining times, the order of expiry, and which remaining times the journal must know so
+// that a restart neither ends a lease early nor forgets that it was running out. Grants and
+// revokes come from applied entries; keep-alives are not journaled.
+// Sequence-bound; time is the Clock's monotonic one.
+//
+// Invariants:
+//  1. A lease never expires before its TTL (or journaled remaining time) has passed since it was
+//     granted, renewed, or serving started, whichever is latest.
+//  2. What the journal knows of a lease's remaining time is never less than the truth, and
+//     at most the truth plus max(TTL / 8, 5 s) plus the caller's delay.
+//  3. A lease handed out as expired is not renewed any more, unless given back.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "src/base/clock.h"
+#include "src/base/ids.h"
+#include "src/kvstore/effects.h"
+
+namespace tidemark::kvstore {
+
+struct LessorOptions {
+  int64_t min_ttl_seconds = 2;
+  int64_t max_ttl_seconds = 9'000'000'000;
+  size_t max_expired_per_pass = 500;
+  size_t max_checkpoints_per_pass = 1000;
+};
+
+class Lessor {
+ public:
+  // Callers look for expired leases this often.
+  static constexpr absl::Duration kPassInterval = absl::Milliseconds(500);
+
+  Lessor(LessorOptions options, Clock& clock) : options_(options), clock_(clock) {}
+
+  // --- From applied entries ---
+  void OnGranted(LeaseId id, int64_t ttl_seconds);
+  void OnRevoked(LeaseId id);
+  void OnRemaining(LeaseId id, int64_t remaining_seconds);  // 0: full TTL
+
+  // From now on leases expire; all remaining times count from here.
+  void StartServing();
+
+  // --- Requests ---
+  // The TTL to grant, or a refusal (too large, id in use). `id` 0 asks for none in particular.
+  absl::StatusOr<int64_t> TtlToGrant(LeaseId id, int64_t ttl_seconds) const;
+  bool Exists(LeaseId id) const { return leases_.contains(id); }
+  size_t size() const { return leases_.size(); }
+
+  enum class Renewal {
+    kRenewed,         // answer with granted_seconds
+    kJournalFirst,    // the journal knows a lower remaining time: append a reset, then ask again
+    kBeingRevoked,    // expired: wait for OnRevoked, then answer TTL 0
+    kUnknown,         // answer TTL 0
+  };
+  Renewal Renew(LeaseId id);
+  int64_t GrantedSeconds(LeaseId id) const;    // REQUIRES Exists
+  int64_t RemainingSeconds(LeaseId id) const;  // whole seconds, truncated; REQUIRES Exists
+  std::vector<LeaseId> ByExpiry() const;       // soonest first
+
+  // --- Passes ---
+  // Leases whose time is over, soonest first, at most the options' number; each is handed out once.
+  std::vector<LeaseId> TakeExpired();
+  // The revoke failed: it will be handed out again.
+  void GiveBack(LeaseId id);
+  // Remaining times that the journal should be told. They count as journaled once they are applied
+  // (OnRemaining); asking again before that gives the same ones.
+  std::vector<LeaseRemainingEffect> DueCheckpoints() const;
+
+ private:
+  struct Lease {
+    int64_t ttl_seconds = 0;
+    int64_t journaled_seconds = 0;  // remaining time that a restart would begin with
+    absl::Duration expires_at;      // meaningful once serving
+    bool being_revoked = false;
+  };
+  using ExpiryKey = std::pair<absl::Duration, LeaseId>;
+
+  absl::Duration Remaining(const Lease& lease) const;
+  void SetExpiry(LeaseId id, Lease* lease, absl::Duration expires_at);
+  absl::Duration CheckpointDueAt(const Lease& lease) const;
+  void ScheduleCheckpoint(LeaseId id, Lease* lease);
+  void Unschedule(LeaseId id, const Lease& lease);
+
+  const LessorOptions options_;
+  Clock& clock_;
+  bool serving_ = false;
+  absl::flat_hash_map<LeaseId, Lease> leases_;
+  absl::btree_set<ExpiryKey> by_expiry_;         // every lease
+  absl::btree_set<ExpiryKey> by_checkpoint_due_; // every lease that may need one
+};
+
+}  // namespace tidemark::kvstore

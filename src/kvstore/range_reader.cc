@@ -1,0 +1,257 @@
+#include "src/kvstore/range_reader.h"
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/kvstore/etcd_errors.h"
+
+namespace tidemark::kvstore {
+namespace {
+
+using etcdserverpb::RangeRequest;
+
+constexpr size_t kUnlimited = std::numeric_limits<size_t>::max();
+
+// What etcd calls so: the limit may be pushed down to the scan in key order.
+bool IsDefaultOrdering(const RangeRequest& request) {
+  return request.sort_order() == RangeRequest::NONE ||
+         (request.sort_target() == RangeRequest::KEY &&
+          request.sort_order() == RangeRequest::ASCEND);
+}
+
+bool HasRevisionFilters(const RangeRequest& request) {
+  return request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||
+         request.min_create_revision() != 0 || request.max_create_revision() != 0;
+}
+
+bool IsSorted(const RangeRequest& request) {
+  return request.sort_target() != RangeRequest::KEY ||
+         request.sort_order() == RangeRequest::DESCEND;
+}
+
+// One more than the limit, to know whether there was more.
+size_t WantedItems(const RangeRequest& request) {
+  if (request.count_only()) return 0;
+  if (request.limit() <= 0 || !IsDefaultOrdering(request)) return kUnlimited;
+  if (HasRevisionFilters(request) && IsSorted(request)) return kUnlimited;
+  const uint64_t limit = static_cast<uint64_t>(request.limit());
+  return limit >= kUnlimited ? kUnlimited : static_cast<size_t>(limit) + 1;
+}
+
+void Sort(const RangeRequest& request, std::vector<RangeItem>* items) {
+  if (!IsSorted(request)) return;
+  auto less = [target = request.sort_target()](const RangeItem& a, const RangeItem& b) {
+    switch (target) {
+      case RangeRequest::VERSION:
+        return a.version < b.version;
+      case RangeRequest::CREATE:
+        return a.create_revision < b.create_revision;
+      case RangeRequest::MOD:
+        return a.mod_revision < b.mod_revision;
+      case RangeRequest::VALUE:
+        return a.value < b.value;
+      default:
+        return a.key < b.key;
+    }
+  };
+  if (request.sort_order() == RangeRequest::DESCEND) {
+    std::stable_sort(items->begin(), items->end(),
+                     [&](const RangeItem& a, const RangeItem& b) { return less(b, a); });
+  } else {
+    std::stable_sort(items->begin(), items->end(), less);
+  }
+}
+
+// Cuts to the request's limit and brings the derived fields up to date.
+void CutToLimit(const RangeRequest& request, RangeResult* result) {
+  if (request.limit() > 0 && result->items.size() > static_cast<uint64_t>(request.limit())) {
+    result->items.resize(static_cast<size_t>(request.limit()));
+    result->more = true;
+  }
+  result->bytes = 0;
+  for (const RangeItem& item : result->items) result->bytes += item.wire.size();
+}
+
+void AppendField(uint32_t field_and_type, uint64_t value, std::string* out) {
+  if (value == 0) return;
+  out->push_back(static_cast<char>(field_and_type));
+  for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>(value | 0x80));
+  out->push_back(static_cast<char>(value));
+}
+
+// mvccpb.KeyValue without value and, like etcd 3.7, without lease.
+std::string EncodeKeyOnly(const mvcc::KeyValueView& kv) {
+  constexpr uint32_t kKeyField = (1 << 3) | 2, kCreateField = 2 << 3, kModField = 3 << 3,
+                     kVersionField = 4 << 3;
+  constexpr size_t kFramingBytes = 40;
+  std::string wire;
+  wire.reserve(kv.key.size() + kFramingBytes);
+  AppendField(kKeyField, kv.key.size(), &wire);
+  wire.append(kv.key.data(), kv.key.size());
+  AppendField(kCreateField, static_cast<uint64_t>(kv.create_revision.value()), &wire);
+  AppendField(kModField, static_cast<uint64_t>(kv.mod_revision.value()), &wire);
+  AppendField(kVersionField, static_cast<uint64_t>(kv.version), &wire);
+  return wire;
+}
+
+// Keeps the stored record too when sorting by value needs it until the end.
+struct KeyOnlyRecord {
+  std::string wire;
+  SharedBytes record;
+};
+
+}  // namespace
+
+RangeReader::RangeReader(const mvcc::VersionStore& store, const RangeRequest& request, Revision at)
+    : store_(store),
+      request_(request),
+      at_(at),
+      range_(mvcc::FromEtcd(request.key(), request.range_end())),
+      wanted_items_(WantedItems(request)),
+      reading_(!request.count_only()) {}
+
+bool RangeReader::Step(int64_t max_keys) {
+  CHECK(max_keys > 0);
+  if (range_.Empty()) return true;
+  if (reading_) {
+    if (!ReadStep(max_keys)) return false;
+    reading_ = false;
+    Finish();
+    result_.count = seen_;
+    return saw_all_;  // otherwise the rest is only counted
+  }
+  result_.count += store_.CountStep(range_, at_, max_keys, &resume_key_);
+  return resume_key_.empty();
+}
+
+mvcc::KeyRangeView RangeReader::Rest() const {
+  mvcc::KeyRangeView rest = range_;
+  if (!resume_key_.empty()) rest.begin = resume_key_;
+  return rest;
+}
+
+// True when no more items are needed.
+bool RangeReader::ReadStep(int64_t max_keys) {
+  int64_t looked_at = 0;
+  bool enough = false;
+  std::string next_key;
+  const mvcc::KeyRangeView rest = Rest();
+  store_.Visit(rest, at_, [&](const mvcc::KeyValueView& kv) {
+    if (looked_at == max_keys || result_.items.size() >= wanted_items_) {
+      next_key.assign(kv.key.data(), kv.key.size());
+      enough = result_.items.size() >= wanted_items_;
+      return false;
+    }
+    ++looked_at;
+    ++seen_;
+    if (Accepts(kv)) AddItem(kv);
+    return true;
+  });
+  saw_all_ = next_key.empty();
+  resume_key_ = std::move(next_key);
+  return saw_all_ || enough;
+}
+
+bool RangeReader::Accepts(const mvcc::KeyValueView& kv) const {
+  if (!HasRevisionFilters(request_)) return true;
+  const int64_t mod = kv.mod_revision.value(), create = kv.create_revision.value();
+  auto outside = [](int64_t value, int64_t min, int64_t max) {
+    return (max != 0 && value > max) || (min != 0 && value < min);
+  };
+  return !outside(mod, request_.min_mod_revision(), request_.max_mod_revision()) &&
+         !outside(create, request_.min_create_revision(), request_.max_create_revision());
+}
+
+void RangeReader::AddItem(const mvcc::KeyValueView& kv) {
+  RangeItem item;
+  item.create_revision = kv.create_revision;
+  item.mod_revision = kv.mod_revision;
+  item.version = kv.version;
+  if (!request_.keys_only()) {
+    item.wire = store_.Share(kv);
+    item.key = kv.key;
+    item.value = kv.value;
+  } else {
+    auto record = std::make_shared<KeyOnlyRecord>();
+    record->wire = EncodeKeyOnly(kv);
+    if (request_.sort_target() == RangeRequest::VALUE) {
+      record->record = store_.Share(kv);
+      item.value = kv.value;
+    }
+    // The key is the first field: one tag byte, its length, its bytes.
+    size_t key_offset = 2;
+    for (size_t rest = kv.key.size(); rest >= 0x80; rest >>= 7) ++key_offset;
+    absl::string_view wire = record->wire;
+    item.key = wire.substr(key_offset, kv.key.size());
+    item.wire = SharedBytes(wire, std::move(record));
+  }
+  result_.items.push_back(std::move(item));
+}
+
+void RangeReader::Finish() {
+  Sort(request_, &result_.items);
+  CutToLimit(request_, &result_);
+}
+
+RangeResult RangeReader::Take() && { return std::move(result_); }
+
+RangeResult ReadRange(const mvcc::VersionStore& store, const RangeRequest& request, Revision at) {
+  constexpr int64_t kStepKeys = 1 << 20;
+  RangeReader reader(store, request, at);
+  while (!reader.Step(kStepKeys)) {
+  }
+  return std::move(reader).Take();
+}
+
+absl::StatusOr<Revision> RevisionToRead(const RangeRequest& request, Revision current,
+                                        Revision compacted) {
+  if (request.revision() <= 0) return current;
+  const Revision wanted(request.revision());
+  if (wanted > current) return ErrFutureRevision();
+  if (wanted < compacted) return ErrCompacted();
+  return wanted;
+}
+
+RangeRequest RangeForOnePartition(const RangeRequest& whole) {
+  RangeRequest part = whole;
+  if (whole.sort_order() != RangeRequest::NONE || whole.sort_target() == RangeRequest::KEY) {
+    return part;
+  }
+  // etcd sorts only the first limit + 1 keys here, so the sort has to wait for the merge.
+  if (HasRevisionFilters(whole)) {
+    part.set_limit(0);
+  } else if (whole.limit() > 0 && whole.limit() < std::numeric_limits<int64_t>::max()) {
+    part.set_limit(whole.limit() + 1);
+  }
+  if (whole.sort_target() == RangeRequest::VALUE && whole.keys_only()) {
+    part.set_limit(0);
+    part.set_sort_order(RangeRequest::ASCEND);  // makes the parts keep their values
+  } else {
+    part.set_sort_target(RangeRequest::KEY);
+  }
+  return part;
+}
+
+RangeResult MergeRanges(std::vector<RangeResult> parts, const RangeRequest& whole) {
+  RangeResult merged;
+  size_t item_count = 0;
+  for (const RangeResult& part : parts) item_count += part.items.size();
+  merged.items.reserve(item_count);
+  for (RangeResult& part : parts) {
+    merged.count += part.count;
+    merged.more = merged.more || part.more;
+    for (RangeItem& item : part.items) merged.items.push_back(std::move(item));
+  }
+  std::sort(merged.items.begin(), merged.items.end(),
+            [](const RangeItem& a, const RangeItem& b) { return a.key < b.key; });
+  const size_t wanted = WantedItems(whole);
+  if (merged.items.size() > wanted) merged.items.resize(wanted);
+  Sort(whole, &merged.items);
+  CutToLimit(whole, &merged);
+  return merged;
+}
+
+}  // namespace tidemark::kvstore

@@ -1,0 +1,173 @@
+#include "src/journal/data_directory.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "src/base/check.h"
+#include "src/base/crc32c.h"
+#include "src/journal/durable_file.h"
+#include "src/journal/little_endian.h"
+
+namespace tidemark::journal {
+namespace {
+
+constexpr char kLockName[] = "LOCK";
+constexpr char kFormatName[] = "FORMAT";
+constexpr char kTermName[] = "term";
+constexpr char kSnapshotName[] = "snapshot";
+constexpr absl::string_view kFormatTitle = "tidemark journal";
+constexpr uint64_t kDirectoryVersion = 1;
+constexpr uint32_t kTermMagic = 0x544A4D54;      // "TMJT"
+constexpr uint32_t kSnapshotMagic = 0x4E4A4D54;  // "TMJN"
+
+std::string ChecksumLine(absl::string_view text) {
+  return absl::StrFormat("crc32c %08x\n", Crc32c(text));
+}
+
+absl::Status Annotate(const absl::Status& status, absl::string_view what) {
+  return absl::Status(status.code(), absl::StrCat(what, ": ", status.message()));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(FileSystem& file_system,
+                                                                   const std::string& path,
+                                                                   Random& random) {
+  absl::Status created = file_system.CreateDirectories(path);
+  if (!created.ok()) return Annotate(created, "cannot use the journal's directory");
+  absl::StatusOr<std::unique_ptr<FileLock>> lock =
+      file_system.Lock(absl::StrCat(path, "/", kLockName));
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "journal directory ", path, " is in use by another process (", lock.status().message(),
+        "); stop that process, or give this one a directory of its own"));
+  }
+  if (!lock.ok()) return Annotate(lock.status(), "cannot lock the journal's directory");
+  std::unique_ptr<DataDirectory> directory(
+      new DataDirectory(file_system, path, *std::move(lock)));
+  absl::Status format = directory->LoadOrCreateFormat(random);
+  if (!format.ok()) return format;
+  absl::Status cleaned = directory->RemoveTemporaries();
+  if (!cleaned.ok()) return Annotate(cleaned, "cannot write to the journal's directory");
+  return directory;
+}
+
+std::string DataDirectory::PathOf(absl::string_view name) const {
+  return absl::StrCat(path_, "/", name);
+}
+
+absl::Status DataDirectory::LoadOrCreateFormat(Random& random) {
+  if (!file_system_.Exists(PathOf(kFormatName))) return CreateFormat(random);
+  absl::StatusOr<std::string> text = ReadWholeFile(file_system_, PathOf(kFormatName));
+  if (!text.ok()) return text.status();
+  return ParseFormat(*text);
+}
+
+absl::Status DataDirectory::CreateFormat(Random& random) {
+  absl::StatusOr<std::vector<std::string>> names = file_system_.List(path_);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (name == kLockName || absl::EndsWith(name, kTemporarySuffix) || name == "lost+found") {
+      continue;
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat("directory ", path_, " is not a tidemark journal: it has ", name, " but no ",
+                     kFormatName, " file; give an empty directory"));
+  }
+  store_ = StoreId(random.Next());
+  std::string text = absl::StrFormat("%s\nversion %d\nstore %016x\n", kFormatTitle,
+                                     kDirectoryVersion, store_.value());
+  return Annotate(ReplaceFile(file_system_, path_, kFormatName, text + ChecksumLine(text)),
+                  "cannot set up the journal's directory");
+}
+
+absl::Status DataDirectory::ParseFormat(const std::string& text) {
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  uint64_t version = 0;
+  if (lines.size() >= 2 && lines[0] == kFormatTitle && absl::StartsWith(lines[1], "version ") &&
+      absl::SimpleAtoi(lines[1].substr(8), &version) && version > kDirectoryVersion) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "journal directory ", path_, " has format version ", version,
+        ", written by a newer tidemark; this one reads up to version ", kDirectoryVersion));
+  }
+  uint64_t store = 0;
+  size_t checked_bytes = text.rfind("crc32c ");
+  bool valid = lines.size() == 5 && lines[0] == kFormatTitle && version == kDirectoryVersion &&
+               absl::StartsWith(lines[2], "store ") &&
+               absl::SimpleHexAtoi(lines[2].substr(6), &store) &&
+               checked_bytes != std::string::npos &&
+               text.substr(checked_bytes) == ChecksumLine(text.substr(0, checked_bytes));
+  if (!valid) {
+    return absl::DataLossError(absl::StrCat("journal file ", PathOf(kFormatName), " is damaged"));
+  }
+  store_ = StoreId(store);
+  return absl::OkStatus();
+}
+
+absl::Status DataDirectory::RemoveTemporaries() {
+  absl::StatusOr<std::vector<std::string>> names = file_system_.List(path_);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (!absl::EndsWith(name, kTemporarySuffix)) continue;
+    absl::Status removed = file_system_.Remove(PathOf(name));
+    if (!removed.ok()) return removed;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<Term>> DataDirectory::LoadTerm() {
+  std::string path = PathOf(kTermName);
+  if (!file_system_.Exists(path)) return std::optional<Term>();
+  absl::StatusOr<std::string> wrapped = ReadWholeFile(file_system_, path);
+  if (!wrapped.ok()) return wrapped.status();
+  absl::StatusOr<std::string> content = UnwrapContent(kTermMagic, *wrapped, path);
+  if (!content.ok()) return content.status();
+  ByteReader in(*content);
+  StoreId store(in.Read<uint64_t>());
+  Term term(in.Read<uint64_t>());
+  if (in.failed() || !in.rest().empty() || store != store_ || term == Term(0)) {
+    return absl::DataLossError(absl::StrCat("journal file ", path, " belongs to another journal"));
+  }
+  return std::optional<Term>(term);
+}
+
+absl::Status DataDirectory::StoreTerm(Term term) {
+  CHECK(term > Term(0));
+  std::string content;
+  AppendLittle(&content, store_.value());
+  AppendLittle(&content, term.value());
+  return ReplaceFile(file_system_, path_, kTermName, WrapContent(kTermMagic, content));
+}
+
+absl::StatusOr<std::optional<DataDirectory::Snapshot>> DataDirectory::LoadSnapshot() {
+  std::string path = PathOf(kSnapshotName);
+  if (!file_system_.Exists(path)) return std::optional<Snapshot>();
+  absl::StatusOr<std::string> wrapped = ReadWholeFile(file_system_, path);
+  if (!wrapped.ok()) return wrapped.status();
+  absl::StatusOr<std::string> content = UnwrapContent(kSnapshotMagic, *wrapped, path);
+  if (!content.ok()) return content.status();
+  ByteReader in(*content);
+  StoreId store(in.Read<uint64_t>());
+  Snapshot snapshot;
+  snapshot.position = Position(in.Read<uint64_t>());
+  if (in.failed() || store != store_) {
+    return absl::DataLossError(absl::StrCat("journal file ", path, " belongs to another journal"));
+  }
+  snapshot.state = std::string(in.rest());
+  return std::optional<Snapshot>(std::move(snapshot));
+}
+
+absl::Status DataDirectory::StoreSnapshot(const Snapshot& snapshot) {
+  std::string content;
+  AppendLittle(&content, store_.value());
+  AppendLittle(&content, snapshot.position.value());
+  content += snapshot.state;
+  return ReplaceFile(file_system_, path_, kSnapshotName, WrapContent(kSnapshotMagic, content));
+}
+
+}  // namespace tidemark::journal

@@ -1,0 +1,60 @@
+// The journal's directory: who owns it, which format it has, and the small files beside the
+// segments.
+//
+// Owned by one process at a time while this object lives. Used by one thread at a time.
+//
+// Files: LOCK, FORMAT (identity and version, text), term, snapshot; docs/journal-format.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "src/base/file_system.h"
+#include "src/base/random.h"
+#include "src/journal/block_frame.h"
+
+namespace tidemark::journal {
+
+class DataDirectory {
+ public:
+  // Creates the directory when it is missing. Errors say what is wrong and with which path.
+  static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(FileSystem& file_system,
+                                                             const std::string& path,
+                                                             Random& random);
+
+  const std::string& path() const { return path_; }
+  StoreId store() const { return store_; }
+
+  // nullopt before the first StoreTerm.
+  absl::StatusOr<std::optional<Term>> LoadTerm();
+  // REQUIRES term > the stored one. J5: durable when it returns.
+  absl::Status StoreTerm(Term term);
+
+  // What stands for trimmed entries: opaque state as of `position`.
+  struct Snapshot {
+    Position position;
+    std::string state;
+  };
+  absl::StatusOr<std::optional<Snapshot>> LoadSnapshot();
+  absl::Status StoreSnapshot(const Snapshot& snapshot);
+
+ private:
+  DataDirectory(FileSystem& file_system, std::string path, std::unique_ptr<FileLock> lock)
+      : file_system_(file_system), path_(std::move(path)), lock_(std::move(lock)) {}
+
+  absl::Status LoadOrCreateFormat(Random& random);
+  absl::Status CreateFormat(Random& random);
+  absl::Status ParseFormat(const std::string& text);
+  absl::Status RemoveTemporaries();
+  std::string PathOf(absl::string_view name) const;
+
+  FileSystem& file_system_;
+  const std::string path_;
+  std::unique_ptr<FileLock> lock_;
+  StoreId store_;
+};
+
+}  // namespace tidemark::journal

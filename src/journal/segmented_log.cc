@@ -1,0 +1,287 @@
+#include "src/journal/segmented_log.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/base/check.h"
+#include "src/base/crc32c.h"
+#include "src/base/failpoint.h"
+#include "src/base/log.h"
+#include "src/journal/segment_cursor.h"
+#include "src/journal/segment_reader.h"
+
+namespace tidemark::journal {
+namespace {
+
+// A mark behind the newest block must always fit.
+constexpr uint64_t kMarkRoomBytes = kBlockAlignmentBytes;
+constexpr char kSpareName[] = "next-segment.tmp";
+
+// No space is an answer; anything else a write says makes the disk untrustworthy.
+absl::Status OnlyNoSpace(absl::Status status) {
+  if (!status.ok() && !absl::IsResourceExhausted(status)) {
+    Fatal(absl::StrCat("journal: ", status.message()));
+  }
+  return status;
+}
+
+void MustSucceed(const absl::Status& status) {
+  if (!status.ok()) Fatal(absl::StrCat("journal: ", status.message()));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SegmentedLog>> SegmentedLog::Open(Options options,
+                                                                 const BlockVisitor& visit) {
+  if (options.segment_bytes < kSegmentBytesMin) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("journal segments of ", options.segment_bytes, " bytes are smaller than ",
+                     kSegmentBytesMin));
+  }
+  options.segment_bytes = AlignUp(options.segment_bytes);
+  std::unique_ptr<SegmentedLog> log(new SegmentedLog(std::move(options)));
+  absl::StatusOr<RecoveredLog> recovered = RecoverSegments(log->options_.recovery, visit);
+  if (!recovered.ok()) return recovered.status();
+  absl::Status used = log->UseRecovered(*std::move(recovered));
+  if (!used.ok()) return used;
+  return log;
+}
+
+absl::Status SegmentedLog::UseRecovered(RecoveredLog recovered) {
+  absl::Status removed = RemoveSpare();
+  if (!removed.ok()) return removed;
+  if (recovered.segments.empty()) {
+    if (!options_.may_be_fresh) {
+      return absl::DataLossError(absl::StrCat("journal directory ", options_.recovery.directory,
+                                              " has lost all its segment files"));
+    }
+    last_ = options_.fresh_first.Previous();
+    return StartSegment(options_.fresh_first, options_.segment_bytes);
+  }
+  segments_ = std::move(recovered.segments);
+  last_ = recovered.last;
+  chain_ = recovered.chain;
+  return OpenNewest();
+}
+
+absl::Status SegmentedLog::OpenNewest() {
+  absl::StatusOr<std::unique_ptr<File>> file =
+      file_system_.Open(newest().path, OpenMode::kReadWrite);
+  if (!file.ok()) return file.status();
+  newest_file_ = *std::move(file);
+  return absl::OkStatus();
+}
+
+std::string SegmentedLog::SparePath() const {
+  return absl::StrCat(options_.recovery.directory, "/", kSpareName);
+}
+
+absl::Status SegmentedLog::RemoveSpare() {
+  spare_.reset();
+  spare_bytes_ = 0;
+  return file_system_.Exists(SparePath()) ? file_system_.Remove(SparePath()) : absl::OkStatus();
+}
+
+absl::Status SegmentedLog::ReserveSpare(uint64_t size_bytes) {
+  if (spare_ == nullptr) {
+    absl::Status removed = RemoveSpare();
+    if (!removed.ok()) return removed;
+    auto file = file_system_.Open(SparePath(), OpenMode::kCreateExclusive);
+    if (!file.ok()) return file.status();
+    spare_ = *std::move(file);
+  }
+  if (spare_bytes_ >= size_bytes) return absl::OkStatus();
+  absl::Status reserved = spare_->Preallocate(size_bytes);
+  if (!reserved.ok()) {
+    // Gives back what the attempt may have taken.
+    absl::Status removed = RemoveSpare();
+    if (!removed.ok()) return removed;
+    return reserved;
+  }
+  spare_bytes_ = size_bytes;
+  return absl::OkStatus();
+}
+
+absl::Status SegmentedLog::StartSegment(Position first, uint64_t capacity_bytes) {
+  CHECK(!has_unsynced_);
+  CHECK(first == last_.Next());
+  absl::Status reserved = ReserveSpare(capacity_bytes);
+  if (!reserved.ok()) return reserved;
+  FAIL_POINT("journal.before_segment_create");
+  SegmentHeader header{options_.recovery.store, spare_bytes_, first, chain_};
+  absl::Status written = spare_->WriteAt(0, {absl::string_view(EncodeSegmentHeader(header))});
+  if (!written.ok()) return written;
+  MustSucceed(spare_->SyncData());
+  const std::string& directory = options_.recovery.directory;
+  std::string path = absl::StrCat(directory, "/", SegmentName(first));
+  absl::Status renamed = file_system_.Rename(SparePath(), path);
+  if (!renamed.ok()) return renamed;
+  MustSucceed(file_system_.SyncDirectory(directory));
+  FAIL_POINT("journal.after_segment_create");
+  if (newest_file_ != nullptr) {
+    // From now on a directory without the new file is a damaged one.
+    WriteMark(TailMark::Kind::kSealed, newest_file_.get(), newest().end_offset);
+    MustSucceed(newest_file_->SyncData());
+  }
+  segments_.push_back({path, first, spare_bytes_, kBlockAlignmentBytes, {}});
+  newest_file_ = std::move(spare_);
+  spare_bytes_ = 0;
+  // Ahead of need, so that a full disk is met between blocks and while there is still room.
+  absl::Status ahead = ReserveSpare(options_.segment_bytes);
+  if (!ahead.ok()) {
+    TLOG(kWarn, "no space for the next journal segment yet",
+         {{"directory", directory}, {"error", ahead.message()}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SegmentedLog::MakeRoom(uint64_t frame_bytes) {
+  if (newest().end_offset + frame_bytes + kMarkRoomBytes <= newest().capacity_bytes) {
+    return absl::OkStatus();
+  }
+  uint64_t needed = kBlockAlignmentBytes + frame_bytes + kMarkRoomBytes;
+  return OnlyNoSpace(StartSegment(last_.Next(), std::max(needed, options_.segment_bytes)));
+}
+
+absl::Status SegmentedLog::Append(const LogBlock& block) {
+  CHECK(block.first == last_.Next());
+  CHECK(block.entry_count > 0);
+  CHECK(!has_unsynced_);
+  BlockHeader header{options_.recovery.store, block.first, block.term, block.entry_count, 0, 0, {}};
+  uint64_t body_bytes = 0;
+  for (absl::string_view run : block.body) {
+    header.body_crc = ExtendCrc32c(header.body_crc, run);
+    body_bytes += run.size();
+  }
+  CHECK(body_bytes > 0 && body_bytes <= kBlockBodyBytesMax);
+  header.body_size = static_cast<uint32_t>(body_bytes);
+  header.chain = ExtendChain(chain_, header);
+  if (undo_is_due_) {
+    absl::Status undone = OnlyNoSpace(Undo());
+    if (!undone.ok()) return undone;
+  }
+  absl::Status room = MakeRoom(FrameBytes(body_bytes));
+  if (!room.ok()) return room;
+
+  std::string encoded = EncodeBlockHeader(header);
+  std::vector<absl::string_view> runs;
+  runs.reserve(block.body.size() + 1);
+  runs.push_back(encoded);
+  runs.insert(runs.end(), block.body.begin(), block.body.end());
+  FAIL_POINT("journal.before_write");
+  absl::Status written = OnlyNoSpace(newest_file_->WriteAt(newest().end_offset, runs));
+  if (!written.ok()) {
+    undo_is_due_ = true;
+    absl::Status undone = OnlyNoSpace(Undo());
+    return undone.ok() ? written : absl::UnavailableError(undone.message());
+  }
+  FAIL_POINT("journal.after_write");
+  newest().AddToIndex(block.first, newest().end_offset);
+  newest().end_offset += FrameBytes(body_bytes);
+  CHECK(newest().end_offset + kMarkRoomBytes <= newest().capacity_bytes);
+  last_ = block.last();
+  chain_ = header.chain;
+  has_unsynced_ = true;
+  return absl::OkStatus();
+}
+
+// Durably takes away the header that a refused write may have left; a body without one is nothing.
+absl::Status SegmentedLog::Undo() {
+  CHECK(undo_is_due_ && !has_unsynced_);
+  const std::string zeros(kBlockAlignmentBytes, '\0');
+  absl::Status written = newest_file_->WriteAt(newest().end_offset, {absl::string_view(zeros)});
+  if (!written.ok()) return written;
+  MustSucceed(newest_file_->SyncData());
+  undo_is_due_ = false;
+  return absl::OkStatus();
+}
+
+void SegmentedLog::Sync() {
+  if (!has_unsynced_) return;
+  FAIL_POINT("journal.before_sync");
+  MustSucceed(newest_file_->SyncData());
+  FAIL_POINT("journal.after_sync");
+  has_unsynced_ = false;
+  WriteMark(TailMark::Kind::kSynced, newest_file_.get(), newest().end_offset);
+}
+
+// The next block overwrites it, so it costs no sync of its own: it is there whenever the newest
+// block has rested for a while, or the process was killed and the machine was not.
+void SegmentedLog::WriteMark(TailMark::Kind kind, File* file, uint64_t offset) {
+  CHECK(!has_unsynced_);
+  std::string mark = EncodeTailMark({kind, options_.recovery.store, last_, chain_});
+  // Without it, damage of one block is harder to tell; nothing else depends on it.
+  absl::Status written = OnlyNoSpace(file->WriteAt(offset, {absl::string_view(mark)}));
+  if (!written.ok()) TLOG(kWarn, "journal mark not written", {{"error", written.message()}});
+}
+
+absl::StatusOr<std::vector<StoredBlock>> SegmentedLog::Read(Position from, size_t size_bytes) {
+  if (from < first() || from > last_.Next()) {
+    return absl::OutOfRangeError(absl::StrCat("position ", from.value(), " is not between ",
+                                              first().value(), " and ", last_.value()));
+  }
+  std::vector<StoredBlock> found;
+  size_t found_bytes = 0;
+  auto after = std::upper_bound(segments_.begin(), segments_.end(), from,
+                                [](Position p, const Segment& s) { return p < s.first; });
+  for (auto it = std::prev(after); it != segments_.end(); ++it) {
+    if (!found.empty() && found_bytes >= size_bytes) break;
+    absl::Status read = ReadSegment(*it, from, size_bytes, &found_bytes, &found);
+    if (!read.ok()) return read;
+  }
+  CHECK(found.empty() == (from == last_.Next()));
+  return found;
+}
+
+absl::Status SegmentedLog::ReadSegment(const Segment& segment, Position from, size_t size_bytes,
+                                       size_t* found_bytes, std::vector<StoredBlock>* found) {
+  absl::StatusOr<SegmentReader> reader = SegmentReader::Open(file_system_, segment.path);
+  if (!reader.ok()) return reader.status();
+  auto after = std::upper_bound(segment.index.begin(), segment.index.end(), from,
+                                [](Position p, const IndexPoint& i) { return p < i.first; });
+  if (segment.index.empty()) return absl::OkStatus();
+  const IndexPoint& start = after == segment.index.begin() ? segment.index.front() : after[-1];
+  SegmentCursor cursor(&*reader, options_.recovery.store, start.offset, start.first, std::nullopt);
+  while (cursor.offset() < segment.end_offset) {
+    if (!found->empty() && *found_bytes >= size_bytes) return absl::OkStatus();
+    absl::StatusOr<SegmentStep> step = cursor.Next();
+    if (!step.ok()) return step.status();
+    if (step->kind != SegmentStep::Kind::kBlock) {
+      return absl::DataLossError(absl::StrCat("journal file ", segment.path,
+                                              " is damaged at offset ", step->offset, ": ",
+                                              step->problem.empty() ? "a block is missing"
+                                                                    : step->problem));
+    }
+    if (step->block.last() < from) continue;
+    *found_bytes += step->block.body.size();
+    found->push_back(std::move(step->block));
+  }
+  return absl::OkStatus();
+}
+
+bool SegmentedLog::CanTrim(Position up_to) const {
+  return segments_.size() > 1 && segments_[1].first.Previous() <= up_to;
+}
+
+// Oldest first, so that a crash in between leaves a contiguous rest.
+absl::Status SegmentedLog::Trim(Position up_to) {
+  bool removed_any = false;
+  while (CanTrim(up_to)) {
+    absl::Status removed = file_system_.Remove(segments_.front().path);
+    if (!removed.ok()) return removed;
+    segments_.erase(segments_.begin());
+    removed_any = true;
+  }
+  if (removed_any) MustSucceed(file_system_.SyncDirectory(options_.recovery.directory));
+  return absl::OkStatus();
+}
+
+uint64_t SegmentedLog::size_bytes() const {
+  uint64_t size = spare_bytes_;
+  for (const Segment& segment : segments_) size += segment.capacity_bytes;
+  return size;
+}
+
+}  // namespace tidemark::journal

@@ -1,0 +1,85 @@
+// LogStorage in segment files: preallocated, appended to, one sync per block.
+//
+// Hides files, their rotation and reservation of disk space. Used by one thread at a time.
+//
+// What a crash leaves, file by file: docs/journal-format.md.
+//
+// Invariants:
+//  1. A file carries a segment's name only when its full size is reserved and its header synced.
+//  2. Nothing is written behind a block before that block was synced; hence a damaged block with
+//     anything valid behind it had been synced, and is damage, not a torn write.
+//  3. Everything behind the newest block of the newest segment is zeros, a mark, or a block in
+//     progress.
+//  4. No space refuses appends and changes nothing; any other error of a write or sync ends the
+//     process.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "src/base/file_system.h"
+#include "src/journal/log_storage.h"
+#include "src/journal/segment_recovery.h"
+
+namespace tidemark::journal {
+
+inline constexpr uint64_t kSegmentBytesDefault = uint64_t{64} << 20;
+inline constexpr uint64_t kSegmentBytesMin = 4096;
+
+class SegmentedLog : public LogStorage {
+ public:
+  struct Options {
+    RecoveryOptions recovery;
+    uint64_t segment_bytes = kSegmentBytesDefault;
+    // For a fresh directory: the position that the first entry will have.
+    Position fresh_first{1};
+    // A directory without any segment is fresh; otherwise that is damage.
+    bool may_be_fresh = false;
+  };
+
+  // Reads and verifies everything, repairs a torn end.
+  static absl::StatusOr<std::unique_ptr<SegmentedLog>> Open(Options options,
+                                                            const BlockVisitor& visit);
+
+  Position first() const override { return segments_.front().first; }
+  Position last() const override { return last_; }
+  absl::Status Append(const LogBlock& block) override;
+  void Sync() override;
+  absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes) override;
+  bool CanTrim(Position up_to) const override;
+  absl::Status Trim(Position up_to) override;
+  uint64_t size_bytes() const override;
+
+ private:
+  explicit SegmentedLog(Options options)
+      : options_(std::move(options)), file_system_(*options_.recovery.file_system) {}
+
+  Segment& newest() { return segments_.back(); }
+  std::string SparePath() const;
+  absl::Status UseRecovered(RecoveredLog recovered);
+  absl::Status OpenNewest();
+  absl::Status RemoveSpare();
+  absl::Status ReserveSpare(uint64_t size_bytes);
+  absl::Status StartSegment(Position first, uint64_t capacity_bytes);
+  absl::Status MakeRoom(uint64_t frame_bytes);
+  void WriteMark(TailMark::Kind kind, File* file, uint64_t offset);
+  absl::Status Undo();
+  absl::Status ReadSegment(const Segment& segment, Position from, size_t size_bytes,
+                           size_t* found_bytes, std::vector<StoredBlock>* found);
+
+  const Options options_;
+  FileSystem& file_system_;
+  std::vector<Segment> segments_;  // never empty after Open
+  std::unique_ptr<File> newest_file_;
+  std::unique_ptr<File> spare_;  // the next segment's file, not yet named as one
+  uint64_t spare_bytes_ = 0;
+  Position last_;
+  ChainHash chain_;
+  bool has_unsynced_ = false;
+  bool undo_is_due_ = false;  // a refused block may still be readable at the newest end
+};
+
+}  // namespace tidemark::journal

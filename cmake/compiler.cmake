@@ -5,7 +5,9 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
-add_compile_options(-Wall -Wextra -Werror -Wno-unused-parameter -fno-omit-frame-pointer)
+add_compile_options(-Wall -Wextra -Werror -Wno-unused-parameter
+                    -Wno-missing-field-initializers  # designated initialisers leave out what has a default
+                    -fno-omit-frame-pointer)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # -Wthread-safety proves the ABSL_GUARDED_BY annotations; see docs/testing.md.
   add_compile_options(-Wthread-safety)

@@ -1,0 +1,166 @@
+#include "tests/process/server_process.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <grpcpp/create_channel.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "proto/rpc.grpc.pb.h"
+#include "src/base/check.h"
+
+namespace tidemark::process {
+namespace {
+
+int FreePort() {
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK(fd >= 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  socklen_t size = sizeof address;
+  CHECK(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+std::string Url(int port) { return absl::StrCat("http://127.0.0.1:", port); }
+
+[[noreturn]] void Exec(const std::vector<std::string>& arguments,
+                       const std::vector<std::string>& environment, const std::string& log) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  dup2(fd, STDOUT_FILENO);
+  dup2(fd, STDERR_FILENO);
+  for (const std::string& variable : environment) putenv(const_cast<char*>(variable.c_str()));
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  execv(argv[0], argv.data());
+  _exit(127);
+}
+
+}  // namespace
+
+ServerProcess::ServerProcess(ServerOptions options)
+    : options_(std::move(options)), client_port_(FreePort()), peer_port_(FreePort()) {
+  std::filesystem::create_directories(options_.directory);
+}
+
+ServerProcess::~ServerProcess() {
+  if (pid_ > 0) Kill();
+}
+
+void ServerProcess::Start() {
+  CHECK(pid_ < 0);
+  std::vector<std::string> arguments = {
+      options_.binary,
+      absl::StrCat("--name=", options_.name),
+      absl::StrCat("--data-dir=", data_directory()),
+      absl::StrCat("--listen-client-urls=", Url(client_port_)),
+      absl::StrCat("--advertise-client-urls=", Url(client_port_)),
+      absl::StrCat("--listen-peer-urls=", Url(peer_port_)),
+      absl::StrCat("--initial-advertise-peer-urls=", Url(peer_port_)),
+      absl::StrCat("--initial-cluster=", options_.name, "=", Url(peer_port_)),
+  };
+  for (const std::string& flag : options_.extra_flags) arguments.push_back(flag);
+  pid_ = fork();
+  CHECK(pid_ >= 0);
+  if (pid_ == 0) Exec(arguments, options_.environment, log_path());
+}
+
+bool ServerProcess::WaitReady(absl::Duration limit) {
+  absl::Time deadline = absl::Now() + limit;
+  while (absl::Now() < deadline) {
+    int wait_status = 0;
+    if (HasEnded(&wait_status)) return false;
+    auto channel = Connect();
+    auto stub = etcdserverpb::Maintenance::NewStub(channel);
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(1)));
+    etcdserverpb::StatusResponse response;
+    if (stub->Status(&context, {}, &response).ok() && response.leader() != 0) return true;
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  return false;
+}
+
+void ServerProcess::Kill() {
+  if (pid_ < 0) return;
+  kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+}
+
+int ServerProcess::Stop(absl::Duration limit) {
+  CHECK(pid_ > 0);
+  kill(pid_, SIGTERM);
+  absl::Time deadline = absl::Now() + limit;
+  int wait_status = 0;
+  while (absl::Now() < deadline) {
+    if (HasEnded(&wait_status)) return wait_status;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  Kill();
+  return -1;
+}
+
+bool ServerProcess::HasEnded(int* wait_status) {
+  if (pid_ < 0) return true;
+  if (waitpid(pid_, wait_status, WNOHANG) != pid_) return false;
+  pid_ = -1;
+  return true;
+}
+
+std::string ServerProcess::endpoint() const { return absl::StrCat("127.0.0.1:", client_port_); }
+
+absl::Duration ServerProcess::CpuTime() const {
+  std::ifstream file(absl::StrCat("/proc/", pid_, "/stat"));
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  std::istringstream fields(text.substr(text.rfind(')') + 2));
+  std::string skipped;
+  for (int i = 0; i < 11; ++i) fields >> skipped;
+  int64_t user_ticks = 0;
+  int64_t system_ticks = 0;
+  fields >> user_ticks >> system_ticks;
+  return absl::Seconds(user_ticks + system_ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+std::shared_ptr<grpc::Channel> ServerProcess::Connect() const {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
+  return grpc::CreateCustomChannel(endpoint(), grpc::InsecureChannelCredentials(), arguments);
+}
+
+std::string MakeTestDirectory(const std::string& name) {
+  const char* base = std::getenv("TIDEMARK_TEST_DIR");
+  std::filesystem::path path = base ? std::filesystem::path(base) : std::filesystem::current_path();
+  path /= absl::StrCat("test-", name, "-", getpid());
+  std::filesystem::remove_all(path);
+  std::filesystem::create_directories(path);
+  return path;
+}
+
+void RemoveTree(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
+}  // namespace tidemark::process

@@ -6,7 +6,7 @@
 //
 // CHECK is for what can only be our bug; Fatal for what the machine did to us. Both are always on.
 // Refused requests are neither: they return absl::Status.
-// The simulator replaces the last step (aborting) to stop one simulated node instead of the process.
+// The simulator replaces the last step, aborting: it stops one simulated node, not the process.
 #pragma once
 
 #include "absl/strings/string_view.h"

@@ -1,0 +1,94 @@
+#include "src/base/tmpfs_mapper.h"
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "src/base/posix_file_system.h"
+#include "src/base/temporary_directory.h"
+
+namespace tidemark {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr size_t kRegionBytes = 1 << 20;
+
+// Any file system will do, apart from being full.
+class TmpfsMapperTest : public testing::Test {
+ protected:
+  std::vector<std::string> Files() {
+    return *PosixFileSystem().List(directory_.path());
+  }
+  TemporaryDirectory directory_;
+};
+
+void ExpectZeroAndWritable(MemoryRegion& region) {
+  ASSERT_EQ(region.size_bytes(), kRegionBytes);
+  EXPECT_TRUE(std::all_of(region.data(), region.data() + kRegionBytes,
+                          [](char byte) { return byte == 0; }));
+  std::fill_n(region.data(), kRegionBytes, 'x');
+  EXPECT_EQ(region.data()[kRegionBytes - 1], 'x');
+}
+
+TEST_F(TmpfsMapperTest, ARegionIsAFileUntilReleased) {
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Open(directory_.path());
+  std::unique_ptr<MemoryRegion> region = *mapper->Create("p0-1", kRegionBytes);
+  ExpectZeroAndWritable(*region);
+  EXPECT_THAT(Files(), ElementsAre("lock", "p0-1.region"));
+  EXPECT_EQ(mapper->Create("p0-1", kRegionBytes).status().code(),
+            absl::StatusCode::kAlreadyExists);
+  region.reset();
+  EXPECT_THAT(Files(), ElementsAre("lock"));
+  ExpectZeroAndWritable(**mapper->Create("p0-1", kRegionBytes));
+}
+
+TEST_F(TmpfsMapperTest, RemovesTheRegionsOfADeadOwnerAndNothingElse) {
+  std::ofstream(directory_.path() + "/p0-9.region") << "stale";
+  std::ofstream(directory_.path() + "/notes.txt") << "somebody else's";
+  ASSERT_TRUE(TmpfsMapper::Open(directory_.path()).ok());
+  EXPECT_THAT(Files(), ElementsAre("lock", "notes.txt"));
+}
+
+TEST_F(TmpfsMapperTest, TheDirectoryIsOwnedAsLongAsARegionLives) {
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Open(directory_.path());
+  std::unique_ptr<MemoryRegion> region = *mapper->Create("p0-1", kRegionBytes);
+  mapper.reset();
+  EXPECT_EQ(TmpfsMapper::Open(directory_.path()).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  region.reset();
+  EXPECT_TRUE(TmpfsMapper::Open(directory_.path()).ok());
+}
+
+TEST_F(TmpfsMapperTest, ARefusalNamesPathAndSizeAndLeavesNoFile) {
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Open(directory_.path());
+  const absl::Status status = mapper->Create("huge", size_t{1} << 60).status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("memory region of 1152921504606846976 bytes: fallocate " +
+                        directory_.path() + "/huge.region: "));
+  EXPECT_THAT(Files(), ElementsAre("lock"));
+}
+
+TEST(TmpfsMapper, MoreThanTheTmpfsHasIsResourceExhausted) {
+  if (!PosixFileSystem().Exists("/dev/shm")) GTEST_SKIP() << "no tmpfs here";
+  TemporaryDirectory directory("/dev/shm");
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Open(directory.path());
+  EXPECT_EQ(mapper->Create("huge", size_t{1} << 46).status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST(AnonymousMapper, GivesZeroedMemoryOrRefuses) {
+  AnonymousMapper mapper;
+  ExpectZeroAndWritable(**mapper.Create("p0-1", kRegionBytes));
+  const absl::Status status = mapper.Create("huge", size_t{1} << 60).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1152921504606846976 bytes"));
+}
+
+}  // namespace
+}  // namespace tidemark

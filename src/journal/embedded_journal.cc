@@ -1,0 +1,99 @@
+#include "src/journal/embedded_journal.h"
+
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/journal/entry_codec.h"
+#include "src/journal/journal_node.h"
+
+namespace tidemark::journal {
+namespace {
+
+// Rebuilds the sequencer from what the log holds.
+SingleVoterLog::Visitor ReplayInto(Sequencer* sequencer, Sequencer::Limits limits) {
+  SingleVoterLog::Visitor visitor;
+  visitor.state = [=](Position position, absl::string_view state) {
+    absl::StatusOr<Sequencer> loaded = Sequencer::Load(state, limits);
+    if (!loaded.ok()) return loaded.status();
+    if (loaded->tail().position != position) {
+      return absl::DataLossError("sequencer state of another position");
+    }
+    *sequencer = *std::move(loaded);
+    return absl::OkStatus();
+  };
+  visitor.block = [=](const StoredBlock& block) {
+    absl::StatusOr<EntryBlock> entries = DecodeEntries({block.first, block.entry_count, block.term},
+                                                       block.body.view(), block.body.owner());
+    if (!entries.ok()) return entries.status();
+    for (const Entry& entry : entries->entries) {
+      if (entry.position <= sequencer->tail().position) continue;  // part of the loaded state
+      absl::Status applied = sequencer->Apply(entry);
+      if (!applied.ok()) return applied;
+    }
+    return absl::OkStatus();
+  };
+  return visitor;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
+    EmbeddedJournalOptions options) {
+  CHECK(options.file_system != nullptr && options.clock != nullptr && options.random != nullptr);
+  CHECK(options.executor != nullptr && options.runner != nullptr);
+  auto stats = std::make_unique<JournalStats>();
+  SingleVoterLog::Options log_options;
+  log_options.directory = options.directory;
+  log_options.segment_bytes = options.segment_bytes;
+  log_options.file_system = options.file_system;
+  log_options.clock = options.clock;
+  log_options.random = options.random;
+  log_options.executor = options.executor;
+  log_options.runner = options.runner;
+  log_options.stats = &stats->log;
+  log_options.observe_write = std::move(options.observe_write);
+  log_options.observe_sync = std::move(options.observe_sync);
+  Sequencer sequencer(options.limits.sequencer);
+  auto log = SingleVoterLog::Open(std::move(log_options),
+                                  ReplayInto(&sequencer, options.limits.sequencer));
+  if (!log.ok()) return log.status();
+  Position first = (*log)->first();
+  auto node =
+      std::make_shared<JournalNode>(options.limits, *options.executor, std::move(stats));
+  node->Start(*std::move(log), std::move(sequencer), first);
+  return std::unique_ptr<EmbeddedJournal>(new EmbeddedJournal(std::move(node)));
+}
+
+EmbeddedJournal::~EmbeddedJournal() { node_->Close(); }
+
+void EmbeddedJournal::Append(Record record, AppendCallback done) {
+  node_->Append(EntryKind::kData, std::move(record), std::move(done));
+}
+
+absl::StatusOr<std::unique_ptr<Subscription>> EmbeddedJournal::Subscribe(
+    Position from, std::vector<PartitionId> partitions, BatchCallback deliver) {
+  return node_->Subscribe(from, std::move(partitions), std::move(deliver));
+}
+
+void EmbeddedJournal::ConfirmTail(TailCallback done) { node_->ConfirmTail(std::move(done)); }
+
+void EmbeddedJournal::Claim(PartitionId partition, OriginId origin, ClaimCallback done) {
+  Record record;
+  record.partitions.push_back({partition, Epoch(0)});
+  record.origin = origin;
+  node_->Append(EntryKind::kClaim, std::move(record),
+                [done = std::move(done)](absl::StatusOr<Placed> placed) mutable {
+                  if (!placed.ok()) return done(placed.status());
+                  done(Epoch(placed->position.value()));
+                });
+}
+
+void EmbeddedJournal::Trim(Position position) { node_->Trim(position); }
+
+Tail EmbeddedJournal::KnownTail() const { return node_->KnownTail(); }
+
+void EmbeddedJournal::Stop() { node_->Stop(); }
+
+const JournalStats& EmbeddedJournal::stats() const { return node_->stats(); }
+
+}  // namespace tidemark::journal

@@ -1,0 +1,94 @@
+// The journal of a single process: the sequencer over a log of one voter.
+//
+// Hides the mailbox, the group commit, and delivery. Thread-safe.
+//
+// Appends from any thread wait in a mailbox; the journal's sequence takes everything waiting, makes
+// one block, and has it written and synced; what arrives meanwhile becomes the next block. After
+// the sync the tail is published, subscribers are served and callbacks run, in this order.
+//
+// Stop() answers what waits with Unavailable (it may or may not have happened). Destruction, from any
+// thread but not from a callback of this journal, waits for work that runs and drops callbacks that
+// did not run. The executor and the runner must live on until they ran or dropped their tasks.
+//
+// Invariants:
+//  1. R1: no answer and no delivery before the block's sync.
+//  2. The mailbox is bounded in records and bytes, a block in bytes (one record may exceed it).
+//  3. One block is on its way at a time.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/base/clock.h"
+#include "src/base/executor.h"
+#include "src/base/file_system.h"
+#include "src/base/random.h"
+#include "src/journal/delivery.h"
+#include "src/journal/journal.h"
+#include "src/journal/sequencer.h"
+#include "src/journal/single_voter_log.h"
+
+namespace tidemark::journal {
+
+struct JournalLimits {
+  uint64_t payload_bytes_max = uint64_t{256} << 20;
+  uint64_t mailbox_bytes_max = uint64_t{256} << 20;
+  size_t mailbox_records_max = 65536;
+  uint64_t block_bytes_max = uint64_t{8} << 20;
+  uint64_t unacknowledged_bytes_max = uint64_t{64} << 20;
+  Delivery::Limits delivery;
+  Sequencer::Limits sequencer;
+};
+
+struct EmbeddedJournalOptions {
+  std::string directory;
+  uint64_t segment_bytes = kSegmentBytesDefault;
+  JournalLimits limits;
+  FileSystem* file_system = nullptr;
+  const Clock* clock = nullptr;
+  Random* random = nullptr;
+  Executor* executor = nullptr;      // the journal's sequence
+  BlockingRunner* runner = nullptr;  // disk work: inline, or a thread of its own
+  // How long each write and each sync took. Any thread; may be empty.
+  std::function<void(absl::Duration)> observe_write;
+  std::function<void(absl::Duration)> observe_sync;
+};
+
+// Figures that any thread may read.
+struct JournalStats {
+  LogStats log;
+  std::atomic<uint64_t> entries{0};
+  std::atomic<uint64_t> appends_refused{0};  // fenced, holes, too large, mailbox full
+  std::atomic<uint64_t> mailbox_records{0};
+  std::atomic<uint64_t> mailbox_bytes{0};
+};
+
+class JournalNode;
+
+class EmbeddedJournal : public Journal {
+ public:
+  // Blocking: reads the whole journal. Errors tell an operator what is wrong with which file.
+  static absl::StatusOr<std::unique_ptr<EmbeddedJournal>> Open(EmbeddedJournalOptions options);
+  ~EmbeddedJournal() override;
+
+  void Append(Record record, AppendCallback done) override;
+  absl::StatusOr<std::unique_ptr<Subscription>> Subscribe(Position from,
+                                                          std::vector<PartitionId> partitions,
+                                                          BatchCallback deliver) override;
+  void ConfirmTail(TailCallback done) override;
+  void Claim(PartitionId partition, OriginId origin, ClaimCallback done) override;
+  void Trim(Position position) override;
+  Tail KnownTail() const override;
+
+  void Stop();
+  const JournalStats& stats() const;
+
+ private:
+  explicit EmbeddedJournal(std::shared_ptr<JournalNode> node) : node_(std::move(node)) {}
+
+  const std::shared_ptr<JournalNode> node_;
+};
+
+}  // namespace tidemark::journal

@@ -1,0 +1,216 @@
+#include "src/journal/single_voter_log.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+#include "src/base/log.h"
+
+namespace tidemark::journal {
+namespace {
+
+absl::Status ClosedError() { return absl::UnavailableError("the journal is closed"); }
+
+struct Opened {
+  std::unique_ptr<DataDirectory> directory;
+  std::unique_ptr<LogStorage> storage;
+  Term term;
+};
+
+// Hands the stored state to the visitor; returns its position, 0 without one.
+absl::StatusOr<Position> VisitState(DataDirectory& directory,
+                                    const SingleVoterLog::Visitor& visitor) {
+  absl::StatusOr<std::optional<DataDirectory::Snapshot>> snapshot = directory.LoadSnapshot();
+  if (!snapshot.ok()) return snapshot.status();
+  if (!snapshot->has_value()) return Position(0);
+  absl::Status visited = visitor.state((*snapshot)->position, (*snapshot)->state);
+  if (!visited.ok()) return visited;
+  return (*snapshot)->position;
+}
+
+absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
+                               const SingleVoterLog::Visitor& visitor) {
+  Opened opened;
+  auto directory = DataDirectory::Open(*options.file_system, options.directory, *options.random);
+  if (!directory.ok()) return directory.status();
+  opened.directory = *std::move(directory);
+  absl::StatusOr<std::optional<Term>> stored_term = opened.directory->LoadTerm();
+  if (!stored_term.ok()) return stored_term.status();
+  absl::StatusOr<Position> state_position = VisitState(*opened.directory, visitor);
+  if (!state_position.ok()) return state_position.status();
+
+  SegmentedLog::Options log_options;
+  log_options.segment_bytes = options.segment_bytes;
+  log_options.recovery = {options.file_system, options.clock, options.directory,
+                          opened.directory->store(), *state_position};
+  // The first segment is made before the first term is stored.
+  log_options.may_be_fresh = !stored_term->has_value() && *state_position == Position(0);
+  Term newest_block_term;
+  auto storage = SegmentedLog::Open(log_options, [&](const StoredBlock& block) {
+    if (block.term < newest_block_term) return absl::DataLossError("terms go back");
+    newest_block_term = block.term;
+    return visitor.block(block);
+  });
+  if (!storage.ok()) return storage.status();
+  opened.storage = *std::move(storage);
+  if (opened.storage->first() > state_position->Next()) {
+    return absl::DataLossError(absl::StrCat(
+        "journal directory ", options.directory, ": entries between ", state_position->value(),
+        " and ", opened.storage->first().value(), " are missing: a segment file was removed"));
+  }
+  Term last_term = stored_term->value_or(Term(0));
+  if (last_term < newest_block_term) {
+    return absl::DataLossError(absl::StrCat(
+        "journal directory ", options.directory, ": file term says ", last_term.value(),
+        ", but entries have term ", newest_block_term.value(), ": the file was lost or replaced"));
+  }
+  opened.term = last_term.Next();
+  absl::Status stored = opened.directory->StoreTerm(opened.term);
+  if (!stored.ok()) return stored;
+  return opened;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options options,
+                                                                     const Visitor& visitor) {
+  CHECK(options.stats != nullptr && options.runner != nullptr && options.executor != nullptr);
+  absl::StatusOr<Opened> opened = OpenAll(options, visitor);
+  if (!opened.ok()) return opened.status();
+  TLOG(kInfo, "opened journal",
+       {{"dir", options.directory},
+        {"first-position", opened->storage->first().value()},
+        {"last-position", opened->storage->last().value()},
+        {"term", opened->term.value()},
+        {"size-bytes", opened->storage->size_bytes()}});
+  options.stats->size_bytes.store(opened->storage->size_bytes(), std::memory_order_relaxed);
+  Position first = opened->storage->first();
+  uint64_t member_id = opened->directory->store().value();
+  auto disk = std::make_shared<Disk>();
+  disk->options = std::move(options);
+  {
+    absl::MutexLock lock(&disk->mutex);
+    disk->directory = std::move(opened->directory);
+    disk->storage = std::move(opened->storage);
+    disk->synced = disk->storage->last();
+  }
+  return std::unique_ptr<SingleVoterLog>(
+      new SingleVoterLog(std::move(disk), opened->term, first, member_id));
+}
+
+SingleVoterLog::~SingleVoterLog() {
+  absl::MutexLock lock(&disk_->mutex);
+  disk_->storage.reset();
+  disk_->directory.reset();  // the lock last
+}
+
+std::vector<ReplicatedLog::Member> SingleVoterLog::Members() const {
+  return {Member{member_id_, true}};
+}
+
+absl::Status SingleVoterLog::Disk::WriteBlock(const LogBlock& block) {
+  absl::Duration start = options.clock->Monotonic();
+  absl::Status appended = storage->Append(block);
+  LogStats& stats = *options.stats;
+  if (!appended.ok()) {
+    stats.appends_refused.fetch_add(1, std::memory_order_relaxed);
+    return appended;
+  }
+  uint64_t bytes = 0;
+  for (absl::string_view run : block.body) bytes += run.size();
+  stats.blocks_written.fetch_add(1, std::memory_order_relaxed);
+  stats.bytes_written.fetch_add(bytes, std::memory_order_relaxed);
+  stats.size_bytes.store(storage->size_bytes(), std::memory_order_relaxed);
+  if (options.observe_write) options.observe_write(options.clock->Monotonic() - start);
+  return absl::OkStatus();
+}
+
+void SingleVoterLog::Disk::SyncBlock() {
+  absl::Duration start = options.clock->Monotonic();
+  storage->Sync();
+  synced = storage->last();
+  options.stats->syncs.fetch_add(1, std::memory_order_relaxed);
+  if (options.observe_sync) options.observe_sync(options.clock->Monotonic() - start);
+}
+
+// One task each for the write and the sync: the simulator may stop the node between them.
+void SingleVoterLog::Append(std::shared_ptr<const LogBlock> block, Done done) {
+  disk_->options.runner->Run([disk = disk_, block = std::move(block),
+                              done = std::move(done)]() mutable {
+    Executor* executor = disk->options.executor;
+    absl::Status written = ClosedError();
+    {
+      absl::MutexLock lock(&disk->mutex);
+      if (!disk->IsClosed()) written = disk->WriteBlock(*block);
+    }
+    if (!written.ok() || PLANTED_BUG("journal_ack_before_sync")) {
+      executor->Post([done = std::move(done), written]() mutable { done(written); });
+      if (!written.ok()) return;
+    }
+    disk->options.runner->Run([disk, block = std::move(block), done = std::move(done)]() mutable {
+      {
+        absl::MutexLock lock(&disk->mutex);
+        if (disk->IsClosed()) return;
+        disk->SyncBlock();
+      }
+      if (!done) return;
+      disk->options.executor->Post([done = std::move(done)]() mutable { done(absl::OkStatus()); });
+    });
+  });
+}
+
+absl::StatusOr<std::vector<StoredBlock>> SingleVoterLog::Disk::Read(Position from,
+                                                                    size_t size_bytes) {
+  absl::StatusOr<std::vector<StoredBlock>> blocks = storage->Read(from, size_bytes);
+  if (!blocks.ok()) return blocks;
+  while (!blocks->empty() && blocks->back().last() > synced) blocks->pop_back();
+  return blocks;
+}
+
+void SingleVoterLog::Read(Position from, size_t size_bytes, ReadDone done) {
+  disk_->options.runner->Run([disk = disk_, from, size_bytes, done = std::move(done)]() mutable {
+    absl::StatusOr<std::vector<StoredBlock>> blocks = ClosedError();
+    {
+      absl::MutexLock lock(&disk->mutex);
+      if (!disk->IsClosed()) blocks = disk->Read(from, size_bytes);
+    }
+    disk->options.executor->Post(
+        [done = std::move(done), blocks = std::move(blocks)]() mutable { done(std::move(blocks)); });
+  });
+}
+
+// A quorum of one is always confirmed: the directory's lock keeps every other writer out.
+void SingleVoterLog::ConfirmLeadership(Done done) { done(absl::OkStatus()); }
+
+absl::StatusOr<Position> SingleVoterLog::Disk::Trim(const TrimRequest& request) {
+  CHECK(request.up_to <= request.state_position);
+  CHECK(request.state_position <= storage->last());
+  if (!storage->CanTrim(request.up_to)) return storage->first();
+  absl::Status stored = directory->StoreSnapshot({request.state_position, request.state});
+  if (!stored.ok()) return stored;
+  absl::Status trimmed = storage->Trim(request.up_to);
+  if (!trimmed.ok()) return trimmed;
+  options.stats->size_bytes.store(storage->size_bytes(), std::memory_order_relaxed);
+  TLOG(kInfo, "trimmed journal",
+       {{"dir", options.directory}, {"first-position", storage->first().value()}});
+  return storage->first();
+}
+
+void SingleVoterLog::Trim(TrimRequest request,
+                          absl::AnyInvocable<void(absl::StatusOr<Position>)> done) {
+  disk_->options.runner->Run(
+      [disk = disk_, request = std::move(request), done = std::move(done)]() mutable {
+        absl::StatusOr<Position> first = ClosedError();
+        {
+          absl::MutexLock lock(&disk->mutex);
+          if (!disk->IsClosed()) first = disk->Trim(request);
+        }
+        disk->options.executor->Post(
+            [done = std::move(done), first = std::move(first)]() mutable { done(std::move(first)); });
+      });
+}
+
+}  // namespace tidemark::journal

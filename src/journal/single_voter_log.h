@@ -1,0 +1,104 @@
+// The ReplicatedLog of a single node: its own disk is the quorum.
+//
+// Hides the directory, the storage, and where blocking work runs. Thread-safe; all disk work goes
+// through one BlockingRunner in order.
+//
+// Invariants:
+//  1. J5: every start has a greater term, durable before the first append.
+//  2. Nothing touches the directory after destruction; destruction waits for work that runs.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "src/base/clock.h"
+#include "src/base/executor.h"
+#include "src/base/file_system.h"
+#include "src/base/random.h"
+#include "src/journal/data_directory.h"
+#include "src/journal/replicated_log.h"
+#include "src/journal/segmented_log.h"
+
+namespace tidemark::journal {
+
+// Figures that any thread may read.
+struct LogStats {
+  std::atomic<uint64_t> blocks_written{0};
+  std::atomic<uint64_t> bytes_written{0};
+  std::atomic<uint64_t> syncs{0};
+  std::atomic<uint64_t> appends_refused{0};
+  std::atomic<uint64_t> size_bytes{0};
+};
+
+class SingleVoterLog : public ReplicatedLog {
+ public:
+  struct Options {
+    std::string directory;
+    uint64_t segment_bytes = kSegmentBytesDefault;
+    FileSystem* file_system = nullptr;
+    const Clock* clock = nullptr;
+    Random* random = nullptr;
+    Executor* executor = nullptr;     // callbacks run here
+    BlockingRunner* runner = nullptr;  // disk work runs here
+    LogStats* stats = nullptr;         // outlives the log and all work of the runner
+    // How long each write and each sync took; called where the work runs. May be empty.
+    std::function<void(absl::Duration)> observe_write;
+    std::function<void(absl::Duration)> observe_sync;
+  };
+
+  // What was there, in order: at most one state (of trimmed entries), then every block. Blocks at
+  // or before the state's position are part of it.
+  struct Visitor {
+    std::function<absl::Status(Position position, absl::string_view state)> state;
+    BlockVisitor block;
+  };
+
+  // Blocking: reads and verifies the whole log.
+  static absl::StatusOr<std::unique_ptr<SingleVoterLog>> Open(Options options,
+                                                              const Visitor& visitor);
+  ~SingleVoterLog() override;
+
+  Position first() const { return first_; }
+
+  Term term() const override { return term_; }
+  std::vector<Member> Members() const override;
+  void Append(std::shared_ptr<const LogBlock> block, Done done) override;
+  void Read(Position from, size_t size_bytes, ReadDone done) override;
+  void ConfirmLeadership(Done done) override;
+  void Trim(TrimRequest request,
+            absl::AnyInvocable<void(absl::StatusOr<Position>)> done) override;
+
+ private:
+  // Shared with tasks that may start after the log is gone; they find it closed.
+  struct Disk {
+    absl::Mutex mutex;
+    std::unique_ptr<DataDirectory> directory ABSL_GUARDED_BY(mutex);
+    std::unique_ptr<LogStorage> storage ABSL_GUARDED_BY(mutex);
+    Position synced ABSL_GUARDED_BY(mutex);  // what was only written is read by nobody
+    Options options;
+
+    absl::Status WriteBlock(const LogBlock& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+    void SyncBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+    absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes)
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+    absl::StatusOr<Position> Trim(const TrimRequest& request)
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+    bool IsClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return storage == nullptr; }
+  };
+
+  SingleVoterLog(std::shared_ptr<Disk> disk, Term term, Position first, uint64_t member_id)
+      : disk_(std::move(disk)), term_(term), first_(first), member_id_(member_id) {}
+
+  const std::shared_ptr<Disk> disk_;
+  const Term term_;
+  const Position first_;  // as of the start
+  const uint64_t member_id_;
+};
+
+}  // namespace tidemark::journal

@@ -149,8 +149,8 @@ class VersionStore {
   struct HashItem {
     RevisionKey revision;
     bool tombstone = false;
-    // etcd quirk: counts only when no key of the whole key space lives at `at` (keep(R) is empty);
-    // callers ask HasLiveKeys of every partition and drop such items otherwise.
+    // etcd quirk: counts only when no key of the whole key space lives at `at` (keep(R) is empty).
+    // Set only when none of this store does; callers ask the other partitions' HasLiveKeys.
     bool only_if_nothing_lives = false;
     SharedBytes value;  // wire KeyValue as etcd stores it (a tombstone: only field 1)
   };

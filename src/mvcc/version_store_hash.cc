@@ -37,6 +37,7 @@ RevisionKey VersionStoreImpl::VisitForHash(RevisionKey from, Revision at, Revisi
       // Removed by the compaction, or about to be.
       if (node.NewestAt(compacted)->location() != location) return true;
       item.only_if_nothing_lives = node.NewestAt(at)->location() != location;
+      if (item.only_if_nothing_lives && HasLiveKeys(at)) return true;
     }
     item.revision = revision;
     item.tombstone = record.tombstone();

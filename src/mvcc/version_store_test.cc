@@ -245,13 +245,23 @@ TEST_F(VersionStoreTest, HashWalkFollowsKeepAndSkipRules) {
   EXPECT_THAT(HashInputs(3, -1), ElementsAre("2 a", "3 b"));
   // Compacted at 3: a@2 is in keep(3) but not in keep(6); b@3 is in neither keep(5) nor keep(6).
   EXPECT_THAT(HashInputs(3, 3), ElementsAre("2 a", "3 b"));
-  EXPECT_THAT(HashInputs(6, 3),
-              ElementsAre("2 a (if none)", "3 b (if none)", "4 a", "5t b", "6 c"));
+  EXPECT_THAT(HashInputs(6, 3), ElementsAre("4 a", "5t b", "6 c"));
   // A tombstone at the compact revision does not count, present or not.
   EXPECT_THAT(HashInputs(6, 5), ElementsAre("4 a", "6 c"));
   CompactFully(5);
   EXPECT_THAT(HashInputs(6, 5), ElementsAre("4 a", "6 c"));
   EXPECT_TRUE(store_->HasLiveKeys(Revision(6)));
+}
+
+// Contract 5.3, Skip 2: with keep(R) empty nothing at or below the compact revision is skipped.
+TEST_F(VersionStoreTest, HashWalkOfADeadStoreMarksWhatOnlyThenCounts) {
+  Put("a", "1");
+  Put("a", "2");
+  Delete("a");
+  EXPECT_FALSE(store_->HasLiveKeys(Revision(4)));
+  EXPECT_THAT(HashInputs(4, 3), ElementsAre("3 a (if none)", "4t a"));
+  CompactFully(3);
+  EXPECT_THAT(HashInputs(4, 3), ElementsAre("3 a (if none)", "4t a"));
 }
 
 TEST_F(VersionStoreTest, CompactToZeroIsAcceptedOnce) {

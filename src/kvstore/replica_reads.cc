@@ -1,0 +1,179 @@
+// Reads: at the watermark or at a confirmed tail, in bounded steps at one revision.
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/kvstore/etcd_errors.h"
+#include "src/kvstore/range_reader.h"
+#include "src/kvstore/replica_impl.h"
+
+namespace tidemark::kvstore {
+
+// A Range is a read txn with one operation and without the tree.
+struct ReplicaImpl::ReadJob {
+  RangeRequest range;
+  TxnRequest txn;
+  Freshness freshness;
+  Callback<RangeResult> range_done;
+  Callback<TxnResult> txn_done;  // null for a Range
+
+  // Of the present attempt:
+  Revision current{0};  // the header's
+  TxnShape shape;
+  struct Reader {
+    Revision at;
+    RangeReader reader;
+  };
+  std::vector<Reader> readers;
+  size_t next_reader = 0;
+  std::vector<OpResult> results;
+
+  bool AtTail() const { return freshness.kind == Freshness::Kind::kAtTail; }
+};
+
+void ReplicaImpl::Range(RangeRequest request, Freshness freshness, Callback<RangeResult> done) {
+  auto job = std::make_shared<ReadJob>();
+  job->range = std::move(request);
+  job->freshness = freshness;
+  job->range_done = std::move(done);
+  StartRead(std::move(job));
+}
+
+void ReplicaImpl::ReadTxn(TxnRequest request, Freshness freshness, Callback<TxnResult> done) {
+  stats_.txns_total.fetch_add(1, std::memory_order_relaxed);
+  auto job = std::make_shared<ReadJob>();
+  job->txn = std::move(request);
+  job->freshness = freshness;
+  job->txn_done = std::move(done);
+  StartRead(std::move(job));
+}
+
+void ReplicaImpl::StartRead(std::shared_ptr<ReadJob> job) {
+  stats_.ranges_total.fetch_add(1, std::memory_order_relaxed);
+  ++reads_running_;
+  if (reads_running_ > options_.max_pending_reads) {
+    FailRead(job.get(), ErrTooManyRequests());
+    return;
+  }
+  switch (job->freshness.kind) {
+    case Freshness::Kind::kSerializable:
+      PlanRead(std::move(job));
+      return;
+    case Freshness::Kind::kLinearizable:
+      barrier_.Ask([this, job = std::move(job)](absl::StatusOr<journal::Tail> tail) mutable {
+        if (!tail.ok()) {
+          FailRead(job.get(), tail.status());
+        } else {
+          PlanRead(std::move(job));
+        }
+      });
+      return;
+    case Freshness::Kind::kAtTail: {
+      const Position position = job->freshness.tail.position;
+      barrier_.WhenApplied(position,
+                           [this, job = std::move(job)]() mutable { PlanRead(std::move(job)); });
+      return;
+    }
+  }
+}
+
+void ReplicaImpl::PlanRead(std::shared_ptr<ReadJob> job) {
+  job->current = job->AtTail() ? job->freshness.tail.revision : watermark_.revision;
+  CHECK(job->current <= watermark_.revision);
+  job->readers.clear();
+  job->results.clear();
+  job->next_reader = 0;
+  if (absl::Status status = PlanReaders(job.get()); !status.ok()) {
+    FailRead(job.get(), status);
+    return;
+  }
+  StepRead(std::move(job));
+}
+
+absl::Status ReplicaImpl::PlanReaders(ReadJob* job) {
+  // A compaction overtook the tail: the caller asks again with a fresh one.
+  if (job->current < store_->compact_revision()) return ErrCompacted();
+  if (!job->txn_done) {
+    absl::StatusOr<Revision> at =
+        RevisionToRead(job->range, job->current, store_->compact_revision());
+    if (!at.ok()) return at.status();
+    job->readers.push_back({*at, RangeReader(*store_, job->range, *at)});
+    return absl::OkStatus();
+  }
+  const Evaluator judge(*store_, leases_, job->current);
+  TxnPath path = DecideTxnPath(job->txn, [&](const etcdserverpb::Compare& compare) {
+    return judge.Holds(compare, job->current);
+  });
+  job->readers.reserve(path.ops.size());
+  for (const PlannedOp& op : path.ops) {
+    CHECK(op.range != nullptr);
+    if (absl::Status status = judge.CheckRangeInTxn(*op.range); !status.ok()) return status;
+    const Revision at = op.range->revision() > 0 ? Revision(op.range->revision()) : job->current;
+    job->readers.push_back({at, RangeReader(*store_, *op.range, at)});
+  }
+  job->shape = std::move(path.shape);
+  return absl::OkStatus();
+}
+
+void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
+  for (; job->next_reader < job->readers.size(); ++job->next_reader) {
+    ReadJob::Reader& next = job->readers[job->next_reader];
+    if (next.at < store_->compact_revision()) {
+      // Compacted between two steps. What asked for the present begins again at a newer one; what
+      // asked for that revision is refused by the new plan.
+      if (job->AtTail()) {
+        FailRead(job.get(), ErrCompacted());
+      } else {
+        PlanRead(std::move(job));
+      }
+      return;
+    }
+    if (!next.reader.Step(static_cast<int64_t>(options_.step_keys))) {
+      PostToSelf([this, job = std::move(job)]() mutable { StepRead(std::move(job)); });
+      return;
+    }
+    OpResult result;
+    result.header_revision = job->current;
+    result.result = std::move(next.reader).Take();
+    job->results.push_back(std::move(result));
+  }
+  FinishRead(job.get());
+}
+
+void ReplicaImpl::FinishRead(ReadJob* job) {
+  CHECK(reads_running_ > 0);
+  --reads_running_;
+  if (job->txn_done) {
+    job->txn_done(
+        Reply<TxnResult>{job->current, BuildTxnResult(job->shape, std::move(job->results))});
+    return;
+  }
+  CHECK(job->results.size() == 1);
+  job->range_done(Reply<RangeResult>{
+      job->current, std::get<RangeResult>(std::move(job->results.front().result))});
+}
+
+void ReplicaImpl::FailRead(ReadJob* job, const absl::Status& status) {
+  CHECK(reads_running_ > 0);
+  --reads_running_;
+  if (job->txn_done) {
+    job->txn_done(status);
+  } else {
+    job->range_done(status);
+  }
+}
+
+void ReplicaImpl::WhenApplied(Position position,
+                              absl::AnyInvocable<void(journal::Tail reached)> done) {
+  barrier_.WhenApplied(position,
+                       [this, done = std::move(done)]() mutable { done(watermark_); });
+}
+
+void ReplicaImpl::Barrier(absl::AnyInvocable<void(absl::StatusOr<journal::Tail>)> done) {
+  if (barrier_.waiting_count() >= options_.max_pending_reads) {
+    done(ErrTooManyRequests());
+    return;
+  }
+  barrier_.Ask(std::move(done));
+}
+
+}  // namespace tidemark::kvstore

@@ -21,7 +21,7 @@ class PosixFileSystemTest : public testing::Test {
   std::string Path(const std::string& name) const { return directory_.path() + "/" + name; }
 
   std::unique_ptr<File> Create(const std::string& name) {
-    absl::StatusOr<std::unique_ptr<File>> file = files_.Open(Path(name), OpenMode::kCreateExclusive);
+    auto file = files_.Open(Path(name), OpenMode::kCreateExclusive);
     EXPECT_TRUE(file.ok()) << file.status();
     return *std::move(file);
   }

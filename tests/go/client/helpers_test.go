@@ -130,6 +130,10 @@ func (n *node) restart(stop func()) {
 	n.t.Helper()
 	stop()
 	n.Run()
+	eventually(n.t, "the client is connected again", patience, func() bool {
+		_, err := n.Get(n.ctx, "no such key")
+		return err == nil
+	})
 }
 
 func equal[T any](t testing.TB, what string, got, want T) {

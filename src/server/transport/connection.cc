@@ -1,0 +1,270 @@
+#include "src/server/transport/connection.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "src/base/log.h"
+#include "src/server/transport/http1_connection.h"
+#include "src/server/transport/http2_connection.h"
+
+namespace tidemark::server {
+namespace {
+
+constexpr absl::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+constexpr char kTlsHandshakeByte = 0x16;
+constexpr absl::Duration kLingerTime = absl::Seconds(1);
+constexpr size_t kLingerBytes = 8 << 20;
+// One connection does not keep the loop longer than this before the others have their turn.
+constexpr size_t kWrittenPerTurnBytes = 4 << 20;
+constexpr int kReadsPerTurn = 4;
+
+}  // namespace
+
+Connection::Connection(TransportContext& context, const ListenerTraits& traits, EventLoop& loop,
+                       std::unique_ptr<Socket> socket, std::string peer_address,
+                       std::function<void(Connection*)> on_closed)
+    : context_(context),
+      traits_(traits),
+      loop_(loop),
+      on_closed_(std::move(on_closed)),
+      socket_(std::move(socket)) {
+  peer_->address = std::move(peer_address);
+}
+
+Connection::~Connection() { CHECK(state_ == State::kClosed); }
+
+void Connection::Start() {
+  deadline_timer_ =
+      CallAt(loop_.now() + context_.options.handshake_timeout, [this] {
+        if (state_ == State::kHandshake) return RejectHandshake("handshake timed out");
+        Close();
+      });
+  if (traits_.tls == nullptr) state_ = State::kFirstBytes;
+  events_ = EPOLLIN;
+  loop_.Watch(socket_->fd(), events_, this);
+}
+
+TimerId Connection::CallAt(absl::Duration when, std::function<void()> task) {
+  return loop_.PostAt(when, [weak = weak_from_this(), task = std::move(task)] {
+    const std::shared_ptr<Connection> self = weak.lock();
+    if (self != nullptr && self->state_ != State::kClosed) task();
+  });
+}
+
+void Connection::OnReady(uint32_t epoll_events) {
+  switch (state_) {
+    case State::kFirstByte:
+      return StepFirstByte();
+    case State::kHandshake:
+      return StepHandshake();
+    case State::kFirstBytes:
+    case State::kOpen:
+      // Reported even while not asked for: without reading it would be reported for ever.
+      if ((epoll_events & (EPOLLERR | EPOLLHUP)) != 0 && (events_ & EPOLLIN) == 0) return Close();
+      write_blocked_ = false;
+      ReadInput();
+      return MarkDirty();
+    case State::kLingering:
+      return DropInput();
+    case State::kClosed:
+      return;
+  }
+}
+
+void Connection::StepFirstByte() {
+  char first = 0;
+  const IoResult peeked = socket_->Peek(absl::MakeSpan(&first, 1));
+  if (peeked.state == IoState::kWouldBlock) return;
+  if (peeked.state != IoState::kDone) return Close();
+  if (first != kTlsHandshakeByte) {
+    if (!traits_.plaintext) return RejectHandshake("first record does not look like a TLS handshake");
+    state_ = State::kFirstBytes;
+    return OnReady(EPOLLIN);
+  }
+  tls_context_ = traits_.tls->Current();
+  auto tls = std::make_unique<TlsSocket>(socket_->Release(), tls_context_.get());
+  tls_ = tls.get();
+  socket_ = std::move(tls);
+  peer_->tls = true;
+  state_ = State::kHandshake;
+  StepHandshake();
+}
+
+void Connection::StepHandshake() {
+  switch (tls_->Handshake()) {
+    case IoState::kDone:
+      break;
+    case IoState::kWouldBlock:
+      write_blocked_ = tls_->wants_write();
+      return UpdateEvents();
+    case IoState::kClosed:
+    case IoState::kFailed:
+      return RejectHandshake(tls_->error());
+  }
+  const absl::Status allowed = traits_.tls->CheckPeer(tls_->ssl());
+  if (!allowed.ok()) return RejectHandshake(allowed.message());
+  peer_->common_name = traits_.tls->CommonName(tls_->ssl());
+  write_blocked_ = false;
+  state_ = State::kFirstBytes;
+  UpdateEvents();
+  OnReady(EPOLLIN);
+}
+
+void Connection::RejectHandshake(absl::string_view error) {
+  TLOG(kWarn, "rejected connection on client endpoint",
+       {{"remote-addr", peer_->address}, {"server-name", ""}, {"error", error}});
+  Close();
+}
+
+void Connection::ReadInput() {
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    if (ending_ || state_ == State::kClosed) return;
+    if (protocol_ != nullptr && !protocol_->WantsInput()) return;
+    const absl::Span<char> buffer = loop_.read_buffer();
+    const IoResult read = socket_->Read(buffer);
+    switch (read.state) {
+      case IoState::kDone:
+        if (context_.observer != nullptr) context_.observer->OnBytes(read.byte_count, 0);
+        if (!Deliver(absl::string_view(buffer.data(), read.byte_count))) ending_ = true;
+        break;
+      case IoState::kWouldBlock:
+        return;
+      case IoState::kClosed:
+        if (protocol_ == nullptr || !protocol_->OnInputEnd()) return Close();
+        ending_ = true;
+        return;
+      case IoState::kFailed:
+        return Close();
+    }
+    if (read.byte_count < buffer.size() && !socket_->HasBufferedInput()) return;
+  }
+}
+
+bool Connection::Deliver(absl::string_view bytes) {
+  if (protocol_ != nullptr) return protocol_->OnInput(bytes);
+  first_bytes_.append(bytes.data(), bytes.size());
+  if (!ChooseProtocol(first_bytes_)) return false;
+  if (protocol_ == nullptr) return true;  // not enough bytes yet
+  loop_.Cancel(deadline_timer_);
+  state_ = State::kOpen;
+  if (shutting_down_) protocol_->BeginShutdown();
+  const std::string all = std::move(first_bytes_);
+  return protocol_->OnInput(all);
+}
+
+// False: neither HTTP/2 nor anything served here.
+bool Connection::ChooseProtocol(absl::string_view bytes) {
+  const size_t n = std::min(bytes.size(), kHttp2Preface.size());
+  const bool agreed_http2 = tls_ != nullptr && tls_->Protocol() == "h2";
+  if (bytes.substr(0, n) == kHttp2Preface.substr(0, n)) {
+    if (n < kHttp2Preface.size()) return true;
+    protocol_ = std::make_unique<Http2Connection>(*this);
+    return true;
+  }
+  if (agreed_http2 || !traits_.serves_http) return false;
+  protocol_ = std::make_unique<Http1Connection>(*this);
+  return true;
+}
+
+void Connection::DropInput() {
+  while (true) {
+    const IoResult read = socket_->Read(loop_.read_buffer());
+    if (read.state == IoState::kWouldBlock) return;
+    if (read.state != IoState::kDone) return Close();
+    dropped_bytes_ += read.byte_count;
+    if (dropped_bytes_ > kLingerBytes) return Close();
+  }
+}
+
+void Connection::MarkDirty() {
+  if (dirty_ || state_ == State::kClosed) return;
+  dirty_ = true;
+  loop_.AtTurnEnd(shared_from_this());
+}
+
+void Connection::OnTurnEnd() {
+  dirty_ = false;
+  if (state_ != State::kOpen && state_ != State::kFirstBytes) return;
+  if (!write_blocked_) WriteOutput();
+  if (state_ == State::kClosed) return;
+  if (ending_ && output_.empty() && !dirty_) return EndInOrder();
+  // TLS may hold input that epoll knows nothing about.
+  if (!ending_ && socket_->HasBufferedInput() &&
+      (protocol_ == nullptr || protocol_->WantsInput())) {
+    ReadInput();
+    if (state_ == State::kClosed) return;
+    MarkDirty();
+  }
+  UpdateEvents();
+}
+
+void Connection::WriteOutput() {
+  size_t written_bytes = 0;
+  while (state_ == State::kOpen) {
+    if (!protocol_->FillOutput(output_)) ending_ = true;
+    if (output_.empty()) break;
+    const IoResult written = socket_->Write(output_);
+    written_bytes += written.byte_count;
+    if (written.state == IoState::kFailed || written.state == IoState::kClosed) return Close();
+    if (written.state == IoState::kWouldBlock) {
+      write_blocked_ = true;
+      break;
+    }
+    if (written_bytes > kWrittenPerTurnBytes) {
+      MarkDirty();
+      break;
+    }
+  }
+  if (written_bytes > 0 && context_.observer != nullptr) {
+    context_.observer->OnBytes(0, written_bytes);
+  }
+}
+
+void Connection::EndInOrder() {
+  socket_->CloseWrite();
+  state_ = State::kLingering;
+  loop_.Cancel(deadline_timer_);
+  deadline_timer_ = CallAt(loop_.now() + kLingerTime, [this] { Close(); });
+  if (protocol_ != nullptr) protocol_->OnClosed();
+  UpdateEvents();
+  DropInput();
+}
+
+void Connection::UpdateEvents() {
+  if (state_ == State::kClosed) return;
+  uint32_t wanted = 0;
+  if (write_blocked_) wanted |= EPOLLOUT;
+  const bool reads = state_ == State::kLingering ||
+                     (!ending_ && (protocol_ == nullptr || protocol_->WantsInput()));
+  if (reads) wanted |= EPOLLIN;
+  if (wanted == events_) return;
+  events_ = wanted;
+  loop_.Change(socket_->fd(), wanted);
+}
+
+void Connection::BeginShutdown() {
+  if (shutting_down_ || state_ == State::kClosed) return;
+  shutting_down_ = true;
+  if (protocol_ == nullptr) return Close();
+  if (state_ != State::kOpen) return;
+  protocol_->BeginShutdown();
+  MarkDirty();
+}
+
+void Connection::Close() {
+  if (state_ == State::kClosed) return;
+  const bool told = state_ == State::kLingering;
+  state_ = State::kClosed;
+  loop_.Cancel(deadline_timer_);
+  loop_.Unwatch(socket_->fd());
+  if (protocol_ != nullptr && !told) protocol_->OnClosed();
+  // Callers up the stack, and the turn's end, may still touch this object.
+  loop_.ReleaseLater(shared_from_this());
+  socket_.reset();
+  tls_ = nullptr;
+  on_closed_(this);
+}
+
+}  // namespace tidemark::server

@@ -1,0 +1,88 @@
+// One accepted connection: finds out what is spoken on it, then moves bytes.
+//
+// Hides the socket, TLS, the choice of protocol and the order of closing. Output is written once per
+// turn of the loop. Bound to its loop.
+//
+// 1. OnClosed of the protocol is its last call, and happens exactly once.
+// 2. The protocol's output waiting here is bounded (TransportOptions::output_queue_bytes).
+// 3. A connection that is ended in order still reads and drops input for a moment, because closing
+//    a socket with unread input destroys the last answer on its way.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "src/server/transport/context.h"
+#include "src/server/transport/event_loop.h"
+#include "src/server/transport/output_queue.h"
+#include "src/server/transport/protocol.h"
+#include "src/server/transport/socket.h"
+
+namespace tidemark::server {
+
+class Connection final : public FdHandler,
+                         public TurnEndHandler,
+                         public std::enable_shared_from_this<Connection> {
+ public:
+  // `on_closed` gives up the owner's reference; called once.
+  Connection(TransportContext& context, const ListenerTraits& traits, EventLoop& loop,
+             std::unique_ptr<Socket> socket, std::string peer_address, std::function<void(Connection*)> on_closed);
+  ~Connection() override;
+
+  void Start();
+  // Lets calls in progress end.
+  void BeginShutdown();
+  // Now, whatever is in progress.
+  void Close();
+
+  // For protocols.
+  TransportContext& context() { return context_; }
+  const ListenerTraits& traits() const { return traits_; }
+  EventLoop& loop() { return loop_; }
+  const Peer& peer() const { return *peer_; }
+  std::shared_ptr<const Peer> shared_peer() const { return peer_; }
+  // There may be output or the wish to read may have changed: look at the end of this turn.
+  void MarkDirty();
+  // Runs `task` at `when` unless the connection is closed by then.
+  TimerId CallAt(absl::Duration when, std::function<void()> task);
+
+  void OnReady(uint32_t epoll_events) override;
+  void OnTurnEnd() override;
+
+ private:
+  enum class State { kFirstByte, kHandshake, kFirstBytes, kOpen, kLingering, kClosed };
+
+  void StepFirstByte();
+  void StepHandshake();
+  void RejectHandshake(absl::string_view error);
+  void ReadInput();
+  bool Deliver(absl::string_view bytes);
+  bool ChooseProtocol(absl::string_view bytes);
+  void DropInput();
+  void WriteOutput();
+  void EndInOrder();
+  void UpdateEvents();
+
+  TransportContext& context_;
+  const ListenerTraits& traits_;
+  EventLoop& loop_;
+  const std::shared_ptr<Peer> peer_ = std::make_shared<Peer>();  // fixed once a protocol is chosen
+  std::function<void(Connection*)> on_closed_;
+  State state_ = State::kFirstByte;
+  std::unique_ptr<Socket> socket_;
+  TlsSocket* tls_ = nullptr;  // socket_, when it is one
+  std::shared_ptr<SSL_CTX> tls_context_;
+  std::unique_ptr<Protocol> protocol_;
+  std::string first_bytes_;
+  OutputQueue output_;
+  TimerId deadline_timer_ = 0;  // of handshake, first bytes or lingering
+  uint32_t events_ = 0;
+  size_t dropped_bytes_ = 0;
+  bool dirty_ = false;
+  bool write_blocked_ = false;
+  bool ending_ = false;  // no more input; close when output_ is empty
+  bool shutting_down_ = false;
+};
+
+}  // namespace tidemark::server

@@ -1,0 +1,42 @@
+// What all connections of one transport share.
+//
+// Hides nothing; immutable after Transport::Start, except the counters, which are atomic.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/string_view.h"
+#include "src/server/rpc.h"
+#include "src/server/transport/tls_context.h"
+#include "src/server/transport/transport_options.h"
+
+namespace tidemark::server {
+
+struct TransportContext {
+  TransportOptions options;
+  std::vector<Method> methods;
+  absl::flat_hash_map<absl::string_view, const Method*> method_by_path;
+  absl::flat_hash_set<std::string> services;  // "etcdserverpb.KV"
+  HttpHandler http_handler;
+  CallObserver* observer = nullptr;
+
+  std::atomic<size_t> open_connections{0};
+  std::atomic<uint64_t> accepted_connections{0};
+  std::atomic<bool> shutting_down{false};
+};
+
+// What one listener offers to its connections.
+struct ListenerTraits {
+  bool plaintext = true;
+  std::shared_ptr<TlsContext> tls;  // nullptr: no TLS
+  bool serves_grpc = true;
+  bool serves_http = true;
+};
+
+}  // namespace tidemark::server

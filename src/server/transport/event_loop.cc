@@ -1,0 +1,227 @@
+#include "src/server/transport/event_loop.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+
+namespace tidemark::server {
+namespace {
+
+constexpr int kEventsPerTurn = 256;
+constexpr size_t kReadBufferBytes = 128 << 10;
+constexpr uint64_t kWakeMark = ~uint64_t{0};
+
+thread_local const EventLoop* current_loop = nullptr;
+
+int OrDie(int result, absl::string_view what) {
+  if (result < 0) Fatal(absl::StrCat(what, ": ", strerror(errno)));
+  return result;
+}
+
+}  // namespace
+
+EventLoop::EventLoop(const Clock& clock, std::string name)
+    : clock_(clock),
+      name_(std::move(name)),
+      epoll_fd_(OrDie(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      wake_fd_(OrDie(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+      now_(clock.Monotonic()),
+      read_buffer_(kReadBufferBytes) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kWakeMark;
+  OrDie(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event), "epoll_ctl");
+}
+
+EventLoop::~EventLoop() {
+  CHECK(!thread_.joinable());
+  // Tasks may own calls whose destructors post: let them, until nothing is left.
+  while (true) {
+    std::vector<Task> tasks;
+    std::map<TimerKey, Task> timers;
+    {
+      absl::MutexLock lock(&mutex_);
+      tasks.swap(mailbox_);
+      timers.swap(timers_);
+      timer_times_.clear();
+    }
+    if (tasks.empty() && timers.empty()) break;
+  }
+  close(wake_fd_);
+  close(epoll_fd_);
+}
+
+void EventLoop::Start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+    Run();
+  });
+}
+
+void EventLoop::Stop() {
+  stopping_.store(true);
+  Wake();
+}
+
+void EventLoop::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+bool EventLoop::IsCurrent() const { return current_loop == this; }
+
+void EventLoop::Wake() {
+  const uint64_t one = 1;
+  // EAGAIN means that the counter is full: the loop is woken anyway.
+  if (write(wake_fd_, &one, sizeof(one)) < 0 && errno != EAGAIN) {
+    Fatal(absl::StrCat("eventfd write: ", strerror(errno)));
+  }
+}
+
+void EventLoop::Post(Task task) {
+  bool wake = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    mailbox_.push_back(std::move(task));
+    wake = std::exchange(sleeping_, false);
+  }
+  if (wake) Wake();
+}
+
+TimerId EventLoop::PostAt(absl::Duration when, Task task) {
+  bool wake = false;
+  TimerId id = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    id = ++last_timer_id_;
+    const auto [it, inserted] = timers_.emplace(TimerKey(when, id), std::move(task));
+    CHECK(inserted);
+    timer_times_.emplace(id, when);
+    if (it == timers_.begin()) wake = std::exchange(sleeping_, false);
+  }
+  if (wake) Wake();
+  return id;
+}
+
+void EventLoop::Cancel(TimerId id) {
+  Task dropped;  // its captures may run code that locks again
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto time = timer_times_.find(id);
+    if (time == timer_times_.end()) return;
+    const auto timer = timers_.find(TimerKey(time->second, id));
+    CHECK(timer != timers_.end());
+    dropped = std::move(timer->second);
+    timers_.erase(timer);
+    timer_times_.erase(time);
+  }
+}
+
+void EventLoop::Watch(int fd, uint32_t events, FdHandler* handler) {
+  if (registrations_.size() <= static_cast<size_t>(fd)) registrations_.resize(fd + 64);
+  Registration& entry = registrations_[fd];
+  CHECK(entry.handler == nullptr);
+  entry.handler = handler;
+  ++entry.generation;
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = (uint64_t{entry.generation} << 32) | static_cast<uint32_t>(fd);
+  OrDie(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event), "epoll_ctl add");
+}
+
+void EventLoop::Change(int fd, uint32_t events) {
+  CHECK(registrations_[fd].handler != nullptr);
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = (uint64_t{registrations_[fd].generation} << 32) | static_cast<uint32_t>(fd);
+  OrDie(epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event), "epoll_ctl mod");
+}
+
+void EventLoop::Unwatch(int fd) {
+  registrations_[fd].handler = nullptr;
+  OrDie(epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr), "epoll_ctl del");
+}
+
+int EventLoop::WaitMillis() {
+  if (!turn_ends_.empty()) return 0;
+  absl::MutexLock lock(&mutex_);
+  if (!mailbox_.empty()) return 0;
+  if (timers_.empty()) {
+    sleeping_ = true;
+    return -1;
+  }
+  const absl::Duration wait = timers_.begin()->first.first - clock_.Monotonic();
+  if (wait <= absl::ZeroDuration()) return 0;
+  sleeping_ = true;
+  const int64_t millis = absl::ToInt64Milliseconds(absl::Ceil(wait, absl::Milliseconds(1)));
+  return static_cast<int>(std::min<int64_t>(millis, 60'000));
+}
+
+void EventLoop::Run() {
+  current_loop = this;
+  epoll_event events[kEventsPerTurn];
+  while (!stopping_.load()) {
+    const int count = epoll_wait(epoll_fd_, events, kEventsPerTurn, WaitMillis());
+    if (count < 0 && errno != EINTR) Fatal(absl::StrCat("epoll_wait: ", strerror(errno)));
+    now_ = clock_.Monotonic();
+    for (int i = 0; i < count; ++i) {
+      if (events[i].data.u64 == kWakeMark) {
+        uint64_t ignored;
+        if (read(wake_fd_, &ignored, sizeof(ignored)) < 0) CHECK(errno == EAGAIN);
+        continue;
+      }
+      const auto fd = static_cast<uint32_t>(events[i].data.u64);
+      const Registration entry = registrations_[fd];
+      // The descriptor may have been closed, and even reused, by an earlier event of this turn.
+      if (entry.handler == nullptr || entry.generation != events[i].data.u64 >> 32) continue;
+      entry.handler->OnReady(events[i].events);
+    }
+    RunTimers();
+    RunMailbox();
+    RunTurnEnds();
+    released_.clear();
+  }
+  current_loop = nullptr;
+}
+
+void EventLoop::RunTimers() {
+  // One at a time: a task may cancel the next one.
+  while (true) {
+    Task task;
+    {
+      absl::MutexLock lock(&mutex_);
+      sleeping_ = false;
+      if (timers_.empty() || timers_.begin()->first.first > now_) return;
+      task = std::move(timers_.begin()->second);
+      timer_times_.erase(timers_.begin()->first.second);
+      timers_.erase(timers_.begin());
+    }
+    task();
+  }
+}
+
+void EventLoop::RunMailbox() {
+  {
+    absl::MutexLock lock(&mutex_);
+    running_.swap(mailbox_);
+  }
+  for (Task& task : running_) {
+    task();
+    task = nullptr;
+  }
+  running_.clear();
+}
+
+void EventLoop::RunTurnEnds() {
+  running_turn_ends_.swap(turn_ends_);
+  for (const auto& handler : running_turn_ends_) handler->OnTurnEnd();
+  running_turn_ends_.clear();
+}
+
+}  // namespace tidemark::server

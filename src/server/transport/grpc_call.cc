@@ -1,0 +1,316 @@
+#include "src/server/transport/grpc_call.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/base/failpoint.h"
+#include "src/server/transport/grpc_response.h"
+#include "src/server/transport/http2_connection.h"
+
+namespace tidemark::server {
+namespace {
+
+absl::Status UnknownMethod(const TransportContext& context, absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (path.empty() || path[0] != '/' || slash == 0 || slash == absl::string_view::npos) {
+    return absl::UnimplementedError(absl::StrCat("malformed method name: \"", path, "\""));
+  }
+  const std::string service(path.substr(1, slash - 1));
+  if (!context.services.contains(service)) {
+    return absl::UnimplementedError(absl::StrCat("unknown service ", service));
+  }
+  return absl::UnimplementedError(
+      absl::StrCat("unknown method ", path.substr(slash + 1), " for service ", service));
+}
+
+// What can be refused before any handler sees the call.
+absl::Status CheckHead(const TransportContext& context, const RequestHead& head) {
+  if (head.size_bytes > context.options.max_metadata_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("received metadata larger than max (",
+                                                     head.size_bytes, " vs. ",
+                                                     context.options.max_metadata_bytes, ")"));
+  }
+  if (!head.timeout.empty() && !ParseGrpcTimeout(head.timeout).has_value()) {
+    return absl::InternalError(absl::StrCat("malformed grpc-timeout: \"", head.timeout, "\""));
+  }
+  if (head.malformed_binary) return absl::InternalError("malformed binary metadata");
+  return absl::OkStatus();
+}
+
+absl::Status CheckEncoding(absl::string_view encoding) {
+  if (encoding.empty() || encoding == "identity") return absl::OkStatus();
+  return absl::UnimplementedError(
+      absl::StrCat("grpc: Decompressor is not installed for grpc-encoding \"", encoding, "\""));
+}
+
+}  // namespace
+
+std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t stream_id,
+                                          RequestHead head) {
+  TransportContext& context = connection.connection().context();
+  if (!IsGrpcContentType(head.content_type) || !connection.connection().traits().serves_grpc) {
+    RespondWithHttpStatus(connection, stream_id, "415");
+    return nullptr;
+  }
+  if (head.method != "POST") {
+    RespondWithHttpStatus(connection, stream_id, "405");
+    return nullptr;
+  }
+  absl::Status refused = CheckHead(context, head);
+  const auto method = context.method_by_path.find(head.path);
+  if (refused.ok() && method == context.method_by_path.end()) {
+    refused = UnknownMethod(context, head.path);
+  }
+  if (refused.ok()) refused = CheckEncoding(head.encoding);
+  if (!refused.ok()) {
+    RespondWithStatusOnly(connection, stream_id, refused);
+    return nullptr;
+  }
+  absl::Duration deadline = absl::InfiniteDuration();
+  if (!head.timeout.empty()) {
+    deadline = connection.connection().loop().now() + *ParseGrpcTimeout(head.timeout);
+  }
+  auto call = std::make_shared<GrpcCall>(connection, stream_id, *method->second,
+                                         std::move(head.metadata), deadline);
+  call->Begin();
+  return call;
+}
+
+GrpcCall::GrpcCall(Http2Connection& connection, int32_t stream_id, const Method& method,
+                   Metadata metadata, absl::Duration deadline)
+    : connection_(&connection),
+      loop_(connection.connection().loop()),
+      context_(connection.connection().context()),
+      stream_id_(stream_id),
+      method_(method),
+      metadata_(std::move(metadata)),
+      peer_(connection.connection().shared_peer()),
+      deadline_(deadline),
+      started_(loop_.now()),
+      reader_(context_.options.max_receive_message_bytes) {}
+
+GrpcCall::~GrpcCall() { CHECK(handler_ == nullptr); }
+
+void GrpcCall::Begin() {
+  if (context_.observer != nullptr) context_.observer->OnStarted(method_);
+  if (deadline_ != absl::InfiniteDuration()) {
+    deadline_timer_ = loop_.PostAt(deadline_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) static_cast<GrpcCall&>(*self).OnDeadline();
+    });
+  }
+  handler_ = method_.start(shared_from_this());
+  CHECK(handler_ != nullptr);
+}
+
+// Aliases the call itself: no allocation per call.
+std::shared_ptr<const std::atomic<bool>> GrpcCall::cancelled() const {
+  return std::shared_ptr<const std::atomic<bool>>(shared_from_this(), &cancelled_);
+}
+
+// ---- from any thread --------------------------------------------------------------------------
+
+void GrpcCall::Send(ByteChain message) {
+  if (loop_.IsCurrent()) return SendNow(std::move(message));
+  HandOver({std::move(message), absl::OkStatus(), false});
+}
+
+void GrpcCall::Finish(absl::Status status) {
+  if (loop_.IsCurrent()) return FinishNow(std::move(status));
+  HandOver({ByteChain(), std::move(status), true});
+}
+
+void GrpcCall::HandOver(HandedOver item) {
+  {
+    absl::MutexLock lock(&mutex_);
+    handed_over_.push_back(std::move(item));
+    if (posted_) return;
+    posted_ = true;
+  }
+  loop_.Post([self = shared_from_this()] { static_cast<GrpcCall&>(*self).RunHandedOver(); });
+}
+
+void GrpcCall::RunHandedOver() {
+  absl::InlinedVector<HandedOver, 2> items;
+  {
+    absl::MutexLock lock(&mutex_);
+    items.swap(handed_over_);
+    posted_ = false;
+  }
+  for (HandedOver& item : items) {
+    if (item.finishes) {
+      FinishNow(std::move(item.status));
+    } else {
+      SendNow(std::move(item.message));
+    }
+  }
+}
+
+// ---- output -----------------------------------------------------------------------------------
+
+void GrpcCall::SendNow(ByteChain message) {
+  if (finished_ || connection_ == nullptr) return;
+  if (message.size_bytes() > INT32_MAX) {
+    return FinishNow(absl::ResourceExhaustedError("grpc: trying to send message larger than max"));
+  }
+  if (context_.observer != nullptr) context_.observer->OnMessageSent(method_);
+  connection_->AddUnsent(kGrpcPrefixBytes + message.size_bytes());
+  output_.Add(std::move(message));
+  if (output_.size_bytes() > context_.options.unsent_low_bytes) was_high_ = true;
+  Wake();
+}
+
+void GrpcCall::FinishNow(absl::Status status) {
+  if (finished_ || connection_ == nullptr) return;
+  finished_ = true;
+  status_ = std::move(status);
+  if (responded_ || !output_.empty()) return Wake();
+  responded_ = true;
+  RespondWithStatusOnly(*connection_, stream_id_, status_);
+}
+
+void GrpcCall::Wake() {
+  if (!responded_) {
+    responded_ = true;
+    RespondWithHeaders(*connection_, stream_id_);
+  } else if (deferred_) {
+    deferred_ = false;
+    connection_->ResumeOutput(stream_id_);
+  }
+}
+
+Http2Stream::Ready GrpcCall::PeekOutput(size_t max_bytes) {
+  const size_t n = std::min(max_bytes, output_.size_bytes());
+  const bool all = n == output_.size_bytes() || PLANTED_BUG("transport_trailers_overtake_data");
+  if (n == 0 && !finished_) deferred_ = true;
+  return {n, finished_ && all};
+}
+
+void GrpcCall::TakeOutput(size_t byte_count, OutputQueue& queue) {
+  output_.Take(byte_count, queue);
+  connection_->RemoveUnsent(byte_count);
+  const bool drained = was_high_ && output_.size_bytes() < context_.options.unsent_low_bytes;
+  if (drained) connection_->NotifyAfterSend(stream_id_);
+}
+
+bool GrpcCall::SubmitTrailers() {
+  SubmitStatusTrailers(*connection_, stream_id_, status_);
+  return true;
+}
+
+void GrpcCall::OnSent() {
+  if (!was_high_ || output_.size_bytes() >= context_.options.unsent_low_bytes) return;
+  was_high_ = false;
+  OnMayResume();
+  if (handler_ != nullptr && !finished_) handler_->OnDrained();
+}
+
+void GrpcCall::OnDeadline() {
+  deadline_timer_ = 0;
+  if (connection_ == nullptr || finished_) return;
+  cancelled_.store(true);
+  if (!output_.empty()) {
+    // The client does not read: no trailers would ever reach it.
+    finished_ = true;
+    status_ = absl::DeadlineExceededError("context deadline exceeded");
+    return connection_->Reset(stream_id_, NGHTTP2_CANCEL);
+  }
+  FinishNow(absl::DeadlineExceededError("context deadline exceeded"));
+}
+
+// ---- input ------------------------------------------------------------------------------------
+
+bool GrpcCall::MustWait() const {
+  return output_.size_bytes() > context_.options.unsent_high_bytes || !connection_->HasUnsentRoom();
+}
+
+void GrpcCall::OnData(absl::string_view bytes) {
+  if (input_refused_) return connection_->Consume(stream_id_, bytes.size());
+  if (waiting_ || MustWait()) {
+    held_input_.append(bytes.data(), bytes.size());  // at most one stream window
+    if (!waiting_) connection_->WaitForRoom(stream_id_);
+    waiting_ = true;
+    return;
+  }
+  Consume(bytes);
+}
+
+void GrpcCall::Consume(absl::string_view bytes) {
+  connection_->Consume(stream_id_, bytes.size());
+  absl::Status status =
+      reader_.Add(bytes, [this](SharedBytes message) { return OnMessage(std::move(message)); });
+  const size_t held = input_refused_ ? 0 : reader_.held_bytes();
+  bool fits = true;
+  if (held > assembling_bytes_) fits = connection_->AddAssembling(held - assembling_bytes_);
+  if (held < assembling_bytes_) connection_->RemoveAssembling(assembling_bytes_ - held);
+  assembling_bytes_ = held;
+  if (status.ok() && !fits) {
+    status = absl::ResourceExhaustedError("grpc: too many incomplete messages on one connection");
+  }
+  if (status.ok()) return;
+  input_refused_ = true;
+  reader_.Clear();
+  FinishNow(std::move(status));
+}
+
+bool GrpcCall::OnMessage(SharedBytes message) {
+  if (finished_) return !(input_refused_ = true);
+  if (got_message_ && !IsBidi()) {
+    input_refused_ = true;
+    FinishNow(absl::InternalError(
+        "cardinality violation: received multiple request messages for non-client-streaming RPC"));
+    return false;
+  }
+  got_message_ = true;
+  if (context_.observer != nullptr) context_.observer->OnMessageReceived(method_);
+  handler_->OnMessage(std::move(message));
+  return true;
+}
+
+void GrpcCall::OnInputEnd() {
+  input_ended_ = true;
+  if (!waiting_) DeliverInputEnd();
+}
+
+void GrpcCall::DeliverInputEnd() {
+  if (input_end_delivered_ || finished_) return;
+  input_end_delivered_ = true;
+  if (reader_.held_bytes() > 0) return FinishNow(absl::InternalError("unexpected EOF"));
+  if (!got_message_ && !IsBidi()) {
+    return FinishNow(absl::InternalError(
+        "cardinality violation: received no request message from non-client-streaming RPC"));
+  }
+  handler_->OnHalfClose();
+}
+
+void GrpcCall::OnMayResume() {
+  if (!waiting_) return;
+  if (MustWait()) return connection_->WaitForRoom(stream_id_);
+  waiting_ = false;
+  const std::string bytes = std::exchange(held_input_, std::string());
+  if (!bytes.empty()) Consume(bytes);
+  if (input_ended_) DeliverInputEnd();
+}
+
+// ---- the end ----------------------------------------------------------------------------------
+
+void GrpcCall::OnClosed(uint32_t error_code) {
+  const bool broken = !finished_ || error_code != NGHTTP2_NO_ERROR;
+  if (broken && !PLANTED_BUG("transport_forgets_to_cancel")) cancelled_.store(true);
+  loop_.Cancel(deadline_timer_);
+  connection_->RemoveUnsent(output_.size_bytes());
+  output_.Clear();
+  connection_->RemoveAssembling(assembling_bytes_);
+  if (!held_input_.empty()) connection_->ConsumeForConnection(held_input_.size());
+  reader_.Clear();
+  held_input_ = std::string();
+  connection_ = nullptr;
+  if (context_.observer != nullptr) {
+    const absl::StatusCode code = finished_ ? status_.code() : absl::StatusCode::kCancelled;
+    context_.observer->OnHandled(method_, code, loop_.now() - started_);
+  }
+  const std::unique_ptr<CallHandler> handler = std::move(handler_);
+  handler->OnDone();
+}
+
+}  // namespace tidemark::server

@@ -1,0 +1,113 @@
+// One gRPC call on an HTTP/2 stream: message framing, deadline, cancellation, status.
+//
+// Hides gRPC's wire format and the hand-over from other threads. Send, Finish, cancelled and loop
+// are thread-safe; the rest belongs to the loop.
+//
+// 1. The handler's OnDone comes exactly once, and nothing after it.
+// 2. Trailers leave after every message given to Send before Finish.
+// 3. While the client reads slowly its further requests wait in its own flow-control window.
+// 4. Holds itself through its handler (which holds the call) until OnDone.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/synchronization/mutex.h"
+#include "src/server/rpc.h"
+#include "src/server/transport/context.h"
+#include "src/server/transport/event_loop.h"
+#include "src/server/transport/grpc_output.h"
+#include "src/server/transport/grpc_wire.h"
+#include "src/server/transport/http2_stream.h"
+
+namespace tidemark::server {
+
+class Http2Connection;
+
+class GrpcCall final : public ServerCall, public Http2Stream {
+ public:
+  // Answers at once and returns nullptr when there is nothing to call.
+  static std::shared_ptr<GrpcCall> Start(Http2Connection& connection, int32_t stream_id,
+                                         RequestHead head);
+  GrpcCall(Http2Connection& connection, int32_t stream_id, const Method& method, Metadata metadata,
+           absl::Duration deadline);
+  ~GrpcCall() override;
+
+  const std::string& method() const override { return method_.path; }
+  const Metadata& metadata() const override { return metadata_; }
+  const Peer& peer() const override { return *peer_; }
+  absl::Duration deadline() const override { return deadline_; }
+  Executor& loop() override { return loop_; }
+  void Send(ByteChain message) override;
+  void Finish(absl::Status status) override;
+  std::shared_ptr<const std::atomic<bool>> cancelled() const override;
+  size_t unsent_bytes() const override { return output_.size_bytes(); }
+
+  void OnData(absl::string_view bytes) override;
+  void OnInputEnd() override;
+  void OnMayResume() override;
+  void OnSent() override;
+  void OnClosed(uint32_t error_code) override;
+  Ready PeekOutput(size_t max_bytes) override;
+  void TakeOutput(size_t byte_count, OutputQueue& queue) override;
+  bool SubmitTrailers() override;
+
+ private:
+  struct HandedOver {
+    ByteChain message;
+    absl::Status status;
+    bool finishes = false;
+  };
+
+  void Begin();
+  void HandOver(HandedOver item);
+  void RunHandedOver();
+  void SendNow(ByteChain message);
+  void FinishNow(absl::Status status);
+  void OnDeadline();
+  void Wake();
+  bool MustWait() const;
+  void Consume(absl::string_view bytes);
+  bool OnMessage(SharedBytes message);
+  void DeliverInputEnd();
+  bool IsBidi() const { return method_.kind == CallKind::kBidiStream; }
+
+  Http2Connection* connection_;  // nullptr once the stream is closed
+  EventLoop& loop_;
+  TransportContext& context_;
+  const int32_t stream_id_;
+  const Method& method_;
+  const Metadata metadata_;
+  const std::shared_ptr<const Peer> peer_;
+  const absl::Duration deadline_;
+  const absl::Duration started_;
+  TimerId deadline_timer_ = 0;
+  std::unique_ptr<CallHandler> handler_;
+  std::atomic<bool> cancelled_{false};
+
+  GrpcMessageReader reader_;
+  std::string held_input_;  // received, not yet consumed, while MustWait
+  size_t assembling_bytes_ = 0;
+  bool waiting_ = false;
+  bool got_message_ = false;
+  bool input_ended_ = false;
+  bool input_end_delivered_ = false;
+  bool input_refused_ = false;
+
+  GrpcOutput output_;
+  absl::Status status_;
+  bool finished_ = false;
+  bool responded_ = false;  // headers were submitted
+  bool deferred_ = false;   // PeekOutput had nothing
+  bool was_high_ = false;
+
+  absl::Mutex mutex_;
+  absl::InlinedVector<HandedOver, 2> handed_over_ ABSL_GUARDED_BY(mutex_);
+  bool posted_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace tidemark::server

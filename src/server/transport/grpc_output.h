@@ -1,0 +1,38 @@
+// Messages of one call waiting for the network, cut into whatever pieces flow control allows.
+//
+// Messages are never copied whole: large runs reach the socket by reference. Bound to the loop.
+#pragma once
+
+#include <array>
+
+#include "absl/container/inlined_vector.h"
+#include "src/base/bytes.h"
+#include "src/server/transport/grpc_wire.h"
+#include "src/server/transport/output_queue.h"
+
+namespace tidemark::server {
+
+class GrpcOutput {
+ public:
+  void Add(ByteChain message);
+  size_t size_bytes() const { return size_bytes_; }
+  bool empty() const { return size_bytes_ == 0; }
+  // REQUIRES: byte_count <= size_bytes().
+  void Take(size_t byte_count, OutputQueue& queue);
+  void Clear();
+
+ private:
+  struct Framed {
+    std::array<char, kGrpcPrefixBytes> prefix;
+    ByteChain message;
+  };
+
+  absl::InlinedVector<Framed, 1> messages_;
+  size_t first_message_ = 0;
+  size_t prefix_taken_bytes_ = 0;  // of the first message
+  size_t run_ = 0;                 // the first run not taken whole
+  size_t run_taken_bytes_ = 0;
+  size_t size_bytes_ = 0;
+};
+
+}  // namespace tidemark::server

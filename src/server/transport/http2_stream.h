@@ -1,0 +1,56 @@
+// The seam between an HTTP/2 connection and what answers on one of its streams.
+//
+// Bound to the connection's loop.
+//
+// 1. OnClosed is the last call; afterwards the connection must not be used.
+// 2. Output is asked for with TakeOutput only as far as flow control allows.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "src/server/rpc.h"
+#include "src/server/transport/output_queue.h"
+
+namespace tidemark::server {
+
+// A request's header block, as far as anyone here is interested.
+struct RequestHead {
+  std::string method;
+  std::string path;  // with query
+  std::string authority;
+  std::string content_type;
+  std::string timeout;   // grpc-timeout
+  std::string encoding;  // grpc-encoding
+  Metadata metadata;
+  size_t size_bytes = 0;  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
+  bool malformed_binary = false;
+};
+
+class Http2Stream {
+ public:
+  virtual ~Http2Stream() = default;
+
+  // Whoever takes bytes returns them to flow control with Http2Connection::Consume.
+  virtual void OnData(absl::string_view bytes) = 0;
+  virtual void OnInputEnd() = 0;
+  // The connection has room again for calls that waited for it.
+  virtual void OnMayResume() {}
+  // Delivers what must not be delivered in the middle of sending.
+  virtual void OnSent() {}
+  virtual void OnClosed(uint32_t error_code) = 0;
+
+  struct Ready {
+    size_t byte_count = 0;
+    bool last = false;  // nothing follows these bytes
+  };
+  // What could be sent now, at most `max_bytes`.
+  virtual Ready PeekOutput(size_t max_bytes) = 0;
+  // Moves exactly `byte_count` bytes, as promised by PeekOutput.
+  virtual void TakeOutput(size_t byte_count, OutputQueue& queue) = 0;
+  // Called once when the last byte is being sent: submit trailers, if any. True if it did.
+  virtual bool SubmitTrailers() { return false; }
+};
+
+}  // namespace tidemark::server

@@ -1,0 +1,43 @@
+#include "src/server/transport/loop_connections.h"
+
+#include <utility>
+#include <vector>
+
+namespace tidemark::server {
+
+void LoopConnections::Adopt(const ListenerTraits& traits, std::unique_ptr<Socket> socket,
+                            std::string peer_address) {
+  auto connection = std::make_shared<Connection>(context_, traits, loop_, std::move(socket),
+                                                 std::move(peer_address),
+                                                 [this](Connection* closed) { Forget(closed); });
+  Connection* raw = connection.get();
+  connections_.emplace(raw, std::move(connection));
+  raw->Start();
+  if (shutting_down_) raw->Close();
+}
+
+void LoopConnections::Forget(Connection* connection) {
+  CHECK(connections_.erase(connection) == 1);
+  context_.open_connections.fetch_sub(1);
+  if (shutting_down_ && connections_.empty()) loop_.Stop();
+}
+
+void LoopConnections::BeginShutdown(absl::Duration end) {
+  loop_.Post([this] {
+    shutting_down_ = true;
+    std::vector<std::shared_ptr<Connection>> all;
+    for (const auto& [raw, connection] : connections_) all.push_back(connection);
+    for (const auto& connection : all) connection->BeginShutdown();
+    if (connections_.empty()) loop_.Stop();
+  });
+  loop_.PostAt(end, [this] { CloseAll(); });
+}
+
+void LoopConnections::CloseAll() {
+  std::vector<std::shared_ptr<Connection>> all;
+  for (const auto& [raw, connection] : connections_) all.push_back(connection);
+  for (const auto& connection : all) connection->Close();
+  if (connections_.empty()) loop_.Stop();
+}
+
+}  // namespace tidemark::server

@@ -1,0 +1,35 @@
+// The connections of one loop, and their end.
+//
+// Hides who owns connections. Bound to the loop, except BeginShutdown.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "src/server/transport/connection.h"
+#include "src/server/transport/context.h"
+#include "src/server/transport/event_loop.h"
+
+namespace tidemark::server {
+
+class LoopConnections {
+ public:
+  LoopConnections(TransportContext& context, EventLoop& loop) : context_(context), loop_(loop) {}
+
+  // The caller has counted it in open_connections.
+  void Adopt(const ListenerTraits& traits, std::unique_ptr<Socket> socket, std::string peer_address);
+  // Any thread. Stops the loop when every connection has ended, at the latest soon after `end`.
+  void BeginShutdown(absl::Duration end);
+
+ private:
+  void Forget(Connection* connection);
+  void CloseAll();
+
+  TransportContext& context_;
+  EventLoop& loop_;
+  absl::flat_hash_map<Connection*, std::shared_ptr<Connection>> connections_;
+  bool shutting_down_ = false;
+};
+
+}  // namespace tidemark::server

@@ -1,0 +1,29 @@
+// The seam between a connection (bytes) and what is spoken over it (HTTP/1.1, HTTP/2).
+//
+// Bound to the connection's loop.
+#pragma once
+
+#include "absl/strings/string_view.h"
+#include "src/server/transport/output_queue.h"
+
+namespace tidemark::server {
+
+class Protocol {
+ public:
+  virtual ~Protocol() = default;
+
+  // Takes all bytes. False: nothing more is wanted; the connection ends once its output is written.
+  virtual bool OnInput(absl::string_view bytes) = 0;
+  // The client ended its side in order. False: the connection ends once its output is written.
+  virtual bool OnInputEnd() { return false; }
+  // Appends output until the queue holds its bound. False: the connection ends once it is written.
+  virtual bool FillOutput(OutputQueue& queue) = 0;
+  // While false the socket is not read.
+  virtual bool WantsInput() const { return true; }
+  // Finish what is in progress and end.
+  virtual void BeginShutdown() = 0;
+  // Nothing will be read or written any more; the last call.
+  virtual void OnClosed() = 0;
+};
+
+}  // namespace tidemark::server

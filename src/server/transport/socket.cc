@@ -1,0 +1,151 @@
+#include "src/server/transport/socket.h"
+
+#include <openssl/err.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "src/base/check.h"
+
+namespace tidemark::server {
+namespace {
+
+constexpr int kRunsPerWrite = 128;
+constexpr size_t kTlsRecordBytes = 16 << 10;
+
+IoState StateOfErrno() {
+  return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? IoState::kWouldBlock
+                                                                   : IoState::kFailed;
+}
+
+}  // namespace
+
+Socket::~Socket() {
+  if (fd_ >= 0) close(fd_);
+}
+
+int Socket::Release() { return std::exchange(fd_, -1); }
+
+IoResult Socket::Read(absl::Span<char> into) {
+  const ssize_t n = recv(fd_, into.data(), into.size(), 0);
+  if (n > 0) return {IoState::kDone, static_cast<size_t>(n)};
+  if (n == 0) return {IoState::kClosed};
+  return {StateOfErrno()};
+}
+
+IoResult Socket::Peek(absl::Span<char> into) {
+  const ssize_t n = recv(fd_, into.data(), into.size(), MSG_PEEK);
+  if (n > 0) return {IoState::kDone, static_cast<size_t>(n)};
+  if (n == 0) return {IoState::kClosed};
+  return {StateOfErrno()};
+}
+
+IoResult Socket::Write(OutputQueue& queue) {
+  size_t total = 0;
+  while (!queue.empty()) {
+    iovec runs[kRunsPerWrite];
+    msghdr message{};
+    message.msg_iov = runs;
+    message.msg_iovlen = queue.Peek(runs, kRunsPerWrite);
+    size_t offered = 0;
+    for (size_t i = 0; i < message.msg_iovlen; ++i) offered += runs[i].iov_len;
+    const ssize_t n = sendmsg(fd_, &message, MSG_NOSIGNAL);
+    if (n < 0) return {StateOfErrno(), total};
+    queue.Drop(static_cast<size_t>(n));
+    total += static_cast<size_t>(n);
+    // A short write means a full buffer: asking again would only cost a system call.
+    if (static_cast<size_t>(n) < offered) return {IoState::kWouldBlock, total};
+  }
+  return {IoState::kDone, total};
+}
+
+void Socket::CloseWrite() { shutdown(fd_, SHUT_WR); }
+
+TlsSocket::TlsSocket(int fd, SSL_CTX* context) : Socket(fd), ssl_(SSL_new(context)) {
+  CHECK(ssl_ != nullptr);
+  SSL_set_fd(ssl_.get(), fd);
+  SSL_set_accept_state(ssl_.get());
+}
+
+IoState TlsSocket::StateAfter(int result) {
+  wants_write_ = false;
+  switch (SSL_get_error(ssl_.get(), result)) {
+    case SSL_ERROR_NONE:
+      return IoState::kDone;
+    case SSL_ERROR_WANT_READ:
+      return IoState::kWouldBlock;
+    case SSL_ERROR_WANT_WRITE:
+      wants_write_ = true;
+      return IoState::kWouldBlock;
+    case SSL_ERROR_ZERO_RETURN:
+      return IoState::kClosed;
+    default:
+      break;
+  }
+  const unsigned long code = ERR_get_error();
+  if (code == 0) {
+    error_ = errno == 0 ? "EOF" : strerror(errno);
+  } else {
+    const char* reason = ERR_reason_error_string(code);
+    error_ = reason == nullptr ? "tls error" : reason;
+  }
+  ERR_clear_error();
+  return IoState::kFailed;
+}
+
+IoState TlsSocket::Handshake() {
+  ERR_clear_error();
+  errno = 0;
+  return StateAfter(SSL_do_handshake(ssl_.get()));
+}
+
+std::string TlsSocket::Protocol() const {
+  const unsigned char* name = nullptr;
+  unsigned length = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &name, &length);
+  return std::string(reinterpret_cast<const char*>(name), length);
+}
+
+IoResult TlsSocket::Read(absl::Span<char> into) {
+  ERR_clear_error();
+  size_t total = 0;
+  while (total < into.size()) {
+    const int n = SSL_read(ssl_.get(), into.data() + total, static_cast<int>(into.size() - total));
+    if (n <= 0) {
+      const IoState state = StateAfter(n);
+      return {total > 0 ? IoState::kDone : state, total};
+    }
+    total += static_cast<size_t>(n);
+  }
+  return {IoState::kDone, total};
+}
+
+IoResult TlsSocket::Write(OutputQueue& queue) {
+  ERR_clear_error();
+  size_t total = 0;
+  char record[kTlsRecordBytes];
+  while (!queue.empty()) {
+    // A retry offers the same first bytes again, perhaps more of them, as SSL_write demands.
+    const size_t n = queue.CopyFront(record, sizeof(record));
+    const int written = SSL_write(ssl_.get(), record, static_cast<int>(n));
+    if (written <= 0) return {StateAfter(written), total};
+    queue.Drop(static_cast<size_t>(written));
+    total += static_cast<size_t>(written);
+  }
+  return {IoState::kDone, total};
+}
+
+bool TlsSocket::HasBufferedInput() const { return SSL_has_pending(ssl_.get()) == 1; }
+
+void TlsSocket::CloseWrite() {
+  ERR_clear_error();
+  SSL_shutdown(ssl_.get());
+  Socket::CloseWrite();
+}
+
+}  // namespace tidemark::server

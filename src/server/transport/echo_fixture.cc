@@ -43,7 +43,10 @@ EchoServer::EchoServer(TransportOptions options, ListenerSpec spec) {
   transport_->Accept(*listener);
 }
 
-EchoServer::~EchoServer() { Stop(absl::ZeroDuration()); }
+EchoServer::~EchoServer() {
+  Stop(absl::ZeroDuration());
+  counters_->worker.Stop();
+}
 
 void EchoServer::Stop(absl::Duration grace) {
   transport_->BeginShutdown(grace);

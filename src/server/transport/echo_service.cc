@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -76,12 +75,12 @@ class Unary : public Handler {
 class Threaded : public Handler {
   using Handler::Handler;
   void Handle(SharedBytes message) override {
-    std::thread([call = call_, message = std::move(message)] {
+    counters_->worker.Post([call = call_, message = std::move(message)] {
       ByteChain chain;
       chain.Append(message);
       call->Send(std::move(chain));
       call->Finish(absl::OkStatus());
-    }).detach();
+    });
   }
 };
 

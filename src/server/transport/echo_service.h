@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "src/base/posix_clock.h"
+#include "src/base/thread_executor.h"
 #include "src/server/rpc.h"
 
 namespace tidemark::server {
@@ -17,6 +19,9 @@ struct EchoCounters {
   std::atomic<int64_t> cancelled_calls{0};  // at OnDone
   std::atomic<int64_t> messages{0};
   std::atomic<int64_t> max_unsent_bytes{0};
+
+  PosixClock clock;
+  ThreadExecutor worker{"echo-worker", clock};  // to be stopped before the transport is destroyed
 };
 
 // /test.Echo/Unary      answers with the request

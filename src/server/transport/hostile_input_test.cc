@@ -1,0 +1,228 @@
+// Clients that break the rules: the server answers or closes, and keeps serving others.
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "src/server/transport/echo_fixture.h"
+#include "src/server/transport/raw_client.h"
+
+namespace tidemark::server {
+namespace {
+
+constexpr uint8_t kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoaway = 7;
+constexpr uint32_t kEnhanceYourCalm = 11;
+
+uint32_t GoawayCode(const RawFrame& frame) {
+  uint32_t code = 0;
+  for (const char c : frame.payload.substr(4, 4)) code = code << 8 | static_cast<uint8_t>(c);
+  return code;
+}
+
+void ExpectServes(EchoServer& server) {
+  RawHttp2 client(server.port());
+  ASSERT_TRUE(client.SendRequest(1, "/test.Echo/Unary", "hello"));
+  const auto data = client.NextOfType(kData);
+  ASSERT_TRUE(data.has_value());
+  EXPECT_EQ(data->payload, GrpcMessageBytes("hello"));
+}
+
+TEST(HostileInputTest, GarbageIsAnsweredOrClosed) {
+  EchoServer server;
+  for (const std::string& garbage :
+       {std::string("\x16\x03\x01\x02\x00"), std::string("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"),
+        std::string(100000, 'A'), std::string(1000, '\0'), std::string("GET\r\n\r\n")}) {
+    RawClient client(server.port());
+    client.Send(garbage);
+    client.CloseWrite();
+    const std::string answer = client.ReadAll();
+    EXPECT_TRUE(answer.empty() || absl::StartsWith(answer, "HTTP/1.1 4")) << answer;
+  }
+  ExpectServes(server);
+}
+
+TEST(HostileInputTest, ByteByByteIsFine) {
+  EchoServer server;
+  RawClient client(server.port());
+  const std::string all = absl::StrCat(
+      kRawPreface, FrameBytes(kSettings, 0, 0, ""),
+      FrameBytes(kHeaders, 4, 1, HeadersPayload(GrpcRequestHeaders("/test.Echo/Unary"))),
+      FrameBytes(kData, 1, 1, GrpcMessageBytes("slow but right")));
+  for (const char c : all) ASSERT_TRUE(client.Send(absl::string_view(&c, 1)));
+  EXPECT_TRUE(absl::EndsWith(client.ReadUntil("slow but right"), "slow but right"));
+}
+
+TEST(HostileInputTest, SilentConnectionsAreClosed) {
+  EchoServer server({.handshake_timeout = absl::Milliseconds(50)});
+  RawClient client(server.port());
+  EXPECT_EQ(client.ReadAll(), "");
+  RawClient half(server.port());
+  half.Send("PRI * HT");
+  EXPECT_EQ(half.ReadAll(), "");
+  EXPECT_TRUE(Eventually([&] { return server.transport().open_connections() == 0; }));
+}
+
+TEST(HostileInputTest, HalfFramesThenGone) {
+  EchoServer server;
+  for (size_t size = 1; size < 60; ++size) {
+    RawHttp2 client(server.port());
+    const std::string request =
+        FrameBytes(kHeaders, 4, 1, HeadersPayload(GrpcRequestHeaders("/test.Echo/Hang"))) +
+        FrameBytes(kData, 0, 1, GrpcMessageBytes("never complete"));
+    client.client().Send(absl::string_view(request).substr(0, request.size() - size));
+  }
+  EXPECT_TRUE(Eventually([&] { return server.transport().open_connections() == 0; }));
+  EXPECT_EQ(server.counters().open_calls.load(), 0);
+  ExpectServes(server);
+}
+
+TEST(HostileInputTest, OversizedHeadersEndTheConnectionOrTheCall) {
+  EchoServer server({.max_metadata_bytes = 4096});
+  {
+    RawHttp2 client(server.port());
+    RawHeaders headers = GrpcRequestHeaders("/test.Echo/Unary");
+    headers.emplace_back("large", std::string(6000, 'x'));
+    client.SendFrame(kHeaders, 5, 1, HeadersPayload(headers));
+    const auto answer = client.NextOfType(kHeaders);
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->flags & 1, 1);  // refused at once
+  }
+  {
+    RawHttp2 client(server.port());
+    RawHeaders headers = GrpcRequestHeaders("/test.Echo/Unary");
+    for (int i = 0; i < 3; ++i) headers.emplace_back("large", std::string(5500, 'x'));
+    client.SendFrame(kHeaders, 5, 1, HeadersPayload(headers).substr(0, 16000));
+    client.client().CloseWrite();
+    client.client().ReadAll();
+  }
+  EXPECT_EQ(server.counters().messages.load(), 0);
+  ExpectServes(server);
+}
+
+TEST(HostileInputTest, RapidResetIsStopped) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  bool alive = true;
+  const std::string headers = HeadersPayload(GrpcRequestHeaders("/test.Echo/Hang"));
+  uint32_t stream_id = 1;
+  for (int i = 0; i < 100000 && alive; ++i, stream_id += 2) {
+    alive = client.client().Send(FrameBytes(kHeaders, 4, stream_id, headers) +
+                                 FrameBytes(kReset, 0, stream_id, std::string("\0\0\0\x08", 4)));
+  }
+  if (alive) {
+    const auto goaway = client.NextOfType(kGoaway);
+    ASSERT_TRUE(goaway.has_value());
+  }
+  EXPECT_TRUE(Eventually([&] { return server.counters().open_calls.load() == 0; }));
+  ExpectServes(server);
+}
+
+TEST(HostileInputTest, TooManyPings) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  for (int i = 0; i < 6; ++i) client.SendFrame(kPing, 0, 0, "12345678");
+  const auto goaway = client.NextOfType(kGoaway);
+  ASSERT_TRUE(goaway.has_value());
+  EXPECT_EQ(GoawayCode(*goaway), kEnhanceYourCalm);
+  EXPECT_EQ(goaway->payload.substr(8), "too_many_pings");
+  client.client().ReadAll();
+}
+
+TEST(HostileInputTest, PingsBetweenAnswersAreForgiven) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  for (uint32_t i = 0; i < 50; ++i) {
+    ASSERT_TRUE(client.SendRequest(2 * i + 1, "/test.Echo/Unary", "x"));
+    ASSERT_TRUE(client.NextOfType(kData).has_value()) << i;
+    ASSERT_TRUE(client.SendFrame(kPing, 0, 0, "12345678"));
+  }
+}
+
+TEST(HostileInputTest, ServerPingsAndClosesWithoutAnswer) {
+  EchoServer server({.keepalive = {.interval = absl::Milliseconds(30),
+                                   .timeout = absl::Milliseconds(30)}});
+  RawHttp2 client(server.port());
+  EXPECT_TRUE(client.NextOfType(kPing).has_value());
+  EXPECT_FALSE(client.NextOfType(kHeaders).has_value());
+  EXPECT_TRUE(Eventually([&] { return server.transport().open_connections() == 0; }));
+}
+
+TEST(HostileInputTest, AdvertisesItsSettings) {
+  EchoServer server({.max_concurrent_streams = 7});
+  RawHttp2 client(server.port());
+  const auto settings = client.NextOfType(kSettings);
+  ASSERT_TRUE(settings.has_value());
+  EXPECT_TRUE(absl::StrContains(settings->payload, absl::string_view("\0\x03\0\0\0\x07", 6)));
+}
+
+TEST(HostileInputTest, BrokenMessagesEndTheCallOnly) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  const std::string headers = HeadersPayload(GrpcRequestHeaders("/test.Echo/Unary"));
+  const std::string bodies[] = {
+      std::string("\x01\0\0\0\x01x", 6),          // compressed
+      std::string("\x07\0\0\0\x01x", 6),          // no such flag
+      std::string("\0\xff\xff\xff\xff", 5),       // 4 GiB announced
+      std::string("\0\0\0\0\x05xy", 7),           // too short
+      std::string("\0\0", 2),                     // no prefix
+      "",                                         // nothing
+      GrpcMessageBytes("a") + GrpcMessageBytes("b"),
+  };
+  uint32_t stream_id = 1;
+  for (const std::string& body : bodies) {
+    client.SendFrame(kHeaders, 4, stream_id, headers);
+    client.SendFrame(kData, 1, stream_id, body);
+    stream_id += 2;
+    ASSERT_TRUE(client.NextOfType(kHeaders).has_value()) << stream_id;
+  }
+  ASSERT_TRUE(client.SendRequest(stream_id, "/test.Echo/Unary", "fine"));
+  while (true) {
+    const auto data = client.NextOfType(kData);
+    ASSERT_TRUE(data.has_value());
+    if (data->stream_id == stream_id) break;
+  }
+}
+
+// Valid frames with random damage, and pure noise: no crash (ASan watches), no stuck calls.
+TEST(HostileInputTest, RandomBytes) {
+  EchoServer server;
+  std::mt19937 random(20240611);
+  const std::string request =
+      FrameBytes(kHeaders, 4, 1, HeadersPayload(GrpcRequestHeaders("/test.Echo/Bidi"))) +
+      FrameBytes(kData, 0, 1, GrpcMessageBytes("some message")) +
+      FrameBytes(8, 0, 1, std::string("\0\0\x10\0", 4)) + FrameBytes(kPing, 0, 0, "12345678") +
+      FrameBytes(kData, 1, 1, GrpcMessageBytes("another message"));
+  for (int i = 0; i < 3000; ++i) {
+    std::string bytes = request;
+    const size_t damage = random() % 8;
+    for (size_t d = 0; d < damage; ++d) bytes[random() % bytes.size()] = static_cast<char>(random());
+    if (random() % 4 == 0) bytes.resize(random() % bytes.size());
+    if (random() % 2 == 0) {
+      RawHttp2 client(server.port());
+      client.client().Send(bytes);
+      if (random() % 8 == 0) client.client().CloseWrite();
+    } else {
+      RawClient client(server.port());
+      for (char& c : bytes) c = static_cast<char>(random());
+      client.Send(bytes);
+    }
+  }
+  EXPECT_TRUE(Eventually([&] { return server.transport().open_connections() == 0; }));
+  EXPECT_EQ(server.counters().open_calls.load(), 0);
+  ExpectServes(server);
+}
+
+TEST(HostileInputTest, TooManyConnections) {
+  EchoServer server({.max_connections = 2});
+  RawHttp2 first(server.port());
+  RawHttp2 second(server.port());
+  ASSERT_TRUE(first.Next().has_value() && second.Next().has_value());
+  RawHttp2 third(server.port());
+  EXPECT_FALSE(third.Next().has_value());
+}
+
+}  // namespace
+}  // namespace tidemark::server

@@ -1,0 +1,118 @@
+#include "src/partition/hash_walk.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "src/base/check.h"
+#include "src/base/crc32c.h"
+
+namespace tidemark::partition {
+namespace {
+
+using HashItem = mvcc::VersionStore::HashItem;
+using mvcc::RevisionKey;
+
+void AppendBigEndian(uint64_t number, std::string* out) {
+  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(number >> shift));
+}
+
+// etcd's key of a stored change: main, '_', sub, and 't' for a tombstone.
+std::string RevisionBytes(const HashItem& item) {
+  std::string bytes;
+  AppendBigEndian(static_cast<uint64_t>(item.revision.main.value()), &bytes);
+  bytes.push_back('_');
+  AppendBigEndian(static_cast<uint64_t>(item.revision.sub), &bytes);
+  if (item.tombstone) bytes.push_back('t');
+  return bytes;
+}
+
+class HashWalk : public std::enable_shared_from_this<HashWalk> {
+ public:
+  HashWalk(const Parts& parts, Executor& home, HashWalkSpec spec,
+           absl::AnyInvocable<void(uint32_t)> done)
+      : parts_(parts), home_(home), spec_(spec), done_(std::move(done)), sources_(parts.size()) {
+    crc_ = Crc32c("key");
+  }
+
+  // Asks every partition that has nothing buffered for its next step.
+  void Step() {
+    std::vector<PartitionId> asked;
+    for (PartitionId id : parts_.ids()) {
+      const Source& source = sources_[id.value()];
+      if (source.items.empty() && !Finished(source)) asked.push_back(id);
+    }
+    if (asked.empty()) return done_(crc_);
+    AskAll<Part>(
+        parts_, asked, home_,
+        [self = shared_from_this()](kvstore::Replica& replica, size_t,
+                                    absl::AnyInvocable<void(Part)> answer) {
+          Part part;
+          part.next = replica.store().VisitForHash(
+              self->sources_[replica.partition().value()].next, self->spec_.at,
+              self->spec_.compacted, self->spec_.step,
+              [&part](HashItem item) { part.items.push_back(std::move(item)); });
+          answer(std::move(part));
+        },
+        [self = shared_from_this(), asked](std::vector<Part> answers) {
+          for (size_t i = 0; i < asked.size(); ++i) {
+            Source& source = self->sources_[asked[i].value()];
+            CHECK(source.next < answers[i].next);
+            source.next = answers[i].next;
+            for (HashItem& item : answers[i].items) source.items.push_back(std::move(item));
+          }
+          self->Consume();
+          self->Step();
+        });
+  }
+
+ private:
+  struct Source {
+    std::deque<HashItem> items;
+    RevisionKey next{Revision(0), 0};  // everything before it was asked for
+  };
+  struct Part {
+    std::vector<HashItem> items;
+    RevisionKey next{Revision(0), 0};
+  };
+
+  bool Finished(const Source& source) const { return source.next.main > spec_.at; }
+
+  // Feeds what lies before every unfinished partition's position.
+  void Consume() {
+    for (;;) {
+      Source* first = nullptr;
+      RevisionKey limit{Revision(INT64_MAX), 0};
+      for (Source& source : sources_) {
+        if (!Finished(source)) limit = std::min(limit, source.next);
+        if (source.items.empty()) continue;
+        if (first == nullptr || source.items.front().revision < first->items.front().revision) {
+          first = &source;
+        }
+      }
+      if (first == nullptr || first->items.front().revision >= limit) return;
+      const HashItem& item = first->items.front();
+      crc_ = ExtendCrc32c(crc_, RevisionBytes(item));
+      crc_ = ExtendCrc32c(crc_, item.value.view());
+      first->items.pop_front();
+    }
+  }
+
+  const Parts& parts_;
+  Executor& home_;
+  const HashWalkSpec spec_;
+  absl::AnyInvocable<void(uint32_t)> done_;
+  std::vector<Source> sources_;
+  uint32_t crc_ = 0;
+};
+
+}  // namespace
+
+void RunHashWalk(const Parts& parts, Executor& home, HashWalkSpec spec,
+                 absl::AnyInvocable<void(uint32_t hash)> done) {
+  std::make_shared<HashWalk>(parts, home, spec, std::move(done))->Step();
+}
+
+}  // namespace tidemark::partition

@@ -1,0 +1,27 @@
+// HashKV over all partitions: the stored changes merged in revision order, in bounded steps
+// (contract 5.3).
+//
+// Hides the walk. Reads on the partitions' sequences, a step of each at a time; adds up on `home`.
+// REQUIRES that no compaction removes anything meanwhile (CompactionRunner's queue sees to it).
+#pragma once
+
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "src/base/executor.h"
+#include "src/base/ids.h"
+#include "src/partition/parts.h"
+
+namespace tidemark::partition {
+
+struct HashWalkSpec {
+  Revision at{0};
+  Revision compacted{0};  // the compact revision to reckon with
+  int64_t step = 2000;    // stored changes looked at in one step of a partition
+};
+
+// The hash of `spec`; `done` runs on `home`.
+void RunHashWalk(const Parts& parts, Executor& home, HashWalkSpec spec,
+                 absl::AnyInvocable<void(uint32_t hash)> done);
+
+}  // namespace tidemark::partition

@@ -1,0 +1,89 @@
+// Leases of the node: grants, revokes, renewals and expiry over all partitions (contract 4).
+//
+// Hides the expiry passes and what the journal must be told of remaining times. kvstore::Lessor
+// keeps the clock; keys attached to a lease are known to the partitions.
+// Sequence-bound to the coordinator's home. Requests were entered into the coordinator by the caller
+// and leave when they are answered.
+//
+// Invariants:
+//  1. A lease's keys go in one entry together with the lease (S7), one lease per entry.
+//  2. While a lease is being revoked nothing can be attached to it: it is held everywhere.
+//  3. At most kParallelRevokes expired leases are being revoked at a time.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "src/base/clock.h"
+#include "src/base/random.h"
+#include "src/kvstore/lessor.h"
+#include "src/partition/coordinator.h"
+#include "src/partition/router.h"
+
+namespace tidemark::partition {
+
+class LeaseManager {
+ public:
+  static constexpr size_t kParallelRevokes = 16;
+
+  LeaseManager(Coordinator& coordinator, kvstore::LessorOptions options, Clock& clock,
+               Random& random)
+      : coordinator_(coordinator), clock_(clock), random_(random), lessor_(options, clock) {}
+
+  // --- From applied entries ---
+  void OnGranted(LeaseId id, int64_t ttl_seconds) { lessor_.OnGranted(id, ttl_seconds); }
+  void OnRevoked(LeaseId id);
+  void OnRemaining(LeaseId id, int64_t seconds) { lessor_.OnRemaining(id, seconds); }
+
+  // Once the replay is over; expiry starts.
+  void StartServing();
+  void Stop();
+
+  void Grant(int64_t id, int64_t ttl_seconds, ReplyCallback<LeaseGranted> done);
+  void Revoke(LeaseId id, ReplyCallback<Nothing> done);
+  void KeepAlive(LeaseId id, ReplyCallback<LeaseRemaining> done);
+  void TimeToLive(LeaseId id, bool with_keys, ReplyCallback<LeaseLife> done);
+  void Leases(ReplyCallback<std::vector<LeaseId>> done);
+
+  size_t size() const { return lessor_.size(); }
+
+ private:
+  struct Revoking;
+
+  Revision Current() const { return coordinator_.parts().system().watermark().revision; }
+  LeaseId PickId();
+  void JudgeGrant(LeaseId id, int64_t ttl_seconds, bool confirmed,
+                  ReplyCallback<LeaseGranted> done);
+  void AppendGrant(LeaseId id, int64_t ttl_seconds, ReplyCallback<LeaseGranted> done);
+  void DoKeepAlive(LeaseId id, Revision header, ReplyCallback<LeaseRemaining> done);
+
+  // lease_revoke.cc
+  void StartRevoke(LeaseId id, ReplyCallback<Nothing> done);
+  void ReadKeys(std::shared_ptr<Revoking> revoking);
+  void AppendRevoke(std::shared_ptr<Revoking> revoking);
+  void FinishRevoke(std::shared_ptr<Revoking> revoking, absl::Status status);
+
+  void ArmPass();
+  void Pass();
+  void RevokeNextExpired();
+  void JournalRemaining(std::vector<kvstore::LeaseRemainingEffect> leases,
+                        absl::AnyInvocable<void(absl::Status)> done);
+
+  Coordinator& coordinator_;
+  Clock& clock_;
+  Random& random_;
+  kvstore::Lessor lessor_;
+  bool serving_ = false;
+  TimerId timer_ = 0;
+  // Grants on their way, and who else asked for the same id meanwhile.
+  absl::flat_hash_map<LeaseId, std::vector<Task>> granting_;
+  // Keep-alives of expired leases.
+  absl::flat_hash_map<LeaseId, std::vector<Task>> waiting_for_revoke_;
+  std::deque<LeaseId> expired_;
+  size_t revokes_running_ = 0;
+  bool journaling_ = false;
+};
+
+}  // namespace tidemark::partition

@@ -1,0 +1,73 @@
+// Everything between the services and the journal, for one process: the replicas of all
+// partitions, their feeding from the journal, leases, compaction, alarms and the router over them.
+//
+// Hides the assembly and the order of starting: subscribe, replay to the confirmed tail, check the
+// partition map the data was written under, claim the partitions, serve.
+// No threads of its own. Start and Stop may be called from any thread.
+//
+// REQUIRES that everything in LocalStoreDoors outlives it, and that the executors run no more tasks
+// when it is destroyed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "src/base/clock.h"
+#include "src/base/executor.h"
+#include "src/base/memory_mapper.h"
+#include "src/base/random.h"
+#include "src/journal/journal.h"
+#include "src/kvstore/replica.h"
+#include "src/partition/auto_compactor.h"
+#include "src/partition/partition_map.h"
+#include "src/partition/router.h"
+
+namespace tidemark::partition {
+
+struct LocalStoreOptions {
+  PartitionMap map = PartitionMap::Default();
+  uint64_t member_id = 1;
+  int64_t quota_bytes = 0;  // etcd's flag: 0 is 2 GiB, negative is none
+  size_t max_request_bytes = 1572864;
+  size_t max_txn_ops = 128;
+  size_t max_pending_writes = 5000;
+  int64_t min_lease_ttl_seconds = 2;
+  size_t watch_credit_bytes = 4 << 20;  // per stream
+  size_t segment_size_bytes = 4 << 20;
+  AutoCompaction auto_compaction;
+  absl::Duration progress_log_interval = absl::Seconds(5);
+};
+
+struct LocalStoreDoors {
+  std::vector<Executor*> executors;  // at least one; the first serves the system partition
+  Clock* clock = nullptr;
+  Random* random = nullptr;
+  journal::Journal* journal = nullptr;
+  MemoryMapper* memory = nullptr;
+};
+
+class LocalStore {
+ public:
+  static std::unique_ptr<LocalStore> Create(LocalStoreOptions options, LocalStoreDoors doors);
+  virtual ~LocalStore() = default;
+
+  // `done` runs on a store sequence once requests are served; FailedPrecondition when the data was
+  // written under another partition map.
+  virtual void Start(absl::AnyInvocable<void(absl::Status)> done) = 0;
+  // Ends the subscriptions and timers; requests from now on get "etcdserver: server stopped".
+  virtual void Stop() = 0;
+
+  virtual Router& router() = 0;
+  virtual const PartitionMap& map() const = 0;
+  virtual kvstore::Replica& replica(PartitionId partition) = 0;
+
+  // Once everything is answered: nothing held, nothing pending. Call with the executors idle.
+  virtual void CheckIdle() const = 0;
+};
+
+}  // namespace tidemark::partition

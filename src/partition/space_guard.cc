@@ -1,0 +1,160 @@
+#include "src/partition/space_guard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/base/log.h"
+#include "src/kvstore/effects.h"
+#include "src/kvstore/etcd_errors.h"
+
+namespace tidemark::partition {
+
+using etcdserverpb::AlarmRequest;
+using etcdserverpb::AlarmType;
+
+SpaceGuard::SpaceGuard(Coordinator& coordinator, uint64_t member_id, int64_t quota_bytes)
+    : coordinator_(coordinator),
+      member_id_(member_id),
+      quota_bytes_(quota_bytes == 0 ? kDefaultQuotaBytes : quota_bytes) {}
+
+StoreSize SpaceGuard::Size() const {
+  StoreSize size{kEmptyStoreBytes, kEmptyStoreBytes};
+  for (PartitionId id : coordinator_.parts().ids()) {
+    const kvstore::PublishedStats& stats = coordinator_.parts().replica(id).stats();
+    size.logical_bytes += stats.logical_bytes.load(std::memory_order_relaxed);
+    size.logical_live_bytes += stats.logical_live_bytes.load(std::memory_order_relaxed);
+  }
+  size.logical_live_bytes = std::min(size.logical_live_bytes, size.logical_bytes);
+  return size;
+}
+
+bool SpaceGuard::HasSpaceFor(int64_t cost_bytes) const {
+  return quota_bytes_ < 0 || cost_bytes == 0 || Size().logical_bytes + cost_bytes < quota_bytes_;
+}
+
+bool SpaceGuard::BelowMark() const {
+  return quota_bytes_ < 0 || Size().logical_bytes < quota_bytes_ / 10 * 9;
+}
+
+absl::Status SpaceGuard::CheckAlarms(bool adds_data) const {
+  if (corrupt_) return kvstore::ErrCorrupt();
+  if (adds_data && no_space_) return kvstore::ErrNoSpace();
+  return absl::OkStatus();
+}
+
+std::vector<AlarmEntry> SpaceGuard::Alarms() const {
+  absl::MutexLock lock(&mutex_);
+  return {alarms_.begin(), alarms_.end()};
+}
+
+bool SpaceGuard::Has(const AlarmEntry& entry) const {
+  absl::MutexLock lock(&mutex_);
+  return alarms_.contains(entry);
+}
+
+void SpaceGuard::OnAlarm(uint64_t member_id, int alarm_type, bool raised) {
+  const AlarmEntry entry{member_id, static_cast<AlarmType>(alarm_type)};
+  absl::MutexLock lock(&mutex_);
+  if (raised) {
+    alarms_.insert(entry);
+  } else {
+    alarms_.erase(entry);
+    if (entry == OwnNoSpace()) raised_by_quota_ = false;
+  }
+  Publish();
+}
+
+void SpaceGuard::Publish() {
+  const auto any = [this](AlarmType type) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return std::any_of(alarms_.begin(), alarms_.end(),
+                       [type](const AlarmEntry& entry) { return entry.type == type; });
+  };
+  no_space_ = any(etcdserverpb::NOSPACE);
+  corrupt_ = any(etcdserverpb::CORRUPT);
+}
+
+void SpaceGuard::Change(AlarmEntry entry, bool raised,
+                        absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)> done) {
+  kvstore::EffectsWriter effects;
+  effects.AddAlarm({entry.member_id, static_cast<int32_t>(entry.type), raised});
+  coordinator_.AppendNodeEffects({kSystemPartition}, std::move(effects), std::move(done));
+}
+
+void SpaceGuard::RaiseNoSpace(Task then) {
+  auto shared = std::make_shared<Task>(std::move(then));
+  const absl::Status entered = coordinator_.Enter([this, shared] {
+    if (raised_by_quota_ && Has(OwnNoSpace())) {
+      coordinator_.Leave();
+      return (*shared)();
+    }
+    TLOG(kWarn, "alarm raised", {{"alarm", "NOSPACE"}, {"quota-size-bytes", quota_bytes_}});
+    Change(OwnNoSpace(), true, [this, shared](absl::StatusOr<journal::Placed> placed) {
+      if (placed.ok()) raised_by_quota_ = true;
+      coordinator_.Leave();
+      (*shared)();
+    });
+  });
+  if (!entered.ok()) coordinator_.home().Post([shared] { (*shared)(); });
+}
+
+void SpaceGuard::Alarm(const AlarmRequest& request, ReplyCallback<Alarms_> done) {
+  const AlarmEntry entry{request.memberid(), request.alarm()};
+  const bool raise = request.action() == AlarmRequest::ACTIVATE;
+  const bool known = Has(entry);
+  if (request.action() == AlarmRequest::GET) {
+    return AnswerConfirmed({}, true, request.alarm(), std::move(done));
+  }
+  if (!raise && request.action() != AlarmRequest::DEACTIVATE) {
+    return AnswerConfirmed({}, false, request.alarm(), std::move(done));
+  }
+  if (request.alarm() == etcdserverpb::NONE) {
+    return AnswerConfirmed({}, false, request.alarm(), std::move(done));
+  }
+  if (raise == known) {
+    Alarms_ listed;
+    if (raise) listed.push_back(entry);
+    return AnswerConfirmed(std::move(listed), false, request.alarm(), std::move(done));
+  }
+  Change(entry, raise,
+         [this, entry, done = std::move(done)](absl::StatusOr<journal::Placed> placed) mutable {
+           coordinator_.Leave();
+           if (!placed.ok()) return done(AppendRefusal(placed.status()));
+           done(kvstore::Reply<Alarms_>{placed->revision, {entry}});
+         });
+}
+
+void SpaceGuard::AnswerConfirmed(Alarms_ listed, bool list_now, AlarmType type,
+                                 ReplyCallback<Alarms_> done) {
+  coordinator_.Barrier([this, listed = std::move(listed), list_now, type,
+                        done = std::move(done)](absl::StatusOr<journal::Tail> tail) mutable {
+    coordinator_.Leave();
+    if (!tail.ok()) return done(kvstore::ErrTimeout());
+    if (list_now) {
+      for (const AlarmEntry& entry : Alarms()) {
+        if (type == etcdserverpb::NONE || entry.type == type) listed.push_back(entry);
+      }
+    }
+    done(kvstore::Reply<Alarms_>{tail->revision, std::move(listed)});
+  });
+}
+
+void SpaceGuard::StartServing() {
+  // Who raised it is not in the journal. A store that is still full tells that it was the quota.
+  raised_by_quota_ = Has(OwnNoSpace()) && !BelowMark();
+}
+
+void SpaceGuard::OnSpaceFreed() {
+  if (!raised_by_quota_ || disarming_ || !BelowMark()) return;
+  const absl::Status entered = coordinator_.Enter([this] {
+    disarming_ = true;
+    Change(OwnNoSpace(), false, [this](absl::StatusOr<journal::Placed> placed) {
+      disarming_ = false;
+      if (placed.ok()) TLOG(kInfo, "alarm disarmed, space is back", {{"alarm", "NOSPACE"}});
+      coordinator_.Leave();
+    });
+  });
+  if (!entered.ok()) TLOG(kWarn, "alarm stays", {{"error", entered.message()}});
+}
+
+}  // namespace tidemark::partition

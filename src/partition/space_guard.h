@@ -1,0 +1,80 @@
+// Whether a write may be taken: quota, and the alarms of the node (contract 5.2).
+//
+// Hides that the NOSPACE alarm is raised by the first refused write and, other than etcd's, goes by
+// itself: once a compaction or defragmentation has brought the store below 90 % of the quota, the
+// alarm that the quota raised is disarmed. One that a client raised stays until a client disarms it.
+// Sequence-bound to the coordinator's home, except where "any thread" is said.
+//
+// Invariants:
+//  1. The alarm table changes only by applied entries, so it survives a restart.
+#pragma once
+
+#include <atomic>
+#include <set>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "proto/rpc.pb.h"
+#include "src/partition/coordinator.h"
+#include "src/partition/router.h"
+
+namespace tidemark::partition {
+
+struct StoreSize {
+  int64_t logical_bytes = 0;
+  int64_t logical_live_bytes = 0;
+};
+
+class SpaceGuard {
+ public:
+  // What an empty store is said to hold, so that sizes look like etcd's (and never 0).
+  static constexpr int64_t kEmptyStoreBytes = 16 << 10;
+  static constexpr int64_t kDefaultQuotaBytes = int64_t{2} << 30;
+
+  // `quota_bytes` as in etcd's flag: 0 is the default, negative is none.
+  SpaceGuard(Coordinator& coordinator, uint64_t member_id, int64_t quota_bytes);
+
+  // --- Any thread ---
+  int64_t quota_bytes() const { return quota_bytes_; }
+  StoreSize Size() const;
+  // False: the quota does not allow `cost_bytes` more.
+  bool HasSpaceFor(int64_t cost_bytes) const;
+  // Raises NOSPACE, then runs `then` on home.
+  void RaiseNoSpace(Task then);
+  // Refusals of active alarms. `adds_data`: what NOSPACE refuses.
+  absl::Status CheckAlarms(bool adds_data) const;
+  std::vector<AlarmEntry> Alarms() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // --- Home ---
+  void OnAlarm(uint64_t member_id, int alarm_type, bool raised) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Entered into the coordinator by the caller; leaves when answered.
+  void Alarm(const etcdserverpb::AlarmRequest& request,
+             ReplyCallback<std::vector<AlarmEntry>> done);
+  void StartServing();
+  void OnSpaceFreed();
+
+ private:
+  using Alarms_ = std::vector<AlarmEntry>;
+  void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AnswerConfirmed(Alarms_ listed, bool list_now, etcdserverpb::AlarmType type,
+                       ReplyCallback<Alarms_> done);
+  void Change(AlarmEntry entry, bool raised,
+              absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)> done);
+  AlarmEntry OwnNoSpace() const { return {member_id_, etcdserverpb::NOSPACE}; }
+  bool Has(const AlarmEntry& entry) const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool BelowMark() const;
+
+  Coordinator& coordinator_;
+  const uint64_t member_id_;
+  const int64_t quota_bytes_;
+  std::atomic<bool> no_space_{false};
+  std::atomic<bool> corrupt_{false};
+  bool raised_by_quota_ = false;
+  bool disarming_ = false;
+  mutable absl::Mutex mutex_;
+  std::set<AlarmEntry> alarms_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tidemark::partition

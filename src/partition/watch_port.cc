@@ -1,0 +1,153 @@
+#include "src/partition/watch_port.h"
+
+#include <algorithm>
+
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+
+namespace tidemark::partition {
+namespace {
+
+// How soon a merging port looks again whether a watcher that replays history has caught up.
+constexpr absl::Duration kCatchUpPoll = absl::Milliseconds(1);
+
+}  // namespace
+
+void WatchHub::Add(std::shared_ptr<WatchPort> port) { ports_.emplace(next_++, std::move(port)); }
+
+void WatchHub::Remove(const WatchPort* port) {
+  for (auto it = ports_.begin(); it != ports_.end(); ++it) {
+    if (it->second.get() != port) continue;
+    ports_.erase(it);
+    return;
+  }
+}
+
+void WatchHub::OnApplied() {
+  for (auto& [number, port] : ports_) port->ReportFloor();
+}
+
+void WatchPort::Add(WatchKey watch, mvcc::WatchSpec spec) {
+  wiring_.replica.executor().Post(
+      [self = shared_from_this(), watch, spec = std::move(spec)]() mutable {
+        if (self->closed_) return;
+        const Revision start = spec.start;
+        spec.sink = self.get();
+        const mvcc::WatcherId id = self->wiring_.replica.watches().Add(std::move(spec));
+        self->watching_[id] = {watch, start, start.Previous()};
+        if (self->wiring_.merging) {
+          self->wiring_.hub.Add(self);
+          self->ReportFloor();
+        }
+        self->wiring_.replica.KickWatches();
+      });
+}
+
+void WatchPort::Remove(WatchKey watch) {
+  wiring_.replica.executor().Post([self = shared_from_this(), watch] {
+    for (auto it = self->watching_.begin(); it != self->watching_.end(); ++it) {
+      if (it->second.watch != watch) continue;
+      self->wiring_.replica.watches().Remove(it->first);
+      self->watching_.erase(it);
+      return;
+    }
+  });
+}
+
+void WatchPort::Close() {
+  wiring_.replica.executor().Post([self = shared_from_this()] {
+    self->closed_ = true;
+    for (const auto& [id, watching] : self->watching_) self->wiring_.replica.watches().Remove(id);
+    self->watching_.clear();
+    if (self->wiring_.merging) self->wiring_.hub.Remove(self.get());
+  });
+}
+
+bool WatchPort::HasRoom() {
+  if (wiring_.budget->HasRoom()) return true;
+  starved_ = true;
+  // The stream may have given back in between, before it could see that we starve.
+  if (!wiring_.budget->HasRoom()) return false;
+  starved_ = false;
+  return true;
+}
+
+void WatchPort::GiveBack(size_t bytes) {
+  const int64_t before = wiring_.budget->used_bytes.fetch_sub(static_cast<int64_t>(bytes));
+  CHECK(before >= static_cast<int64_t>(bytes));
+  ResumeIfStarved();
+}
+
+void WatchPort::ResumeIfStarved() {
+  if (!wiring_.budget->WorthResuming() || !starved_.exchange(false)) return;
+  wiring_.replica.executor().Post([self = shared_from_this()] {
+    if (self->closed_) return;
+    self->wiring_.replica.watches().Resume(self.get());
+    self->wiring_.replica.KickWatches();
+    if (self->wiring_.merging) self->ScheduleFloorCheck();
+  });
+}
+
+void WatchPort::OnEvents(mvcc::WatcherId id, mvcc::EventBatchPtr batch, Revision header_revision) {
+  const auto it = watching_.find(id);
+  CHECK(it != watching_.end());
+  CHECK(!batch->events().empty());
+  Watching& watching = it->second;
+  const Revision last = batch->events().back().revision.main;
+  CHECK_MSG(batch->events().front().revision.main > watching.floor, "events behind a floor");
+  watching.floor = std::max(watching.floor, last);
+  wiring_.budget->used_bytes += static_cast<int64_t>(batch->encoded_size_bytes());
+  wiring_.mailbox->Push(PortEvents{watching.watch, wiring_.replica.partition(), std::move(batch),
+                                   header_revision, wiring_.merging});
+  if (wiring_.merging) ScheduleFloorCheck();
+}
+
+void WatchPort::OnCompacted(mvcc::WatcherId id, Revision compact_revision) {
+  const auto it = watching_.find(id);
+  CHECK(it != watching_.end());
+  wiring_.mailbox->Push(PortCompacted{it->second.watch, compact_revision});
+  watching_.erase(it);
+}
+
+void WatchPort::AskProgress(uint64_t round, journal::Tail tail) {
+  wiring_.replica.executor().Post([self = shared_from_this(), round, tail] {
+    self->wiring_.replica.WhenApplied(tail.position, [self, round](journal::Tail) {
+      PortProgress answer{round, {}};
+      for (const auto& [id, watching] : self->watching_) {
+        if (!self->wiring_.replica.watches().IsSynced(id)) answer.behind.push_back(watching.watch);
+      }
+      if (self->wiring_.merging) self->ReportFloor();
+      self->wiring_.mailbox->Push(std::move(answer));
+    });
+  });
+}
+
+void WatchPort::ReportFloor() {
+  if (closed_) return;
+  const Revision applied = wiring_.replica.watermark().revision;
+  for (auto& [id, watching] : watching_) {
+    // Nothing is wanted below the start, and nothing above `applied` is known.
+    const bool idle = watching.start > applied;
+    Revision floor = watching.floor;
+    if (idle || wiring_.replica.watches().IsSynced(id) || PLANTED_BUG("merge_ignores_watermark")) {
+      floor = std::max(floor, applied);
+    } else if (!starved_) {
+      ScheduleFloorCheck();
+    }
+    if (floor == watching.floor) continue;
+    watching.floor = floor;
+    wiring_.mailbox->SetFloor(watching.watch, wiring_.replica.partition(), floor);
+  }
+}
+
+void WatchPort::ScheduleFloorCheck() {
+  if (floor_check_scheduled_) return;
+  floor_check_scheduled_ = true;
+  const absl::Duration when = wiring_.clock.Monotonic() + kCatchUpPoll;
+  wiring_.replica.executor().PostAt(when, [self = shared_from_this()] {
+    self->floor_check_scheduled_ = false;
+    self->ReportFloor();
+  });
+}
+
+}  // namespace tidemark::partition

@@ -1,0 +1,82 @@
+// A stream's foot in one partition: the sink of its watchers there
+// (docs/design-notes.md, "Watch ports").
+//
+// Hides the hop between the sequences. A plain port serves all one-partition watches of the stream
+// and shares the stream's budget. A merging port serves one partition's part of one watch: it has a
+// budget of its own, so that a fast partition cannot take the room a slow one needs to move the
+// merge on, and reports its floor.
+// "Stream side" methods may be called from any thread; the rest belongs to the partition's sequence.
+//
+// Invariants:
+//  1. Messages of one port arrive in the order the partition said them; a floor or a progress
+//     answer comes behind every event it covers (P3, W12).
+//  2. Without budget HasRoom is false, and a Resume follows once there is room again.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "absl/container/btree_map.h"
+#include "src/base/clock.h"
+#include "src/kvstore/replica.h"
+#include "src/mvcc/watch_set.h"
+#include "src/partition/watch_hub.h"
+#include "src/partition/watch_mailbox.h"
+
+namespace tidemark::partition {
+
+// Bytes handed over and not yet used up. Thread-safe.
+struct WatchBudget {
+  explicit WatchBudget(int64_t limit) : limit_bytes(limit) {}
+  bool HasRoom() const { return used_bytes.load() < limit_bytes; }
+  bool WorthResuming() const { return used_bytes.load() <= limit_bytes / 2; }
+
+  std::atomic<int64_t> used_bytes{0};
+  const int64_t limit_bytes;
+};
+
+class WatchPort final : public mvcc::WatchSink, public std::enable_shared_from_this<WatchPort> {
+ public:
+  struct Wiring {
+    kvstore::Replica& replica;
+    WatchHub& hub;
+    Clock& clock;
+    std::shared_ptr<WatchMailbox> mailbox;
+    std::shared_ptr<WatchBudget> budget;
+    bool merging = false;
+  };
+  explicit WatchPort(Wiring wiring) : wiring_(std::move(wiring)) {}
+
+  // --- Stream side ---
+  void Add(WatchKey watch, mvcc::WatchSpec spec);
+  void Remove(WatchKey watch);
+  // Answers with PortProgress once `tail` is applied here.
+  void AskProgress(uint64_t round, journal::Tail tail);
+  // Gives bytes back to the budget; resumes the partition's watchers when it is worth it.
+  void GiveBack(size_t bytes);
+  void ResumeIfStarved();
+  void Close();
+
+  // --- Partition's sequence ---
+  bool HasRoom() override;
+  void OnEvents(mvcc::WatcherId id, mvcc::EventBatchPtr batch, Revision header_revision) override;
+  void OnCompacted(mvcc::WatcherId id, Revision compact_revision) override;
+  void ReportFloor();
+
+ private:
+  struct Watching {
+    WatchKey watch = 0;
+    Revision start{0};
+    Revision floor{0};
+  };
+
+  void ScheduleFloorCheck();
+
+  const Wiring wiring_;
+  std::atomic<bool> starved_{false};
+  absl::btree_map<mvcc::WatcherId, Watching> watching_;
+  bool closed_ = false;
+  bool floor_check_scheduled_ = false;
+};
+
+}  // namespace tidemark::partition

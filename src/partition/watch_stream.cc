@@ -1,0 +1,304 @@
+#include <algorithm>
+
+#include "src/base/check.h"
+#include "src/kvstore/etcd_errors.h"
+#include "src/partition/watch_stream_impl.h"
+
+namespace tidemark::partition {
+
+using etcdserverpb::WatchCreateRequest;
+
+namespace {
+
+constexpr absl::string_view kRangeEmpty = "mvcc: watcher range is empty";
+constexpr absl::string_view kDuplicateId =
+    "mvcc: duplicate watch ID provided on the WatchStream";
+constexpr absl::string_view kStartCompacted =
+    "etcdserver: mvcc: required revision has been compacted";
+
+mvcc::KeyRange RangeOf(const WatchCreateRequest& request) {
+  const absl::string_view key =
+      request.key().empty() ? absl::string_view("\0", 1) : absl::string_view(request.key());
+  return mvcc::KeyRange(mvcc::FromEtcd(key, request.range_end()));
+}
+
+mvcc::WatchSpec SpecOf(const WatchCreateRequest& request) {
+  mvcc::WatchSpec spec;
+  spec.range = RangeOf(request);
+  spec.start = Revision(request.start_revision());
+  spec.prev_kv = request.prev_kv();
+  for (const int filter : request.filters()) {
+    spec.no_put |= filter == WatchCreateRequest::NOPUT;
+    spec.no_delete |= filter == WatchCreateRequest::NODELETE;
+  }
+  return spec;
+}
+
+}  // namespace
+
+WatchStreamImpl::WatchStreamImpl(const Parts& parts, Clock& clock, size_t credit_bytes,
+                                 Executor& executor, WatchOutput& output)
+    : parts_(parts),
+      clock_(clock),
+      output_(output),
+      mailbox_(std::make_shared<WatchMailbox>(executor, [this] { OnWake(); })),
+      budget_(std::make_shared<WatchBudget>(static_cast<int64_t>(credit_bytes))) {}
+
+WatchStreamImpl::~WatchStreamImpl() {
+  mailbox_->Close();
+  for (auto& [id, port] : ports_) port->Close();
+  for (auto& [key, watch] : merged_) {
+    for (auto& port : watch->merge_ports) port->Close();
+  }
+}
+
+void WatchStreamImpl::Create(const WatchCreateRequest& request) {
+  Control control;
+  // Too many unanswered creates: the refusal keeps its place in the order, but not its range.
+  control.create = controls_.size() < kMaxControls ? request : WatchCreateRequest();
+  if (controls_.size() >= 2 * kMaxControls) return;
+  control.watch_id = controls_.size() < kMaxControls ? 0 : -1;
+  controls_.push_back(std::move(control));
+  mailbox_->Wake();
+}
+
+void WatchStreamImpl::Cancel(int64_t watch_id) {
+  if (controls_.size() >= kMaxControls) return;
+  Control control;
+  control.kind = Control::Kind::kCancel;
+  control.watch_id = watch_id;
+  controls_.push_back(std::move(control));
+  mailbox_->Wake();
+}
+
+void WatchStreamImpl::RequestProgress() {
+  if (controls_.size() >= kMaxControls) return;
+  Control control;
+  control.kind = Control::Kind::kProgress;
+  controls_.push_back(std::move(control));
+  mailbox_->Wake();
+}
+
+void WatchStreamImpl::NotifyProgress() {
+  if (controls_.size() >= kMaxControls) return;
+  Control control;
+  control.kind = Control::Kind::kNotify;
+  controls_.push_back(std::move(control));
+  mailbox_->Wake();
+}
+
+void WatchStreamImpl::Consumed(size_t bytes) {
+  const int64_t before = budget_->used_bytes.fetch_sub(static_cast<int64_t>(bytes));
+  CHECK_MSG(before >= static_cast<int64_t>(bytes), "more consumed than was handed over");
+  for (auto& [id, port] : ports_) port->ResumeIfStarved();
+  if (!merged_.empty() && budget_->WorthResuming()) mailbox_->Wake();
+}
+
+void WatchStreamImpl::OnWake() {
+  WatchMailbox::Contents contents = mailbox_->Take();
+  for (WatchMessage& message : contents.messages) {
+    std::visit([this](auto& m) { OnMessage(m); }, message);
+  }
+  TakeFloors(contents.floors);
+  ReleaseMerged();
+  FinishRounds();
+  RunControls();
+}
+
+void WatchStreamImpl::RunControls() {
+  while (create_ticket_ == 0 && !controls_.empty()) {
+    Control& front = controls_.front();
+    switch (front.kind) {
+      case Control::Kind::kCreate:
+        StartCreate(front);
+        if (create_ticket_ != 0) return;  // stays at the front until its tail is known
+        break;
+      case Control::Kind::kCancel:
+        DoCancel(front.watch_id);
+        break;
+      case Control::Kind::kProgress:
+        StartRound(false);
+        break;
+      case Control::Kind::kNotify:
+        StartRound(true);
+        break;
+    }
+    controls_.pop_front();
+  }
+}
+
+absl::string_view WatchStreamImpl::Refusal(const WatchCreateRequest& request) const {
+  if (RangeOf(request).view().Empty()) return kRangeEmpty;
+  if (request.start_revision() < 0) return kStartCompacted;
+  if (request.watch_id() != 0 && by_id_.contains(request.watch_id())) return kDuplicateId;
+  return "";
+}
+
+void WatchStreamImpl::StartCreate(Control& control) {
+  if (control.watch_id == -1) {
+    static const std::string* const too_many =
+        new std::string(kvstore::ErrTooManyRequests().message());
+    return output_.OnCreateRefused(KnownRevision(), *too_many);
+  }
+  const absl::string_view refusal = Refusal(control.create);
+  if (!refusal.empty()) return output_.OnCreateRefused(KnownRevision(), refusal);
+  create_ticket_ = next_ticket_++;
+  AskTail(create_ticket_);
+}
+
+void WatchStreamImpl::AskTail(uint64_t ticket) {
+  kvstore::Replica& system = parts_.system();
+  system.executor().Post([&system, ticket, mailbox = mailbox_] {
+    system.Barrier([ticket, mailbox](absl::StatusOr<journal::Tail> tail) {
+      mailbox->Push(TailConfirmed{ticket, std::move(tail)});
+    });
+  });
+}
+
+void WatchStreamImpl::FinishCreate(const absl::StatusOr<journal::Tail>& tail) {
+  const WatchCreateRequest request = std::move(controls_.front().create);
+  controls_.pop_front();
+  create_ticket_ = 0;
+  if (!tail.ok()) return output_.OnCreateRefused(KnownRevision(), tail.status().message());
+  newest_ = std::max(newest_, tail->revision);
+
+  auto watch = std::make_unique<Watch>();
+  watch->key = next_key_++;
+  watch->id = request.watch_id() != 0 ? request.watch_id() : PickId();
+  watch->spec = SpecOf(request);
+  if (watch->spec.start.value() == 0) watch->spec.start = tail->revision.Next();
+  watch->progress_notify = request.progress_notify();
+  watch->fragment = request.fragment();
+  watch->owners = parts_.map().Owners(watch->spec.range.view());
+  output_.OnCreated(watch->id, tail->revision);
+  OpenPorts(*watch);
+  by_key_[watch->key] = watch.get();
+  by_id_[watch->id] = std::move(watch);
+}
+
+int64_t WatchStreamImpl::PickId() {
+  while (by_id_.contains(next_id_)) ++next_id_;
+  return next_id_++;
+}
+
+void WatchStreamImpl::OpenPorts(Watch& watch) {
+  if (watch.owners.size() == 1) {
+    PortOf(watch.owners.front()).Add(watch.key, watch.spec);
+    return;
+  }
+  watch.merge = std::make_unique<WatchMerge>(watch.owners.size(), watch.spec.start,
+                                             watch.spec.prev_kv);
+  merged_[watch.key] = &watch;
+  const size_t share =
+      std::max(static_cast<size_t>(budget_->limit_bytes) / watch.owners.size(),
+               kMinMergeCreditBytes);
+  for (PartitionId id : watch.owners) {
+    auto budget = std::make_shared<WatchBudget>(static_cast<int64_t>(share));
+    watch.merge_ports.push_back(MakePort(id, std::move(budget), true));
+    watch.merge_ports.back()->Add(watch.key, watch.spec);
+  }
+}
+
+void WatchStreamImpl::DoCancel(int64_t watch_id) {
+  const auto it = by_id_.find(watch_id);
+  if (it == by_id_.end()) return;
+  End(*it->second);
+  output_.OnCanceled(watch_id, KnownRevision());
+}
+
+void WatchStreamImpl::End(Watch& watch) {
+  if (watch.merge == nullptr) PortOf(watch.owners.front()).Remove(watch.key);
+  for (auto& port : watch.merge_ports) port->Close();
+  merged_.erase(watch.key);
+  by_key_.erase(watch.key);
+  by_id_.erase(watch.id);  // destroys the watch
+}
+
+void WatchStreamImpl::OnMessage(PortEvents& message) {
+  const auto it = by_key_.find(message.watch);
+  const size_t bytes = message.batch->encoded_size_bytes();
+  if (it == by_key_.end()) {
+    // Cancelled meanwhile. A merging port is closed and its budget gone with it.
+    const auto port = ports_.find(message.partition);
+    if (port != ports_.end() && !message.merging) port->second->GiveBack(bytes);
+    return;
+  }
+  Watch& watch = *it->second;
+  newest_ = std::max(newest_, message.header_revision);
+  if (watch.merge == nullptr) {
+    return Emit(watch, std::move(message.batch), message.header_revision);
+  }
+  const auto owner = std::lower_bound(watch.owners.begin(), watch.owners.end(), message.partition);
+  CHECK(owner != watch.owners.end() && *owner == message.partition);
+  watch.merge->OnEvents(static_cast<size_t>(owner - watch.owners.begin()),
+                        std::move(message.batch), message.header_revision);
+}
+
+void WatchStreamImpl::OnMessage(PortCompacted& message) {
+  const auto it = by_key_.find(message.watch);
+  if (it == by_key_.end()) return;
+  const int64_t id = it->second->id;
+  End(*it->second);
+  output_.OnCompacted(id, message.compact_revision);
+}
+
+void WatchStreamImpl::OnMessage(TailConfirmed& message) {
+  if (message.ticket == create_ticket_) return FinishCreate(message.tail);
+  for (auto& round : rounds_) {
+    if (round == nullptr || round->ticket != message.ticket) continue;
+    if (!message.tail.ok()) {
+      round = nullptr;
+      return;
+    }
+    round->has_tail = true;
+    round->tail = *message.tail;
+    newest_ = std::max(newest_, message.tail->revision);
+    return AskPorts(*round);
+  }
+}
+
+void WatchStreamImpl::TakeFloors(const WatchMailbox::Floors& floors) {
+  for (const auto& [from, floor] : floors) {
+    const auto it = merged_.find(from.first);
+    if (it == merged_.end()) continue;
+    Watch& watch = *it->second;
+    const auto owner = std::lower_bound(watch.owners.begin(), watch.owners.end(), from.second);
+    watch.merge->OnFloor(static_cast<size_t>(owner - watch.owners.begin()), floor);
+  }
+}
+
+void WatchStreamImpl::ReleaseMerged() {
+  for (auto& [key, watch] : merged_) {
+    while (budget_->HasRoom()) {
+      std::optional<WatchMerge::Group> group = watch->merge->Next();
+      if (!group.has_value()) break;
+      for (const auto& [part, bytes] : group->used) watch->merge_ports[part]->GiveBack(bytes);
+      budget_->used_bytes += static_cast<int64_t>(group->batch->encoded_size_bytes());
+      Emit(*watch, std::move(group->batch), group->header_revision);
+    }
+  }
+}
+
+void WatchStreamImpl::Emit(Watch& watch, mvcc::EventBatchPtr batch, Revision header_revision) {
+  watch.sent_since_tick = true;
+  output_.OnEvents(watch.id, std::move(batch), header_revision, watch.fragment);
+}
+
+Revision WatchStreamImpl::KnownRevision() const {
+  return std::max(newest_, Revision(parts_.system().stats().revision.load()));
+}
+
+WatchPort& WatchStreamImpl::PortOf(PartitionId id) {
+  std::shared_ptr<WatchPort>& port = ports_[id];
+  if (port == nullptr) port = MakePort(id, budget_, false);
+  return *port;
+}
+
+std::shared_ptr<WatchPort> WatchStreamImpl::MakePort(PartitionId id,
+                                                     std::shared_ptr<WatchBudget> budget,
+                                                     bool merging) {
+  return std::make_shared<WatchPort>(WatchPort::Wiring{parts_.replica(id), parts_.hub(id), clock_,
+                                                       mailbox_, std::move(budget), merging});
+}
+
+}  // namespace tidemark::partition

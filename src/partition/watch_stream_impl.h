@@ -1,0 +1,130 @@
+// WatchStream over the ports of a store.
+//
+// Hides the order in which requests, tails, events and answers meet: everything happens in one
+// wake-up handler on the stream's sequence (OnWake), so output is never inline from a call.
+// Sequence-bound to the stream's executor.
+//
+// Invariants:
+//  1. by_id_ and by_key_ name the same watches.
+//  2. Creates, cancels and progress requests take effect in the order they came.
+//  3. A progress message leaves only after every watch it speaks for was seen caught up at its
+//     revision by all its partitions, behind their events (P3).
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "src/partition/parts.h"
+#include "src/partition/watch_mailbox.h"
+#include "src/partition/watch_merge.h"
+#include "src/partition/watch_port.h"
+#include "src/partition/watch_stream.h"
+
+namespace tidemark::partition {
+
+class WatchStreamImpl final : public WatchStream {
+ public:
+  WatchStreamImpl(const Parts& parts, Clock& clock, size_t credit_bytes, Executor& executor,
+                  WatchOutput& output);
+  ~WatchStreamImpl() override;
+
+  void Create(const etcdserverpb::WatchCreateRequest& request) override;
+  void Cancel(int64_t watch_id) override;
+  void RequestProgress() override;
+  void NotifyProgress() override;
+  void Consumed(size_t bytes) override;
+  int64_t watch_count() const override { return static_cast<int64_t>(by_id_.size()); }
+
+ private:
+  struct Watch {
+    WatchKey key = 0;
+    int64_t id = 0;
+    mvcc::WatchSpec spec;
+    bool progress_notify = false;
+    bool fragment = false;
+    bool sent_since_tick = false;
+    std::vector<PartitionId> owners;
+    // Over several partitions only; parts in the order of owners.
+    std::unique_ptr<WatchMerge> merge;
+    std::vector<std::shared_ptr<WatchPort>> merge_ports;
+  };
+  struct Control {
+    enum class Kind { kCreate, kCancel, kProgress, kNotify };
+    Kind kind = Kind::kCreate;
+    etcdserverpb::WatchCreateRequest create;
+    int64_t watch_id = 0;
+  };
+  // A question to all ports whether their watches are caught up.
+  struct Round {
+    bool notify = false;            // per watch, for progress_notify; else one for the stream
+    uint64_t ticket = 0;
+    bool has_tail = false;
+    journal::Tail tail;
+    size_t answers_missing = 0;
+    WatchKey first_new = 0;         // watches created later are not covered
+    absl::flat_hash_set<WatchKey> behind;
+  };
+
+  static constexpr size_t kMaxControls = 10000;
+  static constexpr size_t kMinMergeCreditBytes = 64 << 10;
+
+  void OnWake();
+  // Requests, one after another; a create waits for its tail.
+  void RunControls();
+  void StartCreate(Control& control);
+  absl::string_view Refusal(const etcdserverpb::WatchCreateRequest& request) const;
+  void FinishCreate(const absl::StatusOr<journal::Tail>& tail);
+  void OpenPorts(Watch& watch);
+  void DoCancel(int64_t watch_id);
+  void End(Watch& watch);
+  void AskTail(uint64_t ticket);
+  int64_t PickId();
+
+  // What ports say.
+  void OnMessage(PortEvents& message);
+  void OnMessage(PortCompacted& message);
+  void OnMessage(PortProgress& message);
+  void OnMessage(TailConfirmed& message);
+  void TakeFloors(const WatchMailbox::Floors& floors);
+  void ReleaseMerged();
+  void Emit(Watch& watch, mvcc::EventBatchPtr batch, Revision header_revision);
+
+  // Progress (watch_stream_progress.cc).
+  void StartRound(bool notify);
+  void AskPorts(Round& round);
+  void FinishRounds();
+  void FinishRound(const Round& round);
+  bool IsCovered(const Watch& watch, const Round& round) const;
+
+  Revision KnownRevision() const;
+  WatchPort& PortOf(PartitionId id);
+  std::shared_ptr<WatchPort> MakePort(PartitionId id, std::shared_ptr<WatchBudget> budget,
+                                      bool merging);
+
+  const Parts& parts_;
+  Clock& clock_;
+  WatchOutput& output_;
+  std::shared_ptr<WatchMailbox> mailbox_;
+  std::shared_ptr<WatchBudget> budget_;
+  absl::btree_map<PartitionId, std::shared_ptr<WatchPort>> ports_;
+
+  absl::btree_map<int64_t, std::unique_ptr<Watch>> by_id_;
+  absl::flat_hash_map<WatchKey, Watch*> by_key_;
+  absl::btree_map<WatchKey, Watch*> merged_;
+  WatchKey next_key_ = 1;
+  int64_t next_id_ = 0;
+  uint64_t next_ticket_ = 1;
+  Revision newest_{0};  // newest revision that this stream heard of
+
+  std::deque<Control> controls_;
+  uint64_t create_ticket_ = 0;  // of the create at the front that waits for its tail; 0: none
+  // At most one of each kind; a request that finds one running is remembered once.
+  std::unique_ptr<Round> rounds_[2];
+  bool again_[2] = {false, false};
+};
+
+}  // namespace tidemark::partition

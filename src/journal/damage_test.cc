@@ -4,7 +4,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "gtest/gtest.h"
+#include "src/base/crc32c.h"
 #include "src/base/inline_blocking_runner.h"
 #include "src/journal/single_voter_log.h"
 #include "tests/sim/env/seeded_random.h"
@@ -44,7 +46,7 @@ class DamageTest : public ::testing::Test {
     SingleVoterLog::Visitor visitor;
     visitor.state = [](Position, absl::string_view) { return absl::OkStatus(); };
     visitor.block = [&bodies](const StoredBlock& block) {
-      EXPECT_EQ(block.first.value(), bodies.size() + 1);
+      if (block.first.value() != bodies.size() + 1) return absl::InternalError("out of order");
       bodies.emplace_back(block.body.view());
       return absl::OkStatus();
     };
@@ -237,6 +239,8 @@ TEST_F(DamageTest, ANewerFormatIsRefusedInWords) {
   size_t version = format.find("version 1");
   ASSERT_NE(version, std::string::npos);
   format.replace(version, 9, "version 2");
+  format.resize(format.rfind("crc32c "));
+  format += absl::StrFormat("crc32c %08x\n", Crc32c(format));
   auto bodies = OpenCopy(files);
   EXPECT_TRUE(absl::IsFailedPrecondition(bodies.status()));
   EXPECT_TRUE(absl::StrContains(bodies.status().message(), "newer")) << bodies.status();

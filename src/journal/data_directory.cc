@@ -86,24 +86,30 @@ absl::Status DataDirectory::CreateFormat(Random& random) {
                   "cannot set up the journal's directory");
 }
 
+// In every version: the title, the version, what that version needs, and the checksum's line.
 absl::Status DataDirectory::ParseFormat(const std::string& text) {
+  absl::Status damaged =
+      absl::DataLossError(absl::StrCat("journal file ", PathOf(kFormatName), " is damaged"));
+  size_t checked_bytes = text.rfind("crc32c ");
+  if (checked_bytes == std::string::npos ||
+      text.substr(checked_bytes) != ChecksumLine(text.substr(0, checked_bytes))) {
+    return damaged;
+  }
   std::vector<std::string> lines = absl::StrSplit(text, '\n');
   uint64_t version = 0;
-  if (lines.size() >= 2 && lines[0] == kFormatTitle && absl::StartsWith(lines[1], "version ") &&
-      absl::SimpleAtoi(lines[1].substr(8), &version) && version > kDirectoryVersion) {
+  if (lines.size() < 2 || lines[0] != kFormatTitle || !absl::StartsWith(lines[1], "version ") ||
+      !absl::SimpleAtoi(lines[1].substr(8), &version)) {
+    return damaged;
+  }
+  if (version > kDirectoryVersion) {
     return absl::FailedPreconditionError(absl::StrCat(
         "journal directory ", path_, " has format version ", version,
         ", written by a newer tidemark; this one reads up to version ", kDirectoryVersion));
   }
   uint64_t store = 0;
-  size_t checked_bytes = text.rfind("crc32c ");
-  bool valid = lines.size() == 5 && lines[0] == kFormatTitle && version == kDirectoryVersion &&
-               absl::StartsWith(lines[2], "store ") &&
-               absl::SimpleHexAtoi(lines[2].substr(6), &store) &&
-               checked_bytes != std::string::npos &&
-               text.substr(checked_bytes) == ChecksumLine(text.substr(0, checked_bytes));
-  if (!valid) {
-    return absl::DataLossError(absl::StrCat("journal file ", PathOf(kFormatName), " is damaged"));
+  if (lines.size() != 5 || !absl::StartsWith(lines[2], "store ") ||
+      !absl::SimpleHexAtoi(lines[2].substr(6), &store)) {
+    return damaged;
   }
   store_ = StoreId(store);
   return absl::OkStatus();

@@ -85,8 +85,10 @@ class Recovery {
     log_.last_is_sealed = end->kind == SegmentStep::Kind::kMark &&
                           end->mark == TailMark::Kind::kSealed;
     if (is_newest) return JudgeNewestEnd(*end, &cursor, &*reader);
-    if (end->kind == SegmentStep::Kind::kDamaged) return DamageAt(path, end->offset, end->problem);
-    return absl::OkStatus();  // whether it ends where the next begins is seen there
+    // Whether it ends where the next one begins is seen there. If so, what is damaged is only the
+    // mark behind the newest block: a crash may tear it while the segment is being sealed.
+    end_problem_ = end->problem.empty() ? "a block is missing" : end->problem;
+    return absl::OkStatus();
   }
 
   // A file gets its name only with a synced header and its full size: anything else is damage.
@@ -108,13 +110,18 @@ class Recovery {
                       absl::StrCat("the file ends here, but it was made ", header.capacity_bytes,
                                    " bytes long"));
     }
+    if (log_.segments.empty() && header.first > options_.synced.Next()) {
+      return DamageAt(path, 0, absl::StrCat("the oldest entry is ", header.first.value(), ", but ",
+                                            options_.synced.Next().value(),
+                                            " and those behind it are needed: a file is missing"));
+    }
     if (!log_.segments.empty()) {
       const Segment& before = log_.segments.back();
       if (header.first != log_.last.Next() || header.chain_before != log_.chain) {
         return DamageAt(before.path, before.end_offset,
-                        absl::StrCat("its entries end with ", log_.last.value(), ", but ", path,
-                                     " continues after ", header.first.Previous().value(),
-                                     ": a file is missing, or blocks are"));
+                        absl::StrCat(end_problem_, "; its entries end with ", log_.last.value(),
+                                     ", but the next file, ", path, ", continues after ",
+                                     header.first.Previous().value()));
       }
     }
     log_.last = header.first.Previous();
@@ -223,6 +230,7 @@ class Recovery {
   const BlockVisitor& visit_;
   std::vector<Named> names_;
   RecoveredLog log_;
+  std::string end_problem_;  // why the walk through the segment before ended
   uint64_t read_bytes_ = 0;
   uint64_t next_look_bytes_ = 0;
   std::optional<absl::Duration> reported_at_;

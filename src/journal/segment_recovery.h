@@ -42,7 +42,8 @@ struct RecoveryOptions {
   const Clock* clock = nullptr;
   std::string directory;
   StoreId store;
-  // The newest position that is known, from elsewhere, to have been synced.
+  // The newest position that is known, from elsewhere, to have been synced; entries up to here may
+  // have been trimmed, later ones not.
   Position synced;
 };
 

@@ -49,7 +49,7 @@ class SegmentedLogTest : public ::testing::Test {
   absl::StatusOr<std::unique_ptr<SegmentedLog>> Open(bool may_be_fresh = true) {
     visited_.clear();
     SegmentedLog::Options options;
-    options.recovery = {&disk_, &world_.clock(), kDirectory, StoreId(5), Position(0)};
+    options.recovery = {&disk_, &world_.clock(), kDirectory, StoreId(5), synced_};
     options.segment_bytes = 4096;
     options.may_be_fresh = may_be_fresh;
     return SegmentedLog::Open(options, [this](const StoredBlock& block) {
@@ -68,6 +68,7 @@ class SegmentedLogTest : public ::testing::Test {
   sim::SimDisk disk_;
   sim::ScopedCrashHandlers crashes_;
   std::vector<Position> visited_;
+  Position synced_;
 };
 
 TEST_F(SegmentedLogTest, KeepsBlocksOverManySegmentsAndRestarts) {
@@ -144,6 +145,109 @@ TEST_F(SegmentedLogTest, SpaceThatComesBackIsUsed) {
   EXPECT_EQ(log->last(), last.Next());
 }
 
+// A file system whose files run out of space in the middle of a write, reserved or not.
+class StingyFileSystem : public FileSystem {
+ public:
+  explicit StingyFileSystem(FileSystem& base) : base_(base) {}
+
+  // Writes that still succeed; the one after them takes half its bytes, or all, then fails.
+  int64_t writes_left = 1 << 30;
+  int64_t failures_left = 0;
+  bool takes_all = false;
+
+  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
+    auto file = base_.Open(path, mode);
+    if (!file.ok()) return file.status();
+    return std::make_unique<StingyFile>(*this, *std::move(file));
+  }
+  bool Exists(const std::string& path) override { return base_.Exists(path); }
+  absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override {
+    return base_.List(directory);
+  }
+  absl::Status CreateDirectories(const std::string& d) override {
+    return base_.CreateDirectories(d);
+  }
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    return base_.Rename(from, to);
+  }
+  absl::Status Remove(const std::string& path) override { return base_.Remove(path); }
+  absl::Status SyncDirectory(const std::string& d) override { return base_.SyncDirectory(d); }
+  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
+    return base_.Lock(path);
+  }
+
+ private:
+  class StingyFile : public File {
+   public:
+    StingyFile(StingyFileSystem& owner, std::unique_ptr<File> file)
+        : owner_(owner), file_(std::move(file)) {}
+    absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) override {
+      return file_->ReadAt(offset, size);
+    }
+    absl::Status WriteAt(uint64_t offset, absl::Span<const absl::string_view> runs) override {
+      if (owner_.writes_left-- > 0 || owner_.failures_left-- <= 0) {
+        return file_->WriteAt(offset, runs);
+      }
+      std::string bytes;
+      for (absl::string_view run : runs) bytes.append(run.data(), run.size());
+      if (!owner_.takes_all) bytes.resize(bytes.size() / 2);
+      EXPECT_TRUE(file_->WriteAt(offset, {absl::string_view(bytes)}).ok());
+      return absl::ResourceExhaustedError("no space");
+    }
+    absl::Status Preallocate(uint64_t size) override { return file_->Preallocate(size); }
+    absl::Status Truncate(uint64_t size) override { return file_->Truncate(size); }
+    absl::Status SyncData() override { return file_->SyncData(); }
+    absl::StatusOr<uint64_t> Size() override { return file_->Size(); }
+
+   private:
+    StingyFileSystem& owner_;
+    std::unique_ptr<File> file_;
+  };
+
+  FileSystem& base_;
+};
+
+TEST_F(SegmentedLogTest, D4ARefusedBlockNeverComesBack) {
+  for (bool takes_all : {false, true}) {
+    for (int failures : {1, 2, 3}) {
+      sim::SimDisk disk(random_);
+      ASSERT_TRUE(disk.CreateDirectories(kDirectory).ok());
+      StingyFileSystem stingy(disk);
+      SegmentedLog::Options options;
+      options.recovery = {&stingy, &world_.clock(), kDirectory, StoreId(5), Position(0)};
+      options.segment_bytes = 4096;
+      options.may_be_fresh = true;
+      auto visit = [](const StoredBlock&) { return absl::OkStatus(); };
+      auto log = SegmentedLog::Open(options, visit);
+      ASSERT_TRUE(log.ok());
+      ASSERT_TRUE(AppendOne(**log).ok());
+      (*log)->Sync();
+      stingy.takes_all = takes_all;
+      stingy.writes_left = 0;
+      stingy.failures_left = failures;
+      absl::Status refused = AppendOne(**log, 300);
+      // Two failures: also the undoing failed, and nobody may be told that nothing happened.
+      EXPECT_EQ(refused.code(), failures == 1 ? absl::StatusCode::kResourceExhausted
+                                              : absl::StatusCode::kUnavailable);
+      if (failures == 3) {
+        EXPECT_TRUE(absl::IsResourceExhausted(AppendOne(**log)));
+      }
+      if (failures > 1) {
+        ASSERT_TRUE(AppendOne(**log).ok());
+        (*log)->Sync();
+      }
+      Position last = (*log)->last();
+      EXPECT_EQ(last, Position(failures == 1 ? 1 : 2));
+      log->reset();
+      disk.Crash();
+      log = SegmentedLog::Open(options, visit);
+      ASSERT_TRUE(log.ok()) << log.status();
+      EXPECT_EQ((*log)->last(), last);
+      ExpectAll(**log, Position(1), last);
+    }
+  }
+}
+
 TEST_F(SegmentedLogTest, D3AFailedSyncEndsTheProcess) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
   ASSERT_TRUE(AppendOne(*log).ok());
@@ -171,6 +275,9 @@ TEST_F(SegmentedLogTest, TrimRemovesWholeSegmentsOnly) {
   Position first = log->first();
   log.reset();
   disk_.Crash();
+  // Nothing says that what is gone was not needed.
+  EXPECT_TRUE(absl::IsDataLoss(Open().status()));
+  synced_ = Position(20);
   log = MustOpen();
   EXPECT_EQ(log->first(), first);
   ASSERT_TRUE(log->Trim(Position(1000)).ok());

@@ -56,11 +56,7 @@ absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
   });
   if (!storage.ok()) return storage.status();
   opened.storage = *std::move(storage);
-  if (opened.storage->first() > state_position->Next()) {
-    return absl::DataLossError(absl::StrCat(
-        "journal directory ", options.directory, ": entries between ", state_position->value(),
-        " and ", opened.storage->first().value(), " are missing: a segment file was removed"));
-  }
+  CHECK(opened.storage->first() <= state_position->Next());
   Term last_term = stored_term->value_or(Term(0));
   if (last_term < newest_block_term) {
     return absl::DataLossError(absl::StrCat(

@@ -127,7 +127,7 @@ absl::Status BuildUrls(Options& o) {
   return absl::OkStatus();
 }
 
-absl::Status CheckCipherSuites(const TlsOptions& tls) {
+absl::Status CheckCipherSuites(const TlsFlags& tls) {
   static constexpr absl::string_view kKnown[] = {
       "TLS_RSA_WITH_AES_128_CBC_SHA", "TLS_RSA_WITH_AES_256_CBC_SHA",
       "TLS_RSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_AES_256_GCM_SHA384",
@@ -152,10 +152,11 @@ absl::Status CheckCipherSuites(const TlsOptions& tls) {
 }
 
 absl::Status BuildTls(Options& o) {
-  TlsOptions& tls = o.client_tls;
+  TlsFlags& tls = o.client_tls;
   tls.cert_file = o.flags.Get("cert-file");
   tls.key_file = o.flags.Get("key-file");
   tls.trusted_ca_file = o.flags.Get("trusted-ca-file");
+  tls.crl_file = o.flags.Get("client-crl-file");
   tls.client_cert_auth = Bool(o.flags, "client-cert-auth");
   tls.allowed_hostnames = List(o.flags, "client-cert-allowed-hostname");
   tls.cipher_suites = List(o.flags, "cipher-suites");
@@ -349,7 +350,6 @@ absl::Status BuildLimits(Options& o) {
   o.enable_grpc_gateway = Bool(o.flags, "enable-grpc-gateway");
   o.cors = List(o.flags, "cors");
   o.host_whitelist = List(o.flags, "host-whitelist");
-  o.unsafe_no_fsync = Bool(o.flags, "unsafe-no-fsync");
   std::string metrics = o.flags.Get("metrics");
   if (metrics != "basic" && metrics != "extensive") {
     return absl::InvalidArgumentError(absl::StrCat("unknown --metrics \"", metrics, "\""));

@@ -20,10 +20,11 @@
 
 namespace tidemark::server {
 
-struct TlsOptions {
+struct TlsFlags {
   std::string cert_file;
   std::string key_file;
   std::string trusted_ca_file;
+  std::string crl_file;
   bool client_cert_auth = false;
   std::vector<std::string> allowed_hostnames;
   std::vector<std::string> cipher_suites;  // Go's names, known ones
@@ -56,7 +57,7 @@ struct Options {
   std::vector<Url> advertise_client_urls;
   std::vector<Url> initial_advertise_peer_urls;
   std::string initial_cluster_token;
-  TlsOptions client_tls;
+  TlsFlags client_tls;
 
   absl::Duration heartbeat_interval;
   absl::Duration election_timeout;
@@ -76,7 +77,6 @@ struct Options {
   CompactionOptions compaction;
   absl::Duration watch_progress_notify_interval;
   absl::Duration warning_unary_request_duration;
-  bool unsafe_no_fsync = false;
   bool extensive_metrics = false;
   std::map<std::string, bool> feature_gates;
   LogOptions log;

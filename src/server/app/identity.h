@@ -1,0 +1,42 @@
+// Who this member is: ids, name and the data directory they live in.
+//
+// Hides the identity file (<data-dir>/identity.json, written once, atomically), etcd's formula for
+// ids (contract 6), and the checks of a data directory before anything is started from it.
+// Used by one thread.
+//
+// A crash while a fresh directory is set up leaves either no identity (the next start is fresh
+// again, with the same ids for the same flags) or a whole one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "src/base/file_system.h"
+#include "src/server/options/options.h"
+
+namespace tidemark::server {
+
+// etcd's: first 8 bytes of SHA-1(sorted peer URLs, joined, then the cluster token).
+uint64_t MemberId(std::vector<std::string> peer_urls, const std::string& cluster_token);
+// First 8 bytes of SHA-1(member ids, big-endian, ascending).
+uint64_t ClusterId(std::vector<uint64_t> member_ids);
+
+struct Identity {
+  uint64_t member_id = 0;
+  uint64_t cluster_id = 0;
+  std::vector<std::string> peer_urls;
+};
+
+struct OpenedDataDir {
+  Identity identity;
+  bool fresh = false;
+  std::unique_ptr<FileLock> lock;  // held as long as the node runs
+};
+
+// Creates or opens options.data_dir. Errors say what an operator can do.
+absl::StatusOr<OpenedDataDir> OpenDataDir(FileSystem& files, const Options& options);
+
+}  // namespace tidemark::server

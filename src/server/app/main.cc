@@ -1,0 +1,145 @@
+// The tidemark server: decides how to start, runs a Node until a signal says stop.
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "src/base/failpoint.h"
+#include "src/base/log.h"
+#include "src/server/app/node.h"
+#include "src/server/observability/json_log_sink.h"
+#include "src/server/options/startup.h"
+#include "src/server/options/version.h"
+
+extern char** environ;
+
+namespace tidemark::server {
+namespace {
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream content;
+  if (!in || !(content << in.rdbuf())) {
+    return absl::NotFoundError(absl::StrCat("cannot read ", path));
+  }
+  return content.str();
+}
+
+LogLevel LevelOf(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "info") return LogLevel::kInfo;
+  if (name == "warn") return LogLevel::kWarn;
+  return LogLevel::kError;
+}
+
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) TLOG(kWarn, "cannot raise the limit of open files");
+}
+
+// Every value that was given, and those that tools look for.
+void LogConfiguration(const Options& options) {
+  std::string given = absl::StrJoin(
+      options.flags.values(), " ", [](std::string* out, const auto& item) {
+        bool secret = item.first == "discovery-password";
+        absl::StrAppend(out, "--", item.first, "=", secret ? "..." : item.second);
+      });
+  TLOG(kInfo, "starting Tidemark",
+       {{"etcd-version", kEtcdVersion},
+        {"tidemark-version", kTidemarkVersion},
+        {"name", options.name},
+        {"data-dir", options.data_dir},
+        {"memory-dir", options.memory_dir},
+        {"listen-client-urls", JoinUrls(options.listen_client_urls)},
+        {"advertise-client-urls", JoinUrls(options.advertise_client_urls)},
+        {"listen-metrics-urls", JoinUrls(options.listen_metrics_urls)},
+        {"initial-cluster-token", options.initial_cluster_token},
+        {"quota-backend-bytes", options.quota_bytes},
+        {"max-request-bytes", options.max_request_bytes},
+        {"auto-compaction-mode", options.flags.Get("auto-compaction-mode")},
+        {"auto-compaction-retention", options.flags.Get("auto-compaction-retention")},
+        {"snapshot-catchup-entries",
+         ParseGoInt(options.flags.Get("snapshot-catchup-entries")).value_or(0)},
+        {"v2-deprecation", "write-only"},
+        {"flags", given}});
+  for (const std::string& warning : options.warnings) {
+    LogAt(LogLevel::kWarn, __FILE__, __LINE__, warning);
+  }
+}
+
+// The signals that end the server, taken by the main thread alone.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+int Fail(absl::string_view what, const absl::Status& status) {
+  TLOG(kError, what, {{"error", status.message()}});
+  std::fprintf(stderr, "tidemark: %s\n",
+               std::string(status.message().data(), status.message().size()).c_str());
+  return 1;
+}
+
+int RunNode(Options options, const sigset_t& stop_signals) {
+  Node node(std::move(options));
+  if (absl::Status status = node.Start(); !status.ok()) return Fail("cannot start", status);
+  const timespec tick{0, 50 * 1000 * 1000};
+  for (;;) {
+    if (node.Poll() == Node::State::kFailed) return Fail("cannot start the store", node.failure());
+    int taken = sigtimedwait(&stop_signals, nullptr, &tick);
+    if (taken <= 0) continue;
+    TLOG(kInfo, "received signal; shutting down",
+         {{"signal", taken == SIGINT ? "interrupt" : "terminated"}});
+    node.Stop();
+    return 0;
+  }
+}
+
+int Run(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  std::vector<std::string> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    environment.emplace_back(*variable);
+  }
+  std::variant<Options, ExitAtOnce> decision = DecideStart(arguments, environment, ReadFile);
+  if (auto* exit = std::get_if<ExitAtOnce>(&decision)) {
+    std::fputs(exit->out.c_str(), stdout);
+    std::fputs(exit->err.c_str(), stderr);
+    return exit->code;
+  }
+  Options options = std::get<Options>(std::move(decision));
+
+  umask(0077);
+  sigset_t stop_signals = BlockStopSignals();
+  PosixClock clock;
+  absl::StatusOr<std::unique_ptr<JsonLogSink>> sink =
+      JsonLogSink::Open({options.log.json, options.log.outputs}, clock);
+  if (!sink.ok()) return Fail("cannot log", sink.status());
+  SetLogSink(sink->get());
+  SetLogLevel(LevelOf(options.log.level));
+  failpoint::ArmFromEnvironment();
+  RaiseFileLimit();
+  LogConfiguration(options);
+  int code = RunNode(std::move(options), stop_signals);
+  SetLogSink(nullptr);
+  return code;
+}
+
+}  // namespace
+}  // namespace tidemark::server
+
+int main(int argc, char** argv) { return tidemark::server::Run(argc, argv); }

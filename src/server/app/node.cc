@@ -1,0 +1,330 @@
+#include "src/server/app/node.h"
+
+#include <linux/magic.h>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <sys/statfs.h>
+
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/base/log.h"
+#include "src/base/tmpfs_mapper.h"
+#include "src/server/app/node_metrics.h"
+#include "src/server/app/systemd.h"
+#include "src/server/options/version.h"
+#include "src/server/services/services.h"
+
+namespace tidemark::server {
+namespace {
+
+// Time for calls in progress when the node stops; streams are cut off then.
+constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
+
+size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+bool IsTmpfs(const std::string& directory) {
+  struct statfs info {};
+  return statfs(directory.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC;
+}
+
+absl::StatusOr<partition::PartitionMap> MakePartitionMap(const Options& options) {
+  if (options.single_partition) return partition::PartitionMap::Single();
+  std::string text = options.partitions;
+  if (!options.partitions_file.empty()) {
+    std::ifstream in(options.partitions_file);
+    std::ostringstream content;
+    if (!in || !(content << in.rdbuf())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--partitions-file ", options.partitions_file, " cannot be read"));
+    }
+    text = content.str();
+  }
+  return partition::PartitionMap::Parse(text);
+}
+
+partition::AutoCompaction MakeAutoCompaction(const CompactionOptions& options) {
+  partition::AutoCompaction compaction;
+  switch (options.mode) {
+    case CompactionOptions::Mode::kOff: break;
+    case CompactionOptions::Mode::kPeriodic:
+      compaction.mode = partition::AutoCompaction::Mode::kPeriodic;
+      compaction.period = options.retention;
+      break;
+    case CompactionOptions::Mode::kRevision:
+      compaction.mode = partition::AutoCompaction::Mode::kRevision;
+      compaction.retained_revisions = options.retention_revisions;
+      break;
+  }
+  return compaction;
+}
+
+std::vector<std::string> Texts(const std::vector<Url>& urls) {
+  std::vector<std::string> texts;
+  for (const Url& url : urls) texts.push_back(url.text);
+  return texts;
+}
+
+// Counters of etcd_server_client_requests_total, resolved once per version.
+ServiceContext::CountClient ClientCounter(Metrics& metrics) {
+  struct Known {
+    absl::Mutex mutex;
+    absl::flat_hash_map<std::string, prometheus::Counter*> counters[2];
+  };
+  auto known = std::make_shared<Known>();
+  return [known, &metrics](bool stream, const std::string& version) {
+    prometheus::Counter* counter = nullptr;
+    {
+      absl::MutexLock lock(&known->mutex);
+      prometheus::Counter*& slot = known->counters[stream][version];
+      if (slot == nullptr) {
+        slot = &metrics.Counter(
+            "etcd_server_client_requests_total",
+            "The total number of client requests per client version.",
+            {{"type", stream ? "stream" : "unary"}, {"client_api_version", version}});
+      }
+      counter = slot;
+    }
+    counter->Increment();
+  };
+}
+
+}  // namespace
+
+Node::Node(Options options) : options_(std::move(options)) {}
+
+Node::~Node() { Stop(); }
+
+absl::Status Node::Start() {
+  absl::StatusOr<OpenedDataDir> opened = OpenDataDir(files_, options_);
+  if (!opened.ok()) return opened.status();
+  data_dir_ = *std::move(opened);
+  TLOG(kInfo, "opened data directory",
+       {{"data-dir", options_.data_dir},
+        {"fresh", data_dir_.fresh},
+        {"member-id", absl::StrCat(absl::Hex(data_dir_.identity.member_id))},
+        {"cluster-id", absl::StrCat(absl::Hex(data_dir_.identity.cluster_id))}});
+  if (absl::Status s = OpenMemory(); !s.ok()) return s;
+  CreateHttp();
+  if (absl::Status s = Bind(); !s.ok()) return s;
+  if (absl::Status s = OpenJournal(); !s.ok()) return s;
+  if (absl::Status s = CreateStore(); !s.ok()) return s;
+  CreateServices();
+  store_->Start([this](absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    store_started_ = true;
+    store_status_ = std::move(status);
+  });
+  return absl::OkStatus();
+}
+
+absl::Status Node::OpenMemory() {
+  absl::StatusOr<std::unique_ptr<TmpfsMapper>> mapper = TmpfsMapper::Open(options_.memory_dir);
+  if (mapper.ok() && IsTmpfs(options_.memory_dir)) {
+    memory_ = *std::move(mapper);
+    TLOG(kInfo, "store memory is on tmpfs", {{"memory-dir", options_.memory_dir}});
+    return absl::OkStatus();
+  }
+  absl::Status why = mapper.ok() ? absl::FailedPreconditionError("it is not on tmpfs")
+                                 : mapper.status();
+  if (!options_.allow_anonymous_memory) {
+    return absl::Status(why.code(),
+                        absl::StrCat("--memory-dir ", options_.memory_dir, ": ", why.message(),
+                                     " (give a directory on tmpfs, or --allow-anonymous-memory)"));
+  }
+  TLOG(kWarn, "store memory is anonymous: it does not survive a restart of the process",
+       {{"memory-dir", options_.memory_dir}, {"reason", std::string(why.message())}});
+  memory_ = std::make_unique<AnonymousMapper>();
+  return absl::OkStatus();
+}
+
+absl::Status Node::OpenJournal() {
+  disk_ = std::make_unique<ThreadBlockingRunner>("tm-disk");
+  journal_executor_ = std::make_unique<ThreadExecutor>("tm-journal", clock_);
+  journal::EmbeddedJournalOptions journal;
+  journal.directory =
+      options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
+  journal.segment_bytes = options_.journal_segment_bytes;
+  journal.file_system = &files_;
+  journal.clock = &clock_;
+  journal.random = &random_;
+  journal.executor = journal_executor_.get();
+  journal.runner = disk_.get();
+  journal.observe_sync =
+      DiskHistogram(metrics_, "etcd_disk_wal_fsync_duration_seconds",
+                    "The latency distributions of fsync called by WAL.");
+  journal.observe_write =
+      DiskHistogram(metrics_, "etcd_disk_wal_write_duration_seconds",
+                    "The latency distributions of write called by WAL.");
+  absl::StatusOr<std::unique_ptr<journal::EmbeddedJournal>> opened =
+      journal::EmbeddedJournal::Open(std::move(journal));
+  if (!opened.ok()) return opened.status();
+  journal_ = *std::move(opened);
+  return absl::OkStatus();
+}
+
+absl::Status Node::CreateStore() {
+  absl::StatusOr<partition::PartitionMap> map = MakePartitionMap(options_);
+  if (!map.ok()) return map.status();
+  size_t threads = options_.store_threads == 0 ? Cores() : options_.store_threads;
+  threads = std::min(threads, map->size());
+  partition::LocalStoreDoors doors;
+  for (size_t i = 0; i < threads; ++i) {
+    store_executors_.push_back(
+        std::make_unique<ThreadExecutor>(absl::StrCat("tm-store-", i), clock_));
+    doors.executors.push_back(store_executors_.back().get());
+  }
+  doors.clock = &clock_;
+  doors.random = &random_;
+  doors.journal = journal_.get();
+  doors.memory = memory_.get();
+  partition::LocalStoreOptions store;
+  store.map = *std::move(map);
+  store.member_id = data_dir_.identity.member_id;
+  store.quota_bytes = options_.quota_bytes;
+  store.max_request_bytes = options_.max_request_bytes;
+  store.max_txn_ops = options_.max_txn_ops;
+  store.min_lease_ttl_seconds = options_.min_lease_ttl_seconds();
+  store.auto_compaction = MakeAutoCompaction(options_.compaction);
+  store_ = partition::LocalStore::Create(std::move(store), std::move(doors));
+  return absl::OkStatus();
+}
+
+void Node::CreateServices() {
+  ServiceOptions services;
+  services.cluster_id = data_dir_.identity.cluster_id;
+  services.member_id = data_dir_.identity.member_id;
+  services.name = options_.name;
+  services.peer_urls = data_dir_.identity.peer_urls;
+  services.client_urls = Texts(options_.advertise_client_urls);
+  services.version = std::string(kEtcdVersion);
+  services.storage_version = std::string(kStorageVersion);
+  services.request_timeout = options_.request_timeout();
+  services.warning_unary_request_duration = options_.warning_unary_request_duration;
+  services.watch_progress_notify_interval = options_.watch_progress_notify_interval;
+  services.max_request_bytes = options_.max_request_bytes;
+  services_ = std::make_unique<ServiceContext>(std::move(services), store_->router(), clock_,
+                                               random_, ClientCounter(metrics_));
+  std::vector<Method> methods = AllMethods(*services_);
+  call_metrics_ = std::make_unique<CallMetrics>(metrics_, methods, options_.extensive_metrics);
+  AddNodeMetrics(metrics_, *store_, *services_, options_.feature_gates);
+  AddProcessMetrics(metrics_, clock_.Wall());
+  transport_->SetMethods(std::move(methods));
+  transport_->SetObserver(call_metrics_.get());
+  transport_->Start();
+}
+
+void Node::CreateHttp() {
+  HttpOptions http;
+  http.version = std::string(kEtcdVersion);
+  http.cluster_version = std::string(kClusterVersion);
+  http.storage_version = std::string(kStorageVersion);
+  http.cors = options_.cors;
+  http.host_whitelist = options_.host_whitelist;
+  http.enable_grpc_gateway = options_.enable_grpc_gateway;
+  http.metrics_text = [this] { return metrics_.Text(); };
+  prometheus::Counter& success =
+      metrics_.Counter("etcd_server_health_success", "The total number of successful health checks");
+  prometheus::Counter& failures =
+      metrics_.Counter("etcd_server_health_failures", "The total number of failed health checks");
+  http.count_check = [this, &success, &failures](const std::string& type, const std::string& name,
+                                                 bool ok) {
+    if (type == "health") return (ok ? success : failures).Increment();
+    metrics_.Gauge("etcd_server_healthcheck", "The result of each kind of healthcheck.",
+                   {{"type", type}, {"name", name}})
+        .Set(ok ? 1 : 0);
+    metrics_
+        .Counter("etcd_server_healthchecks_total", "The total number of each kind of healthcheck.",
+                 {{"type", type}, {"name", name}, {"status", ok ? "success" : "error"}})
+        .Increment();
+  };
+  http_ = std::make_unique<HttpEndpoints>(std::move(http));
+}
+
+absl::Status Node::Bind() {
+  size_t loops = options_.event_loops == 0 ? Cores() : options_.event_loops;
+  transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, loops));
+  transport_->SetHttpHandler(http_->ClientHandler());
+  metrics_transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, 1));
+  metrics_transport_->SetHttpHandler(http_->MetricsHandler());
+  auto bind = [this](Transport& transport, std::vector<PlannedListener> plans) -> absl::Status {
+    for (PlannedListener& plan : plans) {
+      absl::StatusOr<Transport::ListenerId> id = transport.AddListener(plan.spec);
+      if (!id.ok()) return id.status();
+      if (plan.spec.address.unix_path.empty() && plan.spec.address.port == 0) {
+        plan.address = plan.address.substr(0, plan.address.rfind(':'));
+        absl::StrAppend(&plan.address, ":", transport.port(*id));
+      }
+      bound_.push_back({&transport, *id, std::move(plan)});
+    }
+    return absl::OkStatus();
+  };
+  if (absl::Status s = bind(*transport_, PlanClientListeners(options_)); !s.ok()) return s;
+  if (absl::Status s = bind(*metrics_transport_, PlanMetricsListeners(options_)); !s.ok()) return s;
+  metrics_transport_->Start();
+  for (const Bound& bound : bound_) {
+    if (bound.transport == metrics_transport_.get()) bound.transport->Accept(bound.id);
+  }
+  return absl::OkStatus();
+}
+
+Node::State Node::Poll() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!store_started_) return State::kStarting;
+    if (!store_status_.ok()) return State::kFailed;
+  }
+  services_->RefreshTerm();
+  if (!serving_) Serve();
+  return State::kServing;
+}
+
+absl::Status Node::failure() const {
+  absl::MutexLock lock(&mutex_);
+  return store_status_;
+}
+
+void Node::Serve() {
+  serving_ = true;
+  http_->SetRouter(&store_->router());
+  TLOG(kInfo, "ready to serve client requests");
+  for (const Bound& bound : bound_) {
+    if (bound.transport != transport_.get()) {
+      TLOG(kInfo, "serving metrics", {{"address", bound.plan.address}});
+      continue;
+    }
+    bound.transport->Accept(bound.id);
+    bool secure = bound.plan.spec.tls.has_value();
+    TLOG(kInfo,
+         secure ? "serving client traffic securely"
+                : "serving client traffic insecurely; this is strongly discouraged!",
+         {{"traffic", bound.plan.traffic}, {"address", bound.plan.address}});
+  }
+  NotifySystemd("READY=1");
+}
+
+void Node::Stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  NotifySystemd("STOPPING=1");
+  for (Transport* transport : {transport_.get(), metrics_transport_.get()}) {
+    if (transport != nullptr) transport->BeginShutdown(kShutdownGrace);
+  }
+  for (Transport* transport : {transport_.get(), metrics_transport_.get()}) {
+    if (transport != nullptr) transport->Join();
+  }
+  if (store_ != nullptr) store_->Stop();
+  if (journal_ != nullptr) journal_->Stop();
+  for (auto& executor : store_executors_) executor->Stop();
+  if (journal_executor_ != nullptr) journal_executor_->Stop();
+  // What is written to the journal's files is waited for before they are closed.
+  services_.reset();
+  store_.reset();
+  journal_.reset();
+  disk_.reset();
+  TLOG(kInfo, "stopped");
+}
+
+}  // namespace tidemark::server

@@ -1,0 +1,92 @@
+// One running server: everything from the data directory to the listeners, wired together.
+//
+// Hides the order of starting and stopping. Used by the main thread.
+//
+// Start: lock the data directory; map memory; bind listeners (clients may connect and wait); open
+// and replay the journal; start the store; serve. Stop is the other way round: no new calls, calls
+// in progress end, then store, journal, memory.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "src/base/posix_clock.h"
+#include "src/base/posix_file_system.h"
+#include "src/base/posix_random.h"
+#include "src/base/thread_blocking_runner.h"
+#include "src/base/thread_executor.h"
+#include "src/journal/embedded_journal.h"
+#include "src/partition/local_store.h"
+#include "src/server/app/identity.h"
+#include "src/server/app/listeners.h"
+#include "src/server/http/http_endpoints.h"
+#include "src/server/observability/metrics.h"
+#include "src/server/options/options.h"
+#include "src/server/services/service_context.h"
+#include "src/server/transport/transport.h"
+
+namespace tidemark::server {
+
+class Node {
+ public:
+  explicit Node(Options options);
+  ~Node();
+
+  // Ends once serving begins in the background; Progress tells how that goes.
+  absl::Status Start();
+
+  enum class State { kStarting, kServing, kFailed };
+  State Poll();  // call now and then: starts serving once the store is ready
+  absl::Status failure() const;
+
+  void Stop();
+
+ private:
+  struct Bound {
+    Transport* transport;
+    Transport::ListenerId id;
+    PlannedListener plan;
+  };
+
+  absl::Status OpenMemory();
+  absl::Status OpenJournal();
+  absl::Status CreateStore();
+  absl::Status Bind();
+  void CreateServices();
+  void CreateHttp();
+  void Serve();
+
+  const Options options_;
+  PosixClock clock_;
+  PosixRandom random_;
+  PosixFileSystem files_;
+  Metrics metrics_;
+
+  // Destroyed from the bottom up: calls that the store still holds must not outlive the transport.
+  std::unique_ptr<HttpEndpoints> http_;
+  std::unique_ptr<CallMetrics> call_metrics_;
+  std::unique_ptr<Transport> metrics_transport_;
+  std::unique_ptr<Transport> transport_;
+  std::vector<Bound> bound_;
+
+  OpenedDataDir data_dir_;
+  std::unique_ptr<MemoryMapper> memory_;
+  std::unique_ptr<ThreadBlockingRunner> disk_;
+  std::unique_ptr<ThreadExecutor> journal_executor_;
+  std::vector<std::unique_ptr<ThreadExecutor>> store_executors_;
+  std::unique_ptr<journal::EmbeddedJournal> journal_;
+  std::unique_ptr<partition::LocalStore> store_;
+  std::unique_ptr<ServiceContext> services_;
+
+  bool serving_ = false;
+  bool stopped_ = false;
+  mutable absl::Mutex mutex_;
+  bool store_started_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status store_status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tidemark::server

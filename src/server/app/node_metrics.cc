@@ -1,0 +1,186 @@
+#include "src/server/app/node_metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/server/options/version.h"
+
+namespace tidemark::server {
+namespace {
+
+using partition::NodeStatus;
+
+// A gauge or counter that is a function of the node's status.
+struct StatusFigure {
+  const char* name;
+  const char* help;
+  double (*value)(const NodeStatus&);
+};
+
+constexpr StatusFigure kStatusGauges[] = {
+    {"etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.",
+     [](const NodeStatus& s) { return s.term.value() > 0 ? 1.0 : 0.0; }},
+    {"etcd_server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.",
+     [](const NodeStatus& s) { return s.term.value() > 0 ? 1.0 : 0.0; }},
+    {"etcd_server_is_learner", "Whether or not this member is a learner. 1 if is, 0 otherwise.",
+     [](const NodeStatus&) { return 0.0; }},
+    {"etcd_server_proposals_committed_total", "The total number of consensus proposals committed.",
+     [](const NodeStatus& s) { return static_cast<double>(s.committed.value()); }},
+    {"etcd_server_proposals_applied_total", "The total number of consensus proposals applied.",
+     [](const NodeStatus& s) { return static_cast<double>(s.applied.value()); }},
+    {"etcd_mvcc_db_total_size_in_bytes", "Total size of the retained data in bytes.",
+     [](const NodeStatus& s) { return static_cast<double>(s.logical_bytes); }},
+    {"etcd_mvcc_db_total_size_in_use_in_bytes", "Total size of the live data in bytes.",
+     [](const NodeStatus& s) { return static_cast<double>(s.logical_live_bytes); }},
+    {"etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.",
+     [](const NodeStatus& s) { return static_cast<double>(s.quota_bytes); }},
+    {"etcd_debugging_mvcc_keys_total", "Total number of keys.",
+     [](const NodeStatus& s) { return static_cast<double>(s.live_keys); }},
+    {"etcd_debugging_mvcc_current_revision", "The current revision of store.",
+     [](const NodeStatus& s) { return static_cast<double>(s.revision.value()); }},
+    {"etcd_debugging_mvcc_compact_revision", "The revision of the last compaction in store.",
+     [](const NodeStatus& s) { return static_cast<double>(s.compact_revision.value()); }},
+    {"etcd_debugging_mvcc_watcher_total", "Total number of watchers.",
+     [](const NodeStatus& s) { return static_cast<double>(s.watchers); }},
+    {"etcd_debugging_mvcc_slow_watcher_total", "Total number of unsynced slow watchers.",
+     [](const NodeStatus& s) { return static_cast<double>(s.watchers_behind); }},
+};
+
+// Operations applied, summed over the partitions.
+struct StoreFigure {
+  const char* name;
+  const char* help;
+  std::atomic<int64_t> kvstore::PublishedStats::*value;
+};
+
+constexpr StoreFigure kStoreCounters[] = {
+    {"etcd_mvcc_range_total", "Total number of ranges seen by this member.",
+     &kvstore::PublishedStats::ranges_total},
+    {"etcd_mvcc_put_total", "Total number of puts seen by this member.",
+     &kvstore::PublishedStats::puts_total},
+    {"etcd_mvcc_delete_total", "Total number of deletes seen by this member.",
+     &kvstore::PublishedStats::deletes_total},
+    {"etcd_mvcc_txn_total", "Total number of txns seen by this member.",
+     &kvstore::PublishedStats::txns_total},
+    {"etcd_debugging_mvcc_events_total", "Total number of events sent by this member.",
+     &kvstore::PublishedStats::events_total},
+};
+
+int64_t Sum(partition::LocalStore& store, std::atomic<int64_t> kvstore::PublishedStats::*value) {
+  int64_t sum = 0;
+  for (PartitionId id : store.map().ids()) {
+    sum += (store.replica(id).stats().*value).load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+void Raise(prometheus::Counter& counter, double value) {
+  if (value > counter.Value()) counter.Increment(value - counter.Value());
+}
+
+void AddStatusFigures(Metrics& metrics, ServiceContext& context) {
+  std::vector<std::pair<prometheus::Gauge*, double (*)(const NodeStatus&)>> gauges;
+  for (const StatusFigure& figure : kStatusGauges) {
+    gauges.emplace_back(&metrics.Gauge(figure.name, figure.help), figure.value);
+  }
+  std::string id = absl::StrCat(absl::Hex(context.options().member_id));
+  std::vector<std::pair<prometheus::Gauge*, etcdserverpb::AlarmType>> alarms;
+  for (auto type : {etcdserverpb::NOSPACE, etcdserverpb::CORRUPT}) {
+    alarms.emplace_back(
+        &metrics.Gauge("etcd_debugging_server_alarms",
+                       "Alarms for every member in cluster. 1 for 'server_id' label with current "
+                       "ID. 2 for 'alarm_type' label with type of this alarm",
+                       {{"server_id", id}, {"alarm_type", etcdserverpb::AlarmType_Name(type)}}),
+        type);
+  }
+  metrics.OnScrape([gauges, alarms, &context] {
+    NodeStatus status = context.router().Status();
+    for (const auto& [gauge, value] : gauges) gauge->Set(value(status));
+    for (const auto& [gauge, type] : alarms) {
+      bool raised = std::any_of(status.alarms.begin(), status.alarms.end(),
+                                [t = type](const auto& alarm) { return alarm.type == t; });
+      gauge->Set(raised ? 1 : 0);
+    }
+  });
+}
+
+void AddStoreFigures(Metrics& metrics, partition::LocalStore& store) {
+  using Value = std::atomic<int64_t> kvstore::PublishedStats::*;
+  std::vector<std::pair<prometheus::Counter*, Value>> counters;
+  for (const StoreFigure& figure : kStoreCounters) {
+    counters.emplace_back(&metrics.Counter(figure.name, figure.help), figure.value);
+  }
+  auto& pending = metrics.Gauge("etcd_server_proposals_pending",
+                                "The current number of pending proposals to commit.");
+  metrics.OnScrape([counters, &pending, &store] {
+    for (const auto& [counter, value] : counters) Raise(*counter, Sum(store, value));
+    pending.Set(Sum(store, &kvstore::PublishedStats::pending_writes));
+  });
+}
+
+void AddServiceFigures(Metrics& metrics, ServiceContext& context) {
+  auto& streams = metrics.Gauge("etcd_debugging_mvcc_watch_stream_total",
+                                "Total number of watch streams.");
+  auto& granted = metrics.Counter("etcd_debugging_lease_granted_total",
+                                  "The total number of granted leases.");
+  auto& revoked = metrics.Counter("etcd_debugging_lease_revoked_total",
+                                  "The total number of revoked leases.");
+  auto& renewed = metrics.Counter("etcd_debugging_lease_renewed_total",
+                                  "The number of renewed leases seen by the leader.");
+  metrics.OnScrape([&] {
+    const ServiceCounters& counters = context.counters();
+    streams.Set(static_cast<double>(counters.watch_streams.load()));
+    Raise(granted, static_cast<double>(counters.leases_granted.load()));
+    Raise(revoked, static_cast<double>(counters.leases_revoked.load()));
+    Raise(renewed, static_cast<double>(counters.leases_renewed.load()));
+  });
+}
+
+// Constant for a single node.
+void AddConstants(Metrics& metrics, const ServiceContext& context,
+                  const std::map<std::string, bool>& feature_gates) {
+  metrics.Gauge("etcd_server_version", "Which version is running. 1 for 'server_version' label "
+                "with current version.", {{"server_version", std::string(kEtcdVersion)}}).Set(1);
+  metrics.Gauge("etcd_cluster_version", "Which version is running. 1 for 'cluster_version' label "
+                "with current cluster version",
+                {{"cluster_version", std::string(kClusterVersion.substr(0, 3))}}).Set(1);
+  metrics.Gauge("etcd_server_id", "Server or member ID in hexadecimal format. 1 for 'server_id' "
+                "label with current ID.",
+                {{"server_id", absl::StrCat(absl::Hex(context.options().member_id))}}).Set(1);
+  metrics.Gauge("tidemark_version", "Which version of Tidemark is running.",
+                {{"version", std::string(kTidemarkVersion)}}).Set(1);
+  for (const auto& [name, on] : feature_gates) {
+    metrics.Gauge("etcd_server_feature_enabled", "Whether or not a feature is enabled.",
+                  {{"name", name}, {"stage", name == "FastLeaseKeepAlive" ? "BETA" : "ALPHA"}})
+        .Set(on ? 1 : 0);
+  }
+  for (const char* zero :
+       {"etcd_server_leader_changes_seen_total", "etcd_server_proposals_failed_total",
+        "etcd_server_slow_apply_total", "etcd_server_slow_read_indexes_total",
+        "etcd_server_read_indexes_failed_total", "etcd_server_heartbeat_send_failures_total"}) {
+    metrics.Counter(zero, "Always zero on a single node.");
+  }
+}
+
+}  // namespace
+
+void AddNodeMetrics(Metrics& metrics, partition::LocalStore& store, ServiceContext& context,
+                    const std::map<std::string, bool>& feature_gates) {
+  AddStatusFigures(metrics, context);
+  AddStoreFigures(metrics, store);
+  AddServiceFigures(metrics, context);
+  AddConstants(metrics, context, feature_gates);
+}
+
+std::function<void(absl::Duration)> DiskHistogram(Metrics& metrics, const std::string& name,
+                                                  const std::string& help) {
+  prometheus::Histogram& histogram = metrics.Histogram(name, help, {}, 0.001, 2, 14);
+  return [&histogram](absl::Duration took) { histogram.Observe(absl::ToDoubleSeconds(took)); };
+}
+
+}  // namespace tidemark::server

@@ -1,0 +1,52 @@
+// grpc.health.v1.Health: the port serves, so the node is SERVING (contract 1.1).
+#include <utility>
+
+#include "proto/health.pb.h"
+#include "src/server/services/services.h"
+#include "src/server/services/unary_call.h"
+
+namespace tidemark::server {
+namespace {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+
+ByteChain EncodeHealth(HealthCheckResponse::ServingStatus status) {
+  HealthCheckResponse response;
+  response.set_status(status);
+  return Encode(response);
+}
+
+// One message now; the status changes only by the connection's end.
+class HealthWatch final : public CallHandler {
+ public:
+  explicit HealthWatch(ServerCallPtr call) : call_(std::move(call)) {}
+  void OnMessage(SharedBytes message) override {
+    HealthCheckRequest request;
+    if (!request.ParseFromArray(message.view().data(), static_cast<int>(message.size()))) {
+      return call_->Finish(BadMessage());
+    }
+    call_->Send(EncodeHealth(request.service().empty() ? HealthCheckResponse::SERVING
+                                                       : HealthCheckResponse::SERVICE_UNKNOWN));
+  }
+
+ private:
+  const ServerCallPtr call_;
+};
+
+}  // namespace
+
+void AddHealthService(ServiceContext& context, std::vector<Method>& methods) {
+  methods.push_back(UnaryMethod<HealthCheckRequest>(
+      context, "/grpc.health.v1.Health/Check",
+      [](const UnaryCallPtr& call, const HealthCheckRequest& request, size_t) {
+        if (!request.service().empty()) return call->Refuse(absl::NotFoundError("unknown service"));
+        call->Reply(EncodeHealth(HealthCheckResponse::SERVING));
+      }));
+  methods.push_back({"/grpc.health.v1.Health/Watch", CallKind::kServerStream,
+                     [](ServerCallPtr call) {
+                       return std::make_unique<HealthWatch>(std::move(call));
+                     }});
+}
+
+}  // namespace tidemark::server

@@ -10,9 +10,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "src/base/check.h"
+#include "src/base/mutex.h"
 
 namespace tidemark::failpoint {
 
@@ -33,7 +33,7 @@ using ArmedPoints = std::vector<std::unique_ptr<ArmedPoint>>;
 
 // Shared so that a point runs without the lock: it may sleep, throw or pass another point.
 struct State {
-  absl::Mutex mutex;
+  Mutex mutex;
   std::shared_ptr<Handler> handler ABSL_GUARDED_BY(mutex);
   std::shared_ptr<const ArmedPoints> points ABSL_GUARDED_BY(mutex);
 };
@@ -99,14 +99,14 @@ void Pass(ArmedPoint& point) {
 
 void SetHandler(Handler handler) {
   State& state = GetState();
-  absl::MutexLock lock(&state.mutex);
+  MutexLock lock(&state.mutex);
   state.handler = std::make_shared<Handler>(std::move(handler));
   Rearm(state);
 }
 
 void ClearHandler() {
   State& state = GetState();
-  absl::MutexLock lock(&state.mutex);
+  MutexLock lock(&state.mutex);
   state.handler = nullptr;
   Rearm(state);
 }
@@ -119,7 +119,7 @@ void ArmFromEnvironment() {
     points->push_back(ParsePoint(part));
   }
   State& state = GetState();
-  absl::MutexLock lock(&state.mutex);
+  MutexLock lock(&state.mutex);
   state.points = points->empty() ? nullptr : std::move(points);
   Rearm(state);
 }
@@ -129,7 +129,7 @@ void Reached(absl::string_view name) {
   std::shared_ptr<Handler> handler;
   std::shared_ptr<const ArmedPoints> points;
   {
-    absl::MutexLock lock(&state.mutex);
+    MutexLock lock(&state.mutex);
     handler = state.handler;
     points = state.points;
   }
@@ -148,7 +148,7 @@ namespace tidemark::planted_bug {
 namespace {
 
 struct ActiveBug {
-  absl::Mutex mutex;
+  Mutex mutex;
   std::string name ABSL_GUARDED_BY(mutex);
 };
 
@@ -156,7 +156,7 @@ ActiveBug& GetActiveBug() {
   static ActiveBug* bug = [] {
     auto* created = new ActiveBug;
     const char* name = std::getenv("TIDEMARK_PLANTED_BUG");
-    absl::MutexLock lock(&created->mutex);
+    MutexLock lock(&created->mutex);
     if (name != nullptr) created->name = name;
     return created;
   }();
@@ -167,13 +167,13 @@ ActiveBug& GetActiveBug() {
 
 bool Active(absl::string_view name) {
   ActiveBug& bug = GetActiveBug();
-  absl::ReaderMutexLock lock(&bug.mutex);
+  MutexLock lock(&bug.mutex);
   return bug.name == name;
 }
 
 void Activate(std::string name) {
   ActiveBug& bug = GetActiveBug();
-  absl::MutexLock lock(&bug.mutex);
+  MutexLock lock(&bug.mutex);
   bug.name = std::move(name);
 }
 

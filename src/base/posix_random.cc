@@ -11,7 +11,7 @@
 namespace tidemark {
 
 uint64_t PosixRandom::Next() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (used_words_ == kBlockWords) {
     ssize_t got = 0;
     do {

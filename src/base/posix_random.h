@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "src/base/mutex.h"
 #include "src/base/random.h"
 
 namespace tidemark {
@@ -18,7 +18,7 @@ class PosixRandom : public Random {
   // getrandom gives up to 256 bytes without being interrupted.
   static constexpr size_t kBlockWords = 32;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::array<uint64_t, kBlockWords> block_ ABSL_GUARDED_BY(mutex_);
   size_t used_words_ ABSL_GUARDED_BY(mutex_) = kBlockWords;
 };

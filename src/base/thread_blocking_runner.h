@@ -4,10 +4,10 @@
 // and a write that was accepted should reach the disk.
 #pragma once
 
+#include <latch>
 #include <string>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "src/base/executor.h"
 #include "src/base/posix_clock.h"
 #include "src/base/thread_executor.h"
@@ -18,9 +18,9 @@ class ThreadBlockingRunner : public BlockingRunner {
  public:
   explicit ThreadBlockingRunner(const std::string& name) : thread_(name, clock_) {}
   ~ThreadBlockingRunner() override {
-    absl::Notification drained;
-    thread_.Post([&drained] { drained.Notify(); });
-    drained.WaitForNotification();
+    std::latch drained(1);
+    thread_.Post([&drained] { drained.count_down(); });
+    drained.wait();
   }
 
   void Run(Task task) override { thread_.Post(std::move(task)); }

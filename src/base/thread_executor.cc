@@ -23,14 +23,14 @@ ThreadExecutor::~ThreadExecutor() {
 }
 
 void ThreadExecutor::Post(Task task) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (stopped_) return;
   mailbox_.push_back(std::move(task));
   WakeIfIdle();
 }
 
 TimerId ThreadExecutor::PostAt(absl::Duration when, Task task) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const TimerId id = ++last_timer_id_;
   if (stopped_) return id;
   const bool is_first = timers_.empty() || when < timers_.begin()->first.first;
@@ -42,7 +42,7 @@ TimerId ThreadExecutor::PostAt(absl::Duration when, Task task) {
 
 void ThreadExecutor::Cancel(TimerId id) {
   Task cancelled;  // destroyed after the lock: what it holds may post
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   auto time = timer_times_.find(id);
   if (time == timer_times_.end()) return;
   auto timer = timers_.find(TimerKey(time->second, id));
@@ -67,7 +67,7 @@ void ThreadExecutor::Loop() {
     RunTasks(tasks);
     RunDueTimers();
   }
-  ended_.Notify();
+  ended_.count_down();
 }
 
 void ThreadExecutor::RunTasks(std::vector<Task>& tasks) {
@@ -84,14 +84,14 @@ void ThreadExecutor::RunDueTimers() {
   const absl::Duration now = clock_.Monotonic();
   TimerId newest = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (timers_.empty()) return;
     newest = last_timer_id_;
   }
   while (true) {
     Task task;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (stopped_ || timers_.empty()) return;
       auto first = timers_.begin();
       if (first->first.first > now || first->first.second > newest) return;
@@ -104,7 +104,7 @@ void ThreadExecutor::RunDueTimers() {
 }
 
 void ThreadExecutor::WaitForWork(std::vector<Task>& tasks) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   while (!stopped_ && mailbox_.empty()) {
     absl::Duration wait = absl::InfiniteDuration();
     if (!timers_.empty()) wait = timers_.begin()->first.first - clock_.Monotonic();
@@ -120,14 +120,14 @@ void ThreadExecutor::Stop() {
   std::vector<Task> tasks;
   absl::btree_map<TimerKey, Task> timers;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopped_ = true;
     tasks.swap(mailbox_);
     timers.swap(timers_);
     timer_times_.clear();
     WakeIfIdle();
   }
-  if (!IsCurrent()) ended_.WaitForNotification();
+  if (!IsCurrent()) ended_.wait();
 }
 
 }  // namespace tidemark

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <latch>
 #include <string>
 #include <thread>
 #include <utility>
@@ -20,10 +21,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "src/base/clock.h"
 #include "src/base/executor.h"
+#include "src/base/mutex.h"
 
 namespace tidemark {
 
@@ -53,15 +53,15 @@ class ThreadExecutor : public Executor {
   const Clock& clock_;
   std::atomic<bool> stopped_{false};  // written under mutex_
 
-  absl::Mutex mutex_;
-  absl::CondVar work_;
+  Mutex mutex_;
+  CondVar work_;
   bool idle_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Task> mailbox_ ABSL_GUARDED_BY(mutex_);
   absl::btree_map<TimerKey, Task> timers_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<TimerId, absl::Duration> timer_times_ ABSL_GUARDED_BY(mutex_);
   TimerId last_timer_id_ ABSL_GUARDED_BY(mutex_) = 0;
 
-  absl::Notification ended_;
+  std::latch ended_{1};
   std::thread thread_;  // last: starts when everything else exists
 };
 

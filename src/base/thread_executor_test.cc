@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "src/base/inline_blocking_runner.h"
@@ -23,9 +23,9 @@ class ThreadExecutorTest : public testing::Test {
  protected:
   // Everything posted before has run afterwards.
   void Drain() {
-    absl::Notification drained;
-    executor_.Post([&] { drained.Notify(); });
-    drained.WaitForNotification();
+    std::latch drained(1);
+    executor_.Post([&] { drained.count_down(); });
+    drained.wait();
   }
 
   PosixClock clock_;
@@ -64,25 +64,25 @@ TEST_F(ThreadExecutorTest, NeverRunsInlineAndKnowsItself) {
 }
 
 TEST_F(ThreadExecutorTest, TimersRunInTheOrderOfTheirTimesAndNotEarly) {
-  absl::Notification done;
+  std::latch done(1);
   std::vector<int> order;
   const absl::Duration start = clock_.Monotonic();
   executor_.PostAt(start + absl::Milliseconds(20), [&] {
     EXPECT_GE(clock_.Monotonic(), start + absl::Milliseconds(20));
     order.push_back(20);
-    done.Notify();
+    done.count_down();
   });
   executor_.PostAt(start + absl::Milliseconds(10), [&] {
     EXPECT_GE(clock_.Monotonic(), start + absl::Milliseconds(10));
     order.push_back(10);
   });
   executor_.PostAt(start, [&] { order.push_back(0); });
-  done.WaitForNotification();
+  done.wait();
   EXPECT_THAT(order, testing::ElementsAre(0, 10, 20));
 }
 
 TEST_F(ThreadExecutorTest, ACancelledTimerDoesNotStart) {
-  absl::Notification later;
+  std::latch later(1);
   bool ran = false;
   const absl::Duration now = clock_.Monotonic();
   executor_.Post([&] {
@@ -90,9 +90,9 @@ TEST_F(ThreadExecutorTest, ACancelledTimerDoesNotStart) {
     executor_.Cancel(due);
     executor_.Cancel(due);
     executor_.Cancel(123456);
-    executor_.PostAt(now + absl::Milliseconds(1), [&] { later.Notify(); });
+    executor_.PostAt(now + absl::Milliseconds(1), [&] { later.count_down(); });
   });
-  later.WaitForNotification();
+  later.wait();
   EXPECT_FALSE(ran);
 }
 
@@ -110,14 +110,14 @@ TEST_F(ThreadExecutorTest, ATimerThatRenewsItselfForNowDoesNotStarveTasks) {
 
 TEST_F(ThreadExecutorTest, StopDestroysWhatWaitsWithoutRunningIt) {
   auto token = std::make_shared<int>(0);
-  absl::Notification entered;
-  absl::Notification leave;
+  std::latch entered(1);
+  std::latch leave(1);
   executor_.Post([&] {
-    entered.Notify();
-    leave.WaitForNotification();
+    entered.count_down();
+    leave.wait();
   });
   executor_.PostAt(clock_.Monotonic(), [token] { ++*token; });
-  entered.WaitForNotification();
+  entered.wait();
   executor_.Post([token] { ++*token; });
   std::thread stopper([&] { executor_.Stop(); });
   // A stopped executor drops what is posted: the count tells when Stop() has begun.
@@ -126,7 +126,7 @@ TEST_F(ThreadExecutorTest, StopDestroysWhatWaitsWithoutRunningIt) {
     executor_.Post([probe] {});
     if (probe.use_count() == 1) break;
   }
-  leave.Notify();
+  leave.count_down();
   stopper.join();
   executor_.Post([token] { ++*token; });
   executor_.PostAt(clock_.Monotonic(), [token] { ++*token; });
@@ -135,14 +135,14 @@ TEST_F(ThreadExecutorTest, StopDestroysWhatWaitsWithoutRunningIt) {
 }
 
 TEST_F(ThreadExecutorTest, MayBeStoppedFromItsOwnTask) {
-  absl::Notification stopped;
+  std::latch stopped(1);
   bool ran = false;
   executor_.Post([&] {
     executor_.Post([&] { ran = true; });
     executor_.Stop();
-    stopped.Notify();
+    stopped.count_down();
   });
-  stopped.WaitForNotification();
+  stopped.wait();
   executor_.Stop();
   EXPECT_FALSE(ran);
 }

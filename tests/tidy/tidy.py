@@ -50,7 +50,7 @@ class Source:
         self.text = text
         self.lines = text.splitlines()
         self.is_code = pathlib.PurePosixPath(path).suffix in CODE
-        self.is_test = path.startswith("tests/") or path.endswith("_test.cc")
+        self.is_test = bool(re.match(r"tests/|.*_test\.cc$|.*_for_test\.(h|cc)$", path))
         parts = path.split("/")
         self.module = parts[1] if parts[0] == "src" and len(parts) > 2 else None
         self.code_lines = blank_comments_and_strings(text).splitlines() if self.is_code else []

@@ -8,6 +8,9 @@ cache_root="${XDG_CACHE_HOME:-$HOME/.cache}/tidemark"
 release_build="$build_root/release"
 results="$build_root/test-results"
 
+# A checkout elsewhere shall find what this one compiled.
+export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1
+
 say() { printf '%s\n' "$*" >&2; }
 die() {
   say "error: $*"

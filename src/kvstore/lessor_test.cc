@@ -1,0 +1,113 @@
+// Expected values: contract section 4.
+#include "src/kvstore/lessor.h"
+
+#include "gtest/gtest.h"
+#include "src/kvstore/etcd_errors.h"
+#include "src/kvstore/replica_harness_for_test.h"
+
+namespace tidemark::kvstore {
+namespace {
+
+constexpr LeaseId kA{1}, kB{2};
+
+class LessorTest : public testing::Test {
+ protected:
+  void Advance(double seconds) { clock_.Advance(absl::Seconds(seconds)); }
+  ManualClock clock_;
+  Lessor lessor_{LessorOptions(), clock_};
+};
+
+TEST_F(LessorTest, TtlToGrant) {
+  EXPECT_EQ(*lessor_.TtlToGrant(LeaseId(0), -5), 2);
+  EXPECT_EQ(*lessor_.TtlToGrant(kA, 0), 2);
+  EXPECT_EQ(*lessor_.TtlToGrant(kA, 9'000'000'000), 9'000'000'000);
+  EXPECT_EQ(lessor_.TtlToGrant(kA, 9'000'000'001).status(), ErrLeaseTtlTooLarge());
+  lessor_.OnGranted(kA, 60);
+  EXPECT_EQ(lessor_.TtlToGrant(kA, 60).status(), ErrLeaseExists());
+}
+
+TEST_F(LessorTest, ExpiresNoEarlierThanItsTtlAndOnce) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 10);
+  lessor_.OnGranted(kB, 5);
+  EXPECT_EQ(lessor_.ByExpiry(), (std::vector<LeaseId>{kB, kA}));
+  Advance(4.999);
+  EXPECT_TRUE(lessor_.TakeExpired().empty());
+  Advance(0.001);
+  EXPECT_EQ(lessor_.TakeExpired(), std::vector<LeaseId>{kB});
+  EXPECT_TRUE(lessor_.TakeExpired().empty());
+  EXPECT_EQ(lessor_.Renew(kB), Lessor::Renewal::kBeingRevoked);
+  lessor_.GiveBack(kB);
+  EXPECT_EQ(lessor_.TakeExpired(), std::vector<LeaseId>{kB});
+  lessor_.OnRevoked(kB);
+  EXPECT_EQ(lessor_.Renew(kB), Lessor::Renewal::kUnknown);
+}
+
+TEST_F(LessorTest, ExpiredButNotYetTakenIsNotRenewed) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 5);
+  Advance(5);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kBeingRevoked);
+}
+
+TEST_F(LessorTest, RenewalGivesTheFullTtl) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 60);
+  Advance(4.5);
+  EXPECT_EQ(lessor_.RemainingSeconds(kA), 55);  // truncated
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
+  EXPECT_EQ(lessor_.RemainingSeconds(kA), 60);
+  EXPECT_EQ(lessor_.GrantedSeconds(kA), 60);
+}
+
+TEST_F(LessorTest, AtMost500PerPass) {
+  lessor_.StartServing();
+  for (int i = 1; i <= 700; ++i) lessor_.OnGranted(LeaseId(i), 5);
+  Advance(5);
+  EXPECT_EQ(lessor_.TakeExpired().size(), 500u);
+  EXPECT_EQ(lessor_.TakeExpired().size(), 200u);
+}
+
+TEST_F(LessorTest, JournalHearsOfRemainingTimeInSteps) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 80);  // a step is 80 / 8
+  Advance(9.9);
+  EXPECT_TRUE(lessor_.DueCheckpoints().empty());
+  Advance(0.6);
+  auto due = lessor_.DueCheckpoints();
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_EQ(due[0].id, kA);
+  EXPECT_EQ(due[0].remaining_seconds, 70);  // 69.5, rounded up
+  lessor_.OnRemaining(kA, 70);
+  EXPECT_TRUE(lessor_.DueCheckpoints().empty());
+  // A renewal's answer promises the full TTL over a restart: the journal first.
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);
+  lessor_.OnRemaining(kA, 0);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
+  EXPECT_EQ(lessor_.RemainingSeconds(kA), 80);
+}
+
+TEST_F(LessorTest, ShortLeasesStepByFiveSeconds) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 12);
+  Advance(4.9);
+  EXPECT_TRUE(lessor_.DueCheckpoints().empty());
+  Advance(0.1);
+  EXPECT_EQ(lessor_.DueCheckpoints().size(), 1u);
+}
+
+TEST_F(LessorTest, AfterARestartTimeCountsFromServing) {
+  lessor_.OnGranted(kA, 100);
+  lessor_.OnGranted(kB, 100);
+  lessor_.OnRemaining(kB, 30);
+  Advance(1000);  // replay takes as long as it takes
+  EXPECT_TRUE(lessor_.TakeExpired().empty());
+  lessor_.StartServing();
+  EXPECT_EQ(lessor_.RemainingSeconds(kA), 100);
+  EXPECT_EQ(lessor_.RemainingSeconds(kB), 30);
+  Advance(30);
+  EXPECT_EQ(lessor_.TakeExpired(), std::vector<LeaseId>{kB});
+}
+
+}  // namespace
+}  // namespace tidemark::kvstore

@@ -1,0 +1,279 @@
+// The pipeline's order of events: what is confirmed, what waits, what a failed append leaves.
+#include "src/kvstore/replica.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "src/kvstore/effects.h"
+#include "src/kvstore/etcd_errors.h"
+#include "src/kvstore/range_reader.h"
+#include "src/kvstore/replica_harness_for_test.h"
+
+namespace tidemark::kvstore {
+namespace {
+
+class ReplicaTest : public testing::Test {
+ protected:
+  template <typename Result>
+  Replica::Callback<Result> Note(std::string name) {
+    return [this, name = std::move(name)](absl::StatusOr<Reply<Result>> reply) {
+      log_ += name;
+      log_ += reply.ok() ? absl::StrCat("=", reply->revision.value(), " ")
+                         : absl::StrCat("!", reply.status().message(), " ");
+    };
+  }
+  void Put(std::string name, const std::string& key, int64_t lease = 0) {
+    etcdserverpb::PutRequest request;
+    request.set_key(key);
+    request.set_value(name);
+    request.set_lease(lease);
+    h_.replica->Put(request, Note<PutResult>(name));
+  }
+  void Delete(std::string name, const std::string& key) {
+    etcdserverpb::DeleteRangeRequest request;
+    request.set_key(key);
+    h_.replica->DeleteRange(request, Note<DeleteResult>(name));
+  }
+  // Create if absent.
+  void Create(std::string name, const std::string& key) {
+    etcdserverpb::TxnRequest request;
+    request.add_compare()->set_key(key);
+    request.mutable_compare(0)->set_target(etcdserverpb::Compare::MOD);
+    request.add_success()->mutable_request_put()->set_key(key);
+    request.add_failure()->mutable_request_range()->set_key(key);
+    h_.replica->Txn(request, [this, name](absl::StatusOr<Reply<TxnResult>> reply) {
+      ASSERT_TRUE(reply.ok());
+      absl::StrAppend(&log_, name, reply->result.succeeded ? "+" : "-", reply->revision.value(),
+                      " ");
+    });
+  }
+  void Get(std::string name, const std::string& key) {
+    etcdserverpb::RangeRequest request;
+    request.set_key(key);
+    h_.replica->Range(request, {}, [this, name](absl::StatusOr<Reply<RangeResult>> reply) {
+      ASSERT_TRUE(reply.ok());
+      absl::StrAppend(&log_, name, ":", reply->result.count, "@", reply->revision.value(), " ");
+    });
+  }
+  std::string TakeLog() { return std::exchange(log_, ""); }
+
+  ReplicaHarness h_;
+  std::string log_;
+};
+
+TEST_F(ReplicaTest, WritesArePipelinedAndAnsweredOnceApplied) {
+  Put("a", "k");
+  Put("b", "k");
+  EXPECT_EQ(h_.journal.undelivered(), 2u);
+  h_.executor.RunAll();
+  EXPECT_EQ(TakeLog(), "");
+  h_.Deliver(1);
+  EXPECT_EQ(TakeLog(), "a=2 ");
+  h_.Deliver(1);
+  EXPECT_EQ(TakeLog(), "b=3 ");
+}
+
+TEST_F(ReplicaTest, DependentWaitsUntilItsKeyIsApplied) {
+  Put("a", "k");
+  Create("c", "k");
+  Create("d", "other");
+  EXPECT_EQ(h_.journal.undelivered(), 2u);  // a and d
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "a=2 d+3 c-3 ");
+}
+
+TEST_F(ReplicaTest, RefusalIsConfirmedAndJudgedAgain) {
+  Put("p", "k", /*lease=*/5);
+  EXPECT_EQ(TakeLog(), "");
+  EXPECT_EQ(h_.journal.questions(), 1u);
+  // Granted before the question is answered: the refusal would have been stale.
+  EffectsWriter effects;
+  effects.AddLeaseGrant({LeaseId(5), 60});
+  h_.AppendForeign(std::move(effects).Take(), false);
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "p=2 ");
+  Put("q", "k", /*lease=*/6);
+  Delete("d", "nothing");
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "q!etcdserver: requested lease not found d=2 ");
+}
+
+TEST_F(ReplicaTest, ReadsWaitForATailConfirmedAfterTheyArrived) {
+  Get("r1", "k");
+  Put("a", "k");
+  Get("r2", "k");  // must not be answered by r1's question
+  EXPECT_EQ(h_.journal.questions(), 1u);
+  h_.journal.AnswerQuestions();
+  h_.executor.RunAll();
+  EXPECT_EQ(h_.journal.questions(), 1u);
+  EXPECT_EQ(TakeLog(), "");  // the tail's entry is not applied yet
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "a=2 r1:1@2 r2:1@2 ");
+}
+
+TEST_F(ReplicaTest, TooManyPendingWrites) {
+  ReplicaOptions options;
+  options.max_pending_writes = 2;
+  ReplicaHarness small(options);
+  etcdserverpb::PutRequest request;
+  request.set_key("k");
+  absl::Status third;
+  for (int i = 0; i < 3; ++i) {
+    small.replica->Put(request, [&](absl::StatusOr<Reply<PutResult>> reply) {
+      if (!reply.ok()) third = reply.status();
+    });
+  }
+  EXPECT_EQ(third, ErrTooManyRequests());
+  small.Settle();
+  EXPECT_EQ(small.replica->watermark().revision, Revision(3));
+}
+
+TEST_F(ReplicaTest, NoSpaceRefusesAndNumberingGoesOn) {
+  Put("a", "k");
+  h_.journal.FailNext(absl::ResourceExhaustedError("disk"));
+  Put("b", "k");
+  Put("c", "k");    // behind the hole: refused by the journal for b's reason
+  Create("w", "k"); // waits for all of them
+  h_.executor.RunAll();
+  h_.journal.ReportFailures();
+  h_.Settle();
+  EXPECT_EQ(TakeLog(),
+            "c!etcdserver: request timed out b!etcdserver: mvcc: database space exceeded "
+            "a=2 w-2 ");
+  Put("d", "k");
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "d=3 ");
+  h_.replica->CheckInvariants();
+}
+
+TEST_F(ReplicaTest, FencedReplicaWritesNothingMore) {
+  h_.journal.FailNext(absl::FailedPreconditionError("epoch"));
+  Put("a", "k");
+  h_.journal.ReportFailures();
+  h_.executor.RunAll();
+  Put("b", "k");
+  EXPECT_EQ(TakeLog(), "a!etcdserver: no leader b!etcdserver: no leader ");
+  EXPECT_EQ(h_.journal.undelivered(), 0u);
+}
+
+TEST_F(ReplicaTest, StoppedJournalLeavesTheOutcomeOpen) {
+  h_.journal.FailNext(absl::UnavailableError("stopping"));
+  Put("a", "k");
+  h_.journal.ReportFailures();
+  h_.executor.RunAll();
+  Put("b", "k");
+  EXPECT_EQ(TakeLog(), "a!etcdserver: server stopped b!etcdserver: server stopped ");
+}
+
+TEST_F(ReplicaTest, RevokeHoldDrainsKeysOfTheLease) {
+  EffectsWriter effects;
+  effects.AddLeaseGrant({LeaseId(5), 60});
+  h_.AppendForeign(std::move(effects).Take(), false);
+  h_.Settle();
+  Put("a", "k", 5);
+  h_.Settle();
+  Put("b", "k");  // detaches; on its way
+  Put("c", "j", 5);
+  HoldId hold = 0;
+  Scope scope;
+  scope.revokes.push_back(LeaseId(5));
+  h_.replica->Hold(scope, [&](HoldId id) { hold = id; });
+  Put("d", "j", 5);
+  EXPECT_EQ(hold, 0u);
+  h_.Settle();
+  ASSERT_NE(hold, 0u);
+  EXPECT_EQ(h_.replica->LeaseKeys(LeaseId(5)), std::vector<std::string>{"j"});
+  Put("e", "j");  // may not detach under the revoke's eyes
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "a=2 b=3 c=4 ");
+  h_.replica->Release(hold);
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "d=5 e=6 ");
+}
+
+TEST_F(ReplicaTest, EntryOfAnotherOriginWithoutARequestIsAppliedAndAnswersNobody) {
+  h_.AppendForeign(EncodeSinglePut(ReplicaHarness::kPartition, "x", "1", LeaseId(0)), true);
+  h_.Settle();
+  Get("g", "x");
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "g:1@2 ");
+}
+
+TEST_F(ReplicaTest, CompactedWhileALongRangeIsRead) {
+  ReplicaOptions options;
+  options.step_keys = 1;
+  ReplicaHarness slow(options);
+  etcdserverpb::PutRequest put;
+  for (const char* key : {"a", "b", "c"}) {
+    put.set_key(key);
+    slow.replica->Put(put, [](absl::StatusOr<Reply<PutResult>> r) { ASSERT_TRUE(r.ok()); });
+  }
+  slow.Settle();
+  std::string log;
+  auto read = [&](int64_t revision) {
+    etcdserverpb::RangeRequest request;
+    request.set_key("a");
+    request.set_range_end("z");
+    request.set_revision(revision);
+    slow.replica->Range(request, {Freshness::Kind::kSerializable, {}},
+                        [&](absl::StatusOr<Reply<RangeResult>> r) {
+                          log += r.ok() ? absl::StrCat(r->result.items.size(), "@",
+                                                       r->revision.value(), " ")
+                                        : absl::StrCat(r.status().message(), " ");
+                        });
+  };
+  read(0);
+  read(4);
+  put.set_key("d");
+  slow.replica->Put(put, [](absl::StatusOr<Reply<PutResult>> r) { ASSERT_TRUE(r.ok()); });
+  EffectsWriter effects;
+  effects.AddCompaction(Revision(5));
+  slow.AppendForeign(std::move(effects).Take(), false);
+  slow.Deliver();
+  slow.Settle();
+  EXPECT_EQ(log, "etcdserver: mvcc: required revision has been compacted 4@5 ");
+}
+
+TEST(MergeRangesTest, EqualsOneRangeOverEverything) {
+  // The model test compares single partitions with the contract; here two halves with the whole.
+  ReplicaHarness whole, odd, even;
+  for (int i = 0; i < 20; ++i) {
+    etcdserverpb::PutRequest put;
+    put.set_key(absl::StrCat("k", i % 13));
+    put.set_value(std::to_string(i * 7 % 5));
+    for (ReplicaHarness* h : {&whole, i % 13 % 2 ? &odd : &even}) {
+      h->replica->Put(put, [](absl::StatusOr<Reply<PutResult>> r) { ASSERT_TRUE(r.ok()); });
+      h->Settle();
+    }
+  }
+  using etcdserverpb::RangeRequest;
+  for (int code = 0; code < 3 * 5 * 4 * 2 * 2; ++code) {
+    RangeRequest request;
+    request.set_key("k");
+    request.set_range_end("l");
+    request.set_sort_order(static_cast<RangeRequest::SortOrder>(code % 3));
+    request.set_sort_target(static_cast<RangeRequest::SortTarget>(code / 3 % 5));
+    // Revisions differ between the stores.
+    if (request.sort_target() == RangeRequest::MOD || request.sort_target() == RangeRequest::CREATE)
+      continue;
+    request.set_limit(code / 15 % 4 * 3);
+    request.set_keys_only(code / 60 % 2);
+    request.set_count_only(code / 120 % 2);
+    const RangeRequest part = RangeForOnePartition(request);
+    std::vector<RangeResult> parts;
+    parts.push_back(ReadRange(odd.replica->store(), part, mvcc::kLatest));
+    parts.push_back(ReadRange(even.replica->store(), part, mvcc::kLatest));
+    const RangeResult merged = MergeRanges(std::move(parts), request);
+    const RangeResult expected = ReadRange(whole.replica->store(), request, mvcc::kLatest);
+    EXPECT_EQ(merged.count, expected.count);
+    EXPECT_EQ(merged.more, expected.more) << request.ShortDebugString();
+    ASSERT_EQ(merged.items.size(), expected.items.size()) << request.ShortDebugString();
+    for (size_t i = 0; i < merged.items.size(); ++i) {
+      EXPECT_EQ(merged.items[i].key, expected.items[i].key) << request.ShortDebugString();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tidemark::kvstore

@@ -82,7 +82,8 @@ BENCHMARK(BM_GetLatest)->Arg(1000)->Arg(1000000);
 
 void BM_RangeCollect1000x1KiB(benchmark::State& state) {
   Fixture fixture(100000);
-  const KeyRangeView range = FromEtcd("/registry/pods/namespace-50/", "/registry/pods/namespace-500");
+  const KeyRangeView range =
+      FromEtcd("/registry/pods/namespace-50/", "/registry/pods/namespace-500");
   for (auto _ : state) {
     std::vector<SharedBytes> items;
     fixture.store().Visit(range, kLatest, [&](const KeyValueView& view) {

@@ -36,11 +36,10 @@ Connection::Connection(TransportContext& context, const ListenerTraits& traits, 
 Connection::~Connection() { CHECK(state_ == State::kClosed); }
 
 void Connection::Start() {
-  deadline_timer_ =
-      CallAt(loop_.now() + context_.options.handshake_timeout, [this] {
-        if (state_ == State::kHandshake) return RejectHandshake("handshake timed out");
-        Close();
-      });
+  deadline_timer_ = CallAt(loop_.now() + context_.options.handshake_timeout, [this] {
+    if (state_ == State::kHandshake) return RejectHandshake("handshake timed out");
+    Close();
+  });
   if (traits_.tls == nullptr) state_ = State::kFirstBytes;
   events_ = EPOLLIN;
   loop_.Watch(socket_->fd(), events_, this);
@@ -79,7 +78,8 @@ void Connection::StepFirstByte() {
   if (peeked.state == IoState::kWouldBlock) return;
   if (peeked.state != IoState::kDone) return Close();
   if (first != kTlsHandshakeByte) {
-    if (!traits_.plaintext) return RejectHandshake("first record does not look like a TLS handshake");
+    if (!traits_.plaintext)
+      return RejectHandshake("first record does not look like a TLS handshake");
     state_ = State::kFirstBytes;
     return OnReady(EPOLLIN);
   }
@@ -120,7 +120,7 @@ void Connection::RejectHandshake(absl::string_view error) {
 
 void Connection::ReadInput() {
   for (int i = 0; i < kReadsPerTurn; ++i) {
-    if (ending_ || state_ == State::kClosed) return;
+    if (ending_ || input_ended_ || state_ == State::kClosed) return;
     if (protocol_ != nullptr && !protocol_->WantsInput()) return;
     const absl::Span<char> buffer = loop_.read_buffer();
     const IoResult read = socket_->Read(buffer);
@@ -133,7 +133,7 @@ void Connection::ReadInput() {
         return;
       case IoState::kClosed:
         if (protocol_ == nullptr || !protocol_->OnInputEnd()) return Close();
-        ending_ = true;
+        input_ended_ = true;
         return;
       case IoState::kFailed:
         return Close();
@@ -191,7 +191,7 @@ void Connection::OnTurnEnd() {
   if (state_ == State::kClosed) return;
   if (ending_ && output_.empty() && !dirty_) return EndInOrder();
   // TLS may hold input that epoll knows nothing about.
-  if (!ending_ && socket_->HasBufferedInput() &&
+  if (!ending_ && !input_ended_ && socket_->HasBufferedInput() &&
       (protocol_ == nullptr || protocol_->WantsInput())) {
     ReadInput();
     if (state_ == State::kClosed) return;
@@ -236,8 +236,9 @@ void Connection::UpdateEvents() {
   if (state_ == State::kClosed) return;
   uint32_t wanted = 0;
   if (write_blocked_) wanted |= EPOLLOUT;
-  const bool reads = state_ == State::kLingering ||
-                     (!ending_ && (protocol_ == nullptr || protocol_->WantsInput()));
+  const bool reads =
+      state_ == State::kLingering ||
+      (!ending_ && !input_ended_ && (protocol_ == nullptr || protocol_->WantsInput()));
   if (reads) wanted |= EPOLLIN;
   if (wanted == events_) return;
   events_ = wanted;

@@ -1,7 +1,7 @@
 // One accepted connection: finds out what is spoken on it, then moves bytes.
 //
-// Hides the socket, TLS, the choice of protocol and the order of closing. Output is written once per
-// turn of the loop. Bound to its loop.
+// Hides the socket, TLS, the choice of protocol and the order of closing. Output is written once
+// per turn of the loop. Bound to its loop.
 //
 // 1. OnClosed of the protocol is its last call, and happens exactly once.
 // 2. The protocol's output waiting here is bounded (TransportOptions::output_queue_bytes).
@@ -27,7 +27,8 @@ class Connection final : public FdHandler,
  public:
   // `on_closed` gives up the owner's reference; called once.
   Connection(TransportContext& context, const ListenerTraits& traits, EventLoop& loop,
-             std::unique_ptr<Socket> socket, std::string peer_address, std::function<void(Connection*)> on_closed);
+             std::unique_ptr<Socket> socket, std::string peer_address,
+             std::function<void(Connection*)> on_closed);
   ~Connection() override;
 
   void Start();
@@ -81,6 +82,7 @@ class Connection final : public FdHandler,
   size_t dropped_bytes_ = 0;
   bool dirty_ = false;
   bool write_blocked_ = false;
+  bool input_ended_ = false;
   bool ending_ = false;  // no more input; close when output_ is empty
   bool shutting_down_ = false;
 };

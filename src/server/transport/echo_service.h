@@ -30,8 +30,8 @@ struct EchoCounters {
 // /test.Echo/Metadata   answers with the metadata, "name=value\n" each, then the peer
 // /test.Echo/Hang       never answers
 // /test.Echo/Sized      answers with as many bytes as the request says, in runs of 64 KiB
-// /test.Echo/Flood      streams as many messages of 64 KiB as the request says, at the client's pace
-// /test.Echo/Bidi       echoes message by message; ends when the client half-closes
+// /test.Echo/Flood      streams as many messages of 64 KiB as the request says, at the client's
+// pace /test.Echo/Bidi       echoes message by message; ends when the client half-closes
 // /test.Echo/Pour       bidi: each message asks for that many bytes, sent without looking at room
 std::vector<Method> EchoMethods(std::shared_ptr<EchoCounters> counters);
 

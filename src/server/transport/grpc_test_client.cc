@@ -28,7 +28,30 @@ GrpcTestClient::GrpcTestClient(const std::string& address,
     : channel_(grpc::CreateCustomChannel(
           address, credentials == nullptr ? grpc::InsecureChannelCredentials() : credentials,
           WithDefaults(arguments))),
-      stub_(channel_) {}
+      stub_(channel_),
+      completer_([this] { Complete(); }) {}
+
+GrpcTestClient::~GrpcTestClient() {
+  queue_.Shutdown();
+  completer_.join();
+}
+
+struct GrpcTestClient::PendingCall {
+  grpc::ClientContext context;
+  grpc::ByteBuffer response;
+  grpc::Status status;
+  std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader;
+  std::function<void(UnaryResult)> done;
+};
+
+void GrpcTestClient::Complete() {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue_.Next(&tag, &ok)) {
+    const std::unique_ptr<PendingCall> call(static_cast<PendingCall*>(tag));
+    call->done({call->status, Text(call->response)});
+  }
+}
 
 grpc::ByteBuffer GrpcTestClient::Buffer(absl::string_view text) {
   const grpc::Slice slice(text.data(), text.size());
@@ -46,20 +69,14 @@ std::string GrpcTestClient::Text(const grpc::ByteBuffer& buffer) {
 }
 
 void GrpcTestClient::UnaryAsync(absl::string_view method, absl::string_view message,
-                                std::function<void(UnaryResult)> done,
-                                const ContextSetter& set) {
-  struct Call {
-    grpc::ClientContext context;
-    grpc::ByteBuffer request;
-    grpc::ByteBuffer response;
-  };
-  auto call = std::make_shared<Call>();
+                                std::function<void(UnaryResult)> done, const ContextSetter& set) {
+  auto call = std::make_unique<PendingCall>();
   if (set) set(call->context);
-  call->request = Buffer(message);
-  stub_.UnaryCall(&call->context, Path(method), grpc::StubOptions(), &call->request,
-                  &call->response, [call, done = std::move(done)](grpc::Status status) {
-                    done({std::move(status), Text(call->response)});
-                  });
+  call->done = std::move(done);
+  call->reader = stub_.PrepareUnaryCall(&call->context, Path(method), Buffer(message), &queue_);
+  call->reader->StartCall();
+  PendingCall* raw = call.release();  // taken back by Complete
+  raw->reader->Finish(&raw->response, &raw->status, raw);
 }
 
 UnaryResult GrpcTestClient::Unary(absl::string_view method, absl::string_view message,

@@ -1,13 +1,14 @@
 // Real gRPC clients for tests, without generated code.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/strings/string_view.h"
 
@@ -25,6 +26,7 @@ class GrpcTestClient {
   explicit GrpcTestClient(const std::string& address,
                           std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr,
                           grpc::ChannelArguments arguments = {});
+  ~GrpcTestClient();
 
   // Method without the service: "Unary". A full path when it begins with '/'.
   UnaryResult Unary(absl::string_view method, absl::string_view message,
@@ -38,8 +40,14 @@ class GrpcTestClient {
   static std::string Text(const grpc::ByteBuffer& buffer);
 
  private:
+  struct PendingCall;
+  void Complete();
+
   std::shared_ptr<grpc::Channel> channel_;
   grpc::GenericStub stub_;
+  // Not gRPC's callback interface: 1.51 frees the queue behind it twice now and then.
+  grpc::CompletionQueue queue_;
+  std::thread completer_;
 };
 
 // One bidirectional or server stream, used from one thread.

@@ -101,8 +101,8 @@ TEST(GrpcTransportTest, MetadataReachesTheHandler) {
 TEST(GrpcTransportTest, DeadlineEndsTheCallAndTellsTheHandler) {
   EchoServer server;
   GrpcTestClient client(server.address());
-  const UnaryResult result = client.Unary(
-      "Hang", "x", [](grpc::ClientContext& context) { context.set_deadline(In(50)); });
+  const UnaryResult result =
+      client.Unary("Hang", "x", [](grpc::ClientContext& context) { context.set_deadline(In(50)); });
   EXPECT_EQ(result.status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   EXPECT_TRUE(Eventually([&] { return server.counters().cancelled_calls.load() == 1; }));
   EXPECT_EQ(server.counters().open_calls.load(), 0);
@@ -152,10 +152,9 @@ TEST(GrpcTransportTest, MessageLimit) {
 TEST(GrpcTransportTest, CompressionIsUnimplemented) {
   EchoServer server;
   GrpcTestClient client(server.address());
-  const UnaryResult result =
-      client.Unary("Unary", std::string(1000, 'x'), [](grpc::ClientContext& context) {
-        context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
-      });
+  const UnaryResult result = client.Unary(
+      "Unary", std::string(1000, 'x'),
+      [](grpc::ClientContext& context) { context.set_compression_algorithm(GRPC_COMPRESS_GZIP); });
   EXPECT_EQ(result.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_EQ(result.status.error_message(),
             "grpc: Decompressor is not installed for grpc-encoding \"gzip\"");

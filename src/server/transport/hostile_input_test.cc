@@ -39,7 +39,9 @@ TEST(HostileInputTest, GarbageIsAnsweredOrClosed) {
     client.Send(garbage);
     client.CloseWrite();
     const std::string answer = client.ReadAll();
-    EXPECT_TRUE(answer.empty() || absl::StartsWith(answer, "HTTP/1.1 4")) << answer;
+    EXPECT_TRUE(answer.empty() || absl::StartsWith(answer, "HTTP/1.1 4") ||
+                absl::StartsWith(answer, "HTTP/1.1 505"))
+        << answer;
   }
   ExpectServes(server);
 }
@@ -142,8 +144,8 @@ TEST(HostileInputTest, PingsBetweenAnswersAreForgiven) {
 }
 
 TEST(HostileInputTest, ServerPingsAndClosesWithoutAnswer) {
-  EchoServer server({.keepalive = {.interval = absl::Milliseconds(30),
-                                   .timeout = absl::Milliseconds(30)}});
+  EchoServer server(
+      {.keepalive = {.interval = absl::Milliseconds(30), .timeout = absl::Milliseconds(30)}});
   RawHttp2 client(server.port());
   EXPECT_TRUE(client.NextOfType(kPing).has_value());
   EXPECT_FALSE(client.NextOfType(kHeaders).has_value());
@@ -163,12 +165,12 @@ TEST(HostileInputTest, BrokenMessagesEndTheCallOnly) {
   RawHttp2 client(server.port());
   const std::string headers = HeadersPayload(GrpcRequestHeaders("/test.Echo/Unary"));
   const std::string bodies[] = {
-      std::string("\x01\0\0\0\x01x", 6),          // compressed
-      std::string("\x07\0\0\0\x01x", 6),          // no such flag
-      std::string("\0\xff\xff\xff\xff", 5),       // 4 GiB announced
-      std::string("\0\0\0\0\x05xy", 7),           // too short
-      std::string("\0\0", 2),                     // no prefix
-      "",                                         // nothing
+      std::string("\x01\0\0\0\x01x", 6),     // compressed
+      std::string("\x07\0\0\0\x01x", 6),     // no such flag
+      std::string("\0\xff\xff\xff\xff", 5),  // 4 GiB announced
+      std::string("\0\0\0\0\x05xy", 7),      // too short
+      std::string("\0\0", 2),                // no prefix
+      "",                                    // nothing
       GrpcMessageBytes("a") + GrpcMessageBytes("b"),
   };
   uint32_t stream_id = 1;
@@ -198,7 +200,8 @@ TEST(HostileInputTest, RandomBytes) {
   for (int i = 0; i < 3000; ++i) {
     std::string bytes = request;
     const size_t damage = random() % 8;
-    for (size_t d = 0; d < damage; ++d) bytes[random() % bytes.size()] = static_cast<char>(random());
+    for (size_t d = 0; d < damage; ++d)
+      bytes[random() % bytes.size()] = static_cast<char>(random());
     if (random() % 4 == 0) bytes.resize(random() % bytes.size());
     if (random() % 2 == 0) {
       RawHttp2 client(server.port());

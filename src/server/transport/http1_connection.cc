@@ -45,12 +45,13 @@ bool Http1Connection::OnInput(absl::string_view bytes) {
 }
 
 bool Http1Connection::OnInputEnd() {
+  // A client may close its side and wait for its answers.
   input_ended_ = true;
-  return answering_;  // a client may close its side and wait for the answer
+  return answering_ || HasOutput() || !unread_.empty();
 }
 
 void Http1Connection::Advance() {
-  while (!answering_ && !ending_ && !unread_.empty()) {
+  while (!answering_ && !ending_ && !HasOutput() && !unread_.empty()) {
     absl::string_view rest = unread_;
     const Http1Parser::Result result = parser_.Parse(rest);
     unread_.erase(0, unread_.size() - rest.size());
@@ -83,19 +84,19 @@ void Http1Connection::StartRequest(HttpRequest request) {
       if (anchor->connection != nullptr) anchor->connection->Respond(std::move(answer));
     };
     if (anchor->loop->IsCurrent()) return respond(std::move(response));
-    anchor->loop->Post([respond, response = std::move(response)]() mutable {
-      respond(std::move(response));
-    });
+    anchor->loop->Post(
+        [respond, response = std::move(response)]() mutable { respond(std::move(response)); });
   });
 }
 
 void Http1Connection::Respond(HttpResponse response) {
   if (ending_) return;
   const bool keep_alive =
-      answering_ && parser_.keep_alive() && !shutting_down_ && !input_ended_;
+      answering_ && parser_.keep_alive() && !shutting_down_ && !(input_ended_ && unread_.empty());
   std::string& out = pending_output_;
   absl::StrAppend(&out, "HTTP/1.1 ", response.status, " ", ReasonPhrase(response.status), "\r\n");
-  for (const auto& [name, value] : response.headers) absl::StrAppend(&out, name, ": ", value, "\r\n");
+  for (const auto& [name, value] : response.headers)
+    absl::StrAppend(&out, name, ": ", value, "\r\n");
   absl::StrAppend(&out, "Date: ", HttpDate(connection_.loop().clock().Wall()), "\r\n");
   absl::StrAppend(&out, "Content-Length: ", response.body.size(), "\r\n");
   if (!keep_alive) absl::StrAppend(&out, "Connection: close\r\n");
@@ -122,8 +123,9 @@ bool Http1Connection::FillOutput(OutputQueue& queue) {
   // The next pipelined request, once this answer is on its way.
   if (queue.empty() && !answering_ && !ending_ && !unread_.empty()) {
     Advance();
-    return FillOutput(queue);
+    if (HasOutput()) return FillOutput(queue);
   }
+  if (input_ended_ && !answering_ && queue.empty()) ending_ = true;
   return !ending_;
 }
 

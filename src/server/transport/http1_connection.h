@@ -2,7 +2,8 @@
 //
 // Bound to the connection's loop; answers may be given on any thread.
 //
-// 1. While a request is being answered nothing is read, so pipelined requests wait in the kernel.
+// 1. While a request is being answered nothing is read, and the next one of a pipeline waits until
+//    the answer is written.
 // 2. A request that takes too long to arrive is answered 408; an idle connection is closed.
 #pragma once
 
@@ -22,7 +23,9 @@ class Http1Connection final : public Protocol {
   bool OnInput(absl::string_view bytes) override;
   bool OnInputEnd() override;
   bool FillOutput(OutputQueue& queue) override;
-  bool WantsInput() const override { return !answering_ && !ending_; }
+  bool WantsInput() const override {
+    return !answering_ && !ending_ && !input_ended_ && !HasOutput() && unread_.empty();
+  }
   void BeginShutdown() override;
   void OnClosed() override;
 
@@ -33,6 +36,7 @@ class Http1Connection final : public Protocol {
     EventLoop* loop;
   };
 
+  bool HasOutput() const { return !pending_output_.empty() || !response_body_.empty(); }
   void Advance();
   void StartRequest(HttpRequest request);
   void Respond(HttpResponse response);

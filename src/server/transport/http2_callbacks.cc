@@ -53,8 +53,7 @@ nghttp2_data_provider Http2Callbacks::BodyOf(int32_t) {
   return provider;
 }
 
-int Http2Callbacks::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame,
-                                   void* connection) {
+int Http2Callbacks::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* connection) {
   Self(connection).head_ = RequestHead();
   return 0;
 }

@@ -22,8 +22,6 @@ constexpr uint64_t kResetBurst = 20000;
 constexpr uint64_t kResetsPerSecond = 2000;
 constexpr size_t kMaxSettingsPerFrame = 32;
 
-
-
 }  // namespace
 
 Http2Connection::Http2Connection(Connection& connection)
@@ -183,10 +181,9 @@ void Http2Connection::OnPing() {
   TLOG(kInfo, "closing connection of a client that pings too often",
        {{"remote-addr", connection_.peer().address}});
   static constexpr absl::string_view kReason = "too_many_pings";
-  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
-                        nghttp2_session_get_last_proc_stream_id(session_),
-                        NGHTTP2_ENHANCE_YOUR_CALM,
-                        reinterpret_cast<const uint8_t*>(kReason.data()), kReason.size());
+  nghttp2_submit_goaway(
+      session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+      NGHTTP2_ENHANCE_YOUR_CALM, reinterpret_cast<const uint8_t*>(kReason.data()), kReason.size());
   failed_ = true;
 }
 

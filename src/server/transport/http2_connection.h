@@ -79,7 +79,7 @@ class Http2Connection final : public Protocol {
   TransportContext& context_;
   nghttp2_session* session_ = nullptr;
   absl::flat_hash_map<int32_t, std::shared_ptr<Http2Stream>> streams_;
-  RequestHead head_;       // of the header block being received
+  RequestHead head_;               // of the header block being received
   OutputQueue* output_ = nullptr;  // while sending
   std::vector<int32_t> after_send_;
   std::vector<int32_t> waiting_;

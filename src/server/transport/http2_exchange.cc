@@ -11,8 +11,8 @@
 
 namespace tidemark::server {
 
-std::shared_ptr<Http2Exchange> Http2Exchange::Start(Http2Connection& connection,
-                                                    int32_t stream_id, RequestHead head) {
+std::shared_ptr<Http2Exchange> Http2Exchange::Start(Http2Connection& connection, int32_t stream_id,
+                                                    RequestHead head) {
   const size_t limit = connection.connection().context().options.max_metadata_bytes;
   const bool too_large = head.size_bytes > limit;
   auto exchange = std::make_shared<Http2Exchange>(connection, stream_id, std::move(head));
@@ -50,9 +50,8 @@ void Http2Exchange::OnInputEnd() {
   if (handler == nullptr) return Respond(HttpError(404));
   handler(std::move(request_), [self = shared_from_this()](HttpResponse response) {
     if (self->loop_.IsCurrent()) return self->Respond(std::move(response));
-    self->loop_.Post([self, response = std::move(response)]() mutable {
-      self->Respond(std::move(response));
-    });
+    self->loop_.Post(
+        [self, response = std::move(response)]() mutable { self->Respond(std::move(response)); });
   });
 }
 

@@ -80,8 +80,8 @@ absl::StatusOr<int> BindTcp(const ListenAddress& address, const std::string& nam
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
   const std::string port = absl::StrCat(address.port);
-  const int error = getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(),
-                                port.c_str(), &hints, &found);
+  const int error = getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(), port.c_str(),
+                                &hints, &found);
   if (error != 0) {
     return absl::UnavailableError(absl::StrCat("listen ", name, ": ", gai_strerror(error)));
   }
@@ -148,10 +148,9 @@ Listener::~Listener() { Close(); }
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Bind(const ListenAddress& address) {
   const bool is_unix = !address.unix_path.empty();
-  std::string name = is_unix ? absl::StrCat("unix:", address.unix_path)
-                             : HostPort(address.host, address.port);
-  absl::StatusOr<int> bound =
-      is_unix ? BindUnix(address.unix_path, name) : BindTcp(address, name);
+  std::string name =
+      is_unix ? absl::StrCat("unix:", address.unix_path) : HostPort(address.host, address.port);
+  absl::StatusOr<int> bound = is_unix ? BindUnix(address.unix_path, name) : BindTcp(address, name);
   if (!bound.ok()) return bound.status();
   FdCloser fd(*bound);
   if (listen(fd.get(), kBacklog) != 0) return ErrnoStatus(name, "listen");
@@ -182,8 +181,8 @@ void Listener::OnReady(uint32_t) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     sockaddr_storage address{};
     socklen_t size = sizeof(address);
-    const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&address), &size,
-                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd =
+        accept4(fd_, reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       if (unix_path_.empty()) SetFlag(fd, IPPROTO_TCP, TCP_NODELAY);
       if (unix_path_.empty()) SetFlag(fd, SOL_SOCKET, SO_KEEPALIVE);

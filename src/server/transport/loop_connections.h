@@ -18,7 +18,8 @@ class LoopConnections {
   LoopConnections(TransportContext& context, EventLoop& loop) : context_(context), loop_(loop) {}
 
   // The caller has counted it in open_connections.
-  void Adopt(const ListenerTraits& traits, std::unique_ptr<Socket> socket, std::string peer_address);
+  void Adopt(const ListenerTraits& traits, std::unique_ptr<Socket> socket,
+             std::string peer_address);
   // Any thread. Stops the loop when every connection has ended, at the latest soon after `end`.
   void BeginShutdown(absl::Duration end);
 

@@ -25,8 +25,7 @@ void OutputQueue::AppendCopy(absl::string_view bytes) {
     const size_t n = std::min(bytes.size(), kBlockBytes - block_used_bytes_);
     char* to = block_->bytes + block_used_bytes_;
     std::memcpy(to, bytes.data(), n);
-    const bool extends_last = first_chunk_ < chunks_.size() &&
-                              chunks_.back().owner == block_ &&
+    const bool extends_last = first_chunk_ < chunks_.size() && chunks_.back().owner == block_ &&
                               chunks_.back().data + chunks_.back().size_bytes == to;
     if (extends_last) {
       chunks_.back().size_bytes += n;

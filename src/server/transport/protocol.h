@@ -14,7 +14,7 @@ class Protocol {
 
   // Takes all bytes. False: nothing more is wanted; the connection ends once its output is written.
   virtual bool OnInput(absl::string_view bytes) = 0;
-  // The client ended its side in order. False: the connection ends once its output is written.
+  // The client ended its side in order: nothing more comes. False: end the connection at once.
   virtual bool OnInputEnd() { return false; }
   // Appends output until the queue holds its bound. False: the connection ends once it is written.
   virtual bool FillOutput(OutputQueue& queue) = 0;

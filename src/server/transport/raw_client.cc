@@ -17,7 +17,8 @@ void AppendHpackInteger(std::string& out, size_t value) {
     return;
   }
   out.push_back(127);
-  for (value -= 127; value >= 128; value /= 128) out.push_back(static_cast<char>(value % 128 + 128));
+  for (value -= 127; value >= 128; value /= 128)
+    out.push_back(static_cast<char>(value % 128 + 128));
   out.push_back(static_cast<char>(value));
 }
 
@@ -82,8 +83,7 @@ std::string RawClient::ReadUntil(absl::string_view text) {
   return read;
 }
 
-std::string FrameBytes(uint8_t type, uint8_t flags, uint32_t stream_id,
-                       absl::string_view payload) {
+std::string FrameBytes(uint8_t type, uint8_t flags, uint32_t stream_id, absl::string_view payload) {
   std::string out;
   AppendBigEndian(out, static_cast<uint32_t>(payload.size()), 3);
   out.push_back(static_cast<char>(type));
@@ -106,9 +106,12 @@ std::string HeadersPayload(const RawHeaders& headers) {
 }
 
 RawHeaders GrpcRequestHeaders(absl::string_view path) {
-  return {{":method", "POST"},      {":scheme", "http"},
-          {":path", std::string(path)}, {":authority", "test"},
-          {"content-type", "application/grpc"}, {"te", "trailers"}};
+  return {{":method", "POST"},
+          {":scheme", "http"},
+          {":path", std::string(path)},
+          {":authority", "test"},
+          {"content-type", "application/grpc"},
+          {"te", "trailers"}};
 }
 
 std::string GrpcMessageBytes(absl::string_view message) {
@@ -128,8 +131,7 @@ bool RawHttp2::SendFrame(uint8_t type, uint8_t flags, uint32_t stream_id,
   return client_.Send(FrameBytes(type, flags, stream_id, payload));
 }
 
-bool RawHttp2::SendRequest(uint32_t stream_id, absl::string_view path,
-                           absl::string_view message) {
+bool RawHttp2::SendRequest(uint32_t stream_id, absl::string_view path, absl::string_view message) {
   return client_.Send(FrameBytes(1, 4, stream_id, HeadersPayload(GrpcRequestHeaders(path))) +
                       FrameBytes(0, 1, stream_id, GrpcMessageBytes(message)));
 }

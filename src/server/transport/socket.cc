@@ -83,6 +83,7 @@ IoState TlsSocket::StateAfter(int result) {
       wants_write_ = true;
       return IoState::kWouldBlock;
     case SSL_ERROR_ZERO_RETURN:
+      error_ = "EOF";
       return IoState::kClosed;
     default:
       break;

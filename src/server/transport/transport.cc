@@ -96,7 +96,7 @@ void Transport::Deal(const ListenerTraits& traits, int fd, std::string peer_addr
   const size_t index = next_loop_.fetch_add(1) % loops_.size();
   LoopConnections& target = *connections_[index];
   loops_[index]->Post([&target, &traits, socket = std::make_unique<Socket>(fd),
-                      peer_address = std::move(peer_address)]() mutable {
+                       peer_address = std::move(peer_address)]() mutable {
     target.Adopt(traits, std::move(socket), std::move(peer_address));
   });
 }

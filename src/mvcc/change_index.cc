@@ -120,8 +120,10 @@ void ChangeIndex::CheckInvariants() const {
     for (size_t i = 0; i < chunk->entries.size(); ++i) {
       CHECK(chunk->RevisionAt(i) > last);
       last = chunk->RevisionAt(i);
-      if (chunk->entries[i].location.null()) ++removed;
-      else ++stored;
+      if (chunk->entries[i].location.null())
+        ++removed;
+      else
+        ++stored;
     }
     CHECK(removed == chunk->removed && removed * 4 <= chunk->entries.size());
   }

@@ -26,8 +26,7 @@ class ChangeIndex {
   void Relocate(RevisionKey revision, Location location);
 
   // Visits stored changes from `from` on in order until the visitor returns false.
-  void VisitFrom(RevisionKey from,
-                 absl::FunctionRef<bool(RevisionKey, Location)> visitor) const;
+  void VisitFrom(RevisionKey from, absl::FunctionRef<bool(RevisionKey, Location)> visitor) const;
 
   int64_t size() const { return size_; }
   void CheckInvariants() const;

@@ -1,7 +1,7 @@
 // The wire form of watch events: field 11 of etcdserverpb.WatchResponse, one mvccpb.Event each.
 //
-// Hides the encoding. Small values are copied into one buffer for all events of a batch, larger ones
-// stay where the store has them. Stateless functions.
+// Hides the encoding. Small values are copied into one buffer for all events of a batch, larger
+// ones stay where the store has them. Stateless functions.
 #pragma once
 
 #include "absl/types/span.h"

@@ -1,7 +1,7 @@
 // A set of key ranges that answers: which of them hold this key?
 //
-// Hides a treap ordered by (begin, id) whose nodes know the greatest end below them. Priorities come
-// from the id, so the same calls build the same tree in every run. Sequence-bound.
+// Hides a treap ordered by (begin, id) whose nodes know the greatest end below them. Priorities
+// come from the id, so the same calls build the same tree in every run. Sequence-bound.
 //
 // Invariants:
 //  1. Stab yields every range that holds the key once, in ascending (begin, id).

@@ -58,9 +58,7 @@ class KeyIndex {
     absl::string_view key;
     size_t hash;
   };
-  static size_t HashOf(absl::string_view key) {
-    return absl::Hash<absl::string_view>()(key);
-  }
+  static size_t HashOf(absl::string_view key) { return absl::Hash<absl::string_view>()(key); }
   // The table below uses the low bits of the hash.
   static size_t ShardOf(size_t hash) { return (hash >> 48) % kShards; }
 

@@ -30,9 +30,7 @@ class Version {
   Revision main() const { return Revision(main_); }
   bool tombstone() const { return (packed_ & kTombstoneBit) != 0; }
   Location location() const { return Location(packed_ & ~kTombstoneBit); }
-  void set_location(Location location) {
-    packed_ = location.raw() | (packed_ & kTombstoneBit);
-  }
+  void set_location(Location location) { packed_ = location.raw() | (packed_ & kTombstoneBit); }
 
  private:
   static constexpr uint64_t kTombstoneBit = uint64_t{1} << 63;

@@ -103,13 +103,26 @@ bool DecodeKeyValue(absl::string_view wire, KeyValueFields* fields) {
       in += number;
     }
     switch (tag) {
-      case kKeyTag: fields->key = bytes; break;
-      case kCreateTag: fields->create_revision = static_cast<int64_t>(number); break;
-      case kModTag: fields->mod_revision = static_cast<int64_t>(number); break;
-      case kVersionTag: fields->version = static_cast<int64_t>(number); break;
-      case kValueTag: fields->value = bytes; break;
-      case kLeaseTag: fields->lease = static_cast<int64_t>(number); break;
-      default: return false;
+      case kKeyTag:
+        fields->key = bytes;
+        break;
+      case kCreateTag:
+        fields->create_revision = static_cast<int64_t>(number);
+        break;
+      case kModTag:
+        fields->mod_revision = static_cast<int64_t>(number);
+        break;
+      case kVersionTag:
+        fields->version = static_cast<int64_t>(number);
+        break;
+      case kValueTag:
+        fields->value = bytes;
+        break;
+      case kLeaseTag:
+        fields->lease = static_cast<int64_t>(number);
+        break;
+      default:
+        return false;
     }
   }
   return true;

@@ -1,8 +1,8 @@
 // The canonical wire form of mvccpb.KeyValue, written and read by hand.
 //
 // Hides protobuf's encoding rules: fields in ascending order, zero and empty fields left out, int64
-// as varints (negative ones take ten bytes). The form is what HashKV feeds (contract 5.3), so it may
-// never change. Stateless functions; decoding treats its input as hostile.
+// as varints (negative ones take ten bytes). The form is what HashKV feeds (contract 5.3), so it
+// may never change. Stateless functions; decoding treats its input as hostile.
 #pragma once
 
 #include <cstddef>

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,11 @@ struct ModelVersion {
   int64_t lease = 0;
 
   friend bool operator==(const ModelVersion&, const ModelVersion&) = default;
+  friend std::ostream& operator<<(std::ostream& out, const ModelVersion& v) {
+    return out << v.revision.main << "." << v.revision.sub << (v.tombstone ? " -" : " +") << v.key
+               << " create " << v.create << " version " << v.version << " lease " << v.lease << " "
+               << v.value.size() << " bytes";
+  }
 };
 
 class MapModel {

@@ -1,8 +1,8 @@
 // One piece of log-structured memory: a mapped region filled with checksummed records.
 //
 // Format (version 1, little endian; every record starts at a multiple of 8):
-//   SegmentHeader, then records, then zeros. A record is a RecordHeader followed by `wire_size` bytes
-//   of mvccpb.KeyValue (a tombstone: key and mod_revision only).
+//   SegmentHeader, then records, then zeros. A record is a RecordHeader followed by `wire_size`
+//   bytes of mvccpb.KeyValue (a tombstone: key and mod_revision only).
 // The checksum covers the header behind commit_mark and the wire bytes. The last record of an entry
 // carries a commit mark derived from its checksum, written when the entry is complete; a relocated
 // record always carries one. A later warm restart walks the segments in the order of their sequence

@@ -27,8 +27,8 @@ SegmentLog::SegmentLog(std::string name, size_t segment_size_bytes, MemoryMapper
 uint32_t SegmentLog::MapSegment(size_t size_bytes, bool survivors) {
   const uint64_t sequence = next_sequence_++;
   FAIL_POINT("mvcc.map_segment");
-  auto region = memory_.Create(absl::StrCat(name_, "-", absl::StrFormat("%08d", sequence)),
-                               size_bytes);
+  auto region =
+      memory_.Create(absl::StrCat(name_, "-", absl::StrFormat("%08d", sequence)), size_bytes);
   // The memory budget refuses writes long before; there is no way back from half an entry.
   if (!region.ok()) Fatal(absl::StrCat("mapping a segment: ", region.status().ToString()));
   auto segment = std::make_shared<Segment>(*std::move(region), sequence, survivors, mapped_bytes_);

@@ -6,7 +6,8 @@
 //
 // Invariants:
 //  1. A location is valid from Append until Release; the bytes stay valid as long as a SharedBytes.
-//  2. A sealed segment without live records is dropped at once (and unmapped when nothing shares it).
+//  2. A sealed segment without live records is dropped at once (and unmapped when nothing shares
+//  it).
 #pragma once
 
 #include <atomic>
@@ -21,8 +22,8 @@
 
 namespace tidemark::mvcc {
 
-// Segment slot and offset in units of 8 bytes. Zero is no record (a segment starts with its header).
-// The top bit is free for the index's use.
+// Segment slot and offset in units of 8 bytes. Zero is no record (a segment starts with its
+// header). The top bit is free for the index's use.
 class Location {
  public:
   constexpr Location() = default;
@@ -59,8 +60,8 @@ class SegmentLog {
   void Release(Location location);
 
   // --- Cleaning ---
-  // Sealed segments with records not newer than `bound` of which less than `max_live_percent` of the
-  // bytes are live, sparsest first.
+  // Sealed segments with records not newer than `bound` of which less than `max_live_percent` of
+  // the bytes are live, sparsest first.
   std::vector<uint32_t> SparseSegments(Revision bound, int max_live_percent) const;
   // nullptr when the slot is empty.
   const Segment* SegmentAt(uint32_t slot) const { return slots_[slot].get(); }

@@ -28,25 +28,25 @@ void VersionStoreImpl::CheckInvariants() const {
   size_t queued = 0;
   index_.Visit(FromEtcd(absl::string_view("\0", 1), absl::string_view("\0", 1)),
                [&](const KeyNode& node) {
-    RevisionKey last{Revision(0), 0};
-    for (const Version& version : node.versions()) {
-      const RecordHeader& record = log_.Record(version.location());
-      CHECK(record.revision() > last && record.revision().main == version.main());
-      CHECK(record.tombstone() == version.tombstone());
-      CHECK(KeyOfWire(record.wire()) == node.key());
-      last = record.revision();
-      counted.versions += 1;
-      counted.logical_bytes += LogicalBytes(record);
-    }
-    const Version& newest = *node.newest();
-    if (!newest.tombstone()) {
-      counted.live_keys += 1;
-      counted.logical_live_bytes += LogicalBytes(log_.Record(newest.location()));
-    }
-    CHECK(node.queued || (node.versions().size() == 1 && !newest.tombstone()));
-    if (node.queued) ++queued;
-    return true;
-  });
+                 RevisionKey last{Revision(0), 0};
+                 for (const Version& version : node.versions()) {
+                   const RecordHeader& record = log_.Record(version.location());
+                   CHECK(record.revision() > last && record.revision().main == version.main());
+                   CHECK(record.tombstone() == version.tombstone());
+                   CHECK(KeyOfWire(record.wire()) == node.key());
+                   last = record.revision();
+                   counted.versions += 1;
+                   counted.logical_bytes += LogicalBytes(record);
+                 }
+                 const Version& newest = *node.newest();
+                 if (!newest.tombstone()) {
+                   counted.live_keys += 1;
+                   counted.logical_live_bytes += LogicalBytes(log_.Record(newest.location()));
+                 }
+                 CHECK(node.queued || (node.versions().size() == 1 && !newest.tombstone()));
+                 if (node.queued) ++queued;
+                 return true;
+               });
   CHECK(queued == compaction_queue_.size() && to_compact_ <= queued);
   CHECK(counted.live_keys == stats_.live_keys && counted.versions == stats_.versions);
   CHECK(counted.logical_bytes == stats_.logical_bytes);

@@ -1,5 +1,6 @@
 // Compaction removes versions key by key from a queue of the keys that have something to remove, so
-// its cost follows what changed and not the number of keys. Cleaning then gives sparse segments back.
+// its cost follows what changed and not the number of keys. Cleaning then gives sparse segments
+// back.
 #include <algorithm>
 
 #include "src/base/check.h"
@@ -80,8 +81,8 @@ int64_t VersionStoreImpl::Prune(KeyNode* node, Revision bound, int64_t max_remov
     const Version& newest = versions[removed - 1];
     // The tombstone at exactly the compact revision stays, or a watch from there would miss the
     // delete (etcd #18089).
-    const bool kept_tombstone = newest.main() == compact_revision_ &&
-                                !PLANTED_BUG("mvcc_compact_drops_newest_tombstone");
+    const bool kept_tombstone =
+        newest.main() == compact_revision_ && !PLANTED_BUG("mvcc_compact_drops_newest_tombstone");
     if (!newest.tombstone() || kept_tombstone) --removed;
   }
   const bool more = removed > static_cast<size_t>(max_removed);

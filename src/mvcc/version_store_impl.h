@@ -85,7 +85,8 @@ class VersionStoreImpl final : public VersionStore {
   // --- version_store_compaction.cc ---
   // Up to where versions may be removed: the compact revision or what pins leave of it.
   Revision RemovalBound() const;
-  // Removes the oldest first; a key with more than `max_removed` to remove stays at the queue's front.
+  // Removes the oldest first; a key with more than `max_removed` to remove stays at the queue's
+  // front.
   int64_t Prune(KeyNode* node, Revision bound, int64_t max_removed);
   void RemoveVersion(const Version& version);
   // Moves live records out of sparse segments; returns true while there is more to do.
@@ -107,9 +108,9 @@ class VersionStoreImpl final : public VersionStore {
 
   std::shared_ptr<PinnedRevisions> pins_ = std::make_shared<PinnedRevisions>();
   std::deque<KeyNode*> compaction_queue_;
-  size_t to_compact_ = 0;  // how many from the queue's front this round still looks at
-  std::vector<uint32_t> to_clean_;          // sparse segments, the next one last
-  size_t clean_offset_ = 0;                 // in the segment being cleaned
+  size_t to_compact_ = 0;           // how many from the queue's front this round still looks at
+  std::vector<uint32_t> to_clean_;  // sparse segments, the next one last
+  size_t clean_offset_ = 0;         // in the segment being cleaned
   bool cleaning_due_ = false;
 
   // The record that the running Visit yields, for Share.

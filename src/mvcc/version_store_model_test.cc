@@ -20,7 +20,7 @@ std::string Str(absl::string_view view) { return std::string(view.data(), view.s
 ModelVersion FromWire(RevisionKey revision, bool tombstone, absl::string_view wire) {
   KeyValueFields fields;
   EXPECT_TRUE(DecodeKeyValue(wire, &fields));
-  return {revision,      Str(fields.key), tombstone,   Str(fields.value), fields.create_revision,
+  return {revision,       Str(fields.key), tombstone, Str(fields.value), fields.create_revision,
           fields.version, fields.lease};
 }
 
@@ -92,26 +92,41 @@ class ModelTest {
   void Run(int operations) {
     for (int i = 0; i < operations && !::testing::Test::HasFailure(); ++i) {
       const int64_t dice = Below(1000);
-      if (dice < 550) Mutate();
-      else if (dice < 750) ReadKey();
-      else if (dice < 800) ReadRange();
-      else if (dice < 830) Count();
-      else if (dice < 850) ReadHistory();
-      else if (dice < 851) Compact();
-      else if (dice < 900) store_->CompactStep(1 + Below(40));
-      else if (dice < 901) CheckHash(AnyReadable(), model_.compact);
-      else if (dice < 905) AddWatcher();
-      else if (dice < 908) RemoveWatcher();
-      else if (dice < 930) ChangeRoom();
-      else if (dice < 931) PinOrUnpin();
-      else watches_->CatchUpStep(1 + Below(30));
+      if (dice < 550)
+        Mutate();
+      else if (dice < 750)
+        ReadKey();
+      else if (dice < 800)
+        ReadRange();
+      else if (dice < 830)
+        Count();
+      else if (dice < 850)
+        ReadHistory();
+      else if (dice < 851)
+        Compact();
+      else if (dice < 900)
+        store_->CompactStep(1 + Below(40));
+      else if (dice < 901)
+        CheckHash(AnyReadable(), model_.compact);
+      else if (dice < 905)
+        AddWatcher();
+      else if (dice < 908)
+        RemoveWatcher();
+      else if (dice < 930)
+        ChangeRoom();
+      else if (dice < 931)
+        PinOrUnpin();
+      else
+        watches_->CatchUpStep(1 + Below(30));
       if (i % 5000 == 4999) CheckEverything();
     }
     CheckEverything();
   }
 
  private:
-  int64_t Below(int64_t bound) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(bound)); }
+  int64_t Below(int64_t bound) {
+    return static_cast<int64_t>(random_() % static_cast<uint64_t>(bound));
+  }
   std::string Key() { return "k" + std::to_string(Below(90) + 10); }
   int64_t current() const { return store_->current_revision().value(); }
   int64_t Oldest() const { return std::max<int64_t>(model_.compact, 0); }
@@ -122,9 +137,14 @@ class ModelTest {
     *begin = Key();
     *end = Key();
     switch (Below(4)) {
-      case 0: end->clear(); break;
-      case 1: *end = std::string(1, '\0'); break;
-      default: break;
+      case 0:
+        end->clear();
+        break;
+      case 1:
+        *end = std::string(1, '\0');
+        break;
+      default:
+        break;
     }
     return FromEtcd(*begin, *end);
   }
@@ -232,9 +252,8 @@ class ModelTest {
             skip();
             EXPECT_TRUE(expected != model_.changes.end());
             if (expected == model_.changes.end()) return false;
-            EXPECT_EQ(
-                FromWire(event.revision, event.type == Event::Type::kDelete, event.kv.view()),
-                expected->second);
+            EXPECT_EQ(FromWire(event.revision, event.type == Event::Type::kDelete, event.kv.view()),
+                      expected->second);
             const ModelVersion* previous = prev ? model_.Previous(expected->second) : nullptr;
             EXPECT_EQ(event.prev_kv.has_value(), previous != nullptr);
             ++expected;
@@ -253,13 +272,14 @@ class ModelTest {
     size_t seen = 0;
     RevisionKey next{Revision(0), 0};
     while (next.main.value() <= at) {
-      next = store_->VisitForHash(next, Revision(at), Revision(compacted), 1 + Below(500),
-                                  [&](VersionStore::HashItem item) {
-        ASSERT_LT(seen, expected.size());
-        const ModelVersion& want = expected[seen++];
-        ASSERT_EQ(item.revision, want.revision);
-        ASSERT_EQ(FromWire(item.revision, item.tombstone, item.value.view()), want);
-      });
+      next = store_->VisitForHash(
+          next, Revision(at), Revision(compacted), 1 + Below(500),
+          [&](VersionStore::HashItem item) {
+            ASSERT_LT(seen, expected.size());
+            const ModelVersion& want = expected[seen++];
+            ASSERT_EQ(item.revision, want.revision);
+            ASSERT_EQ(FromWire(item.revision, item.tombstone, item.value.view()), want);
+          });
     }
     ASSERT_EQ(seen, expected.size());
   }
@@ -278,8 +298,10 @@ class ModelTest {
   }
 
   void PinOrUnpin() {
-    if (pin_ != nullptr) pin_.reset();
-    else pin_ = store_->PinAt(Revision(AnyReadable()));
+    if (pin_ != nullptr)
+      pin_.reset();
+    else
+      pin_ = store_->PinAt(Revision(AnyReadable()));
   }
 
   void AddWatcher() {
@@ -306,7 +328,8 @@ class ModelTest {
   }
   void ChangeRoom() {
     if (watchers_.empty()) return;
-    ModelWatcher& watcher = *watchers_[static_cast<size_t>(Below(static_cast<int64_t>(watchers_.size())))];
+    ModelWatcher& watcher =
+        *watchers_[static_cast<size_t>(Below(static_cast<int64_t>(watchers_.size())))];
     watcher.set_room(static_cast<int>(Below(3) == 0 ? 0 : Below(2) == 0 ? Below(5) : 1 << 30));
     watches_->Resume(&watcher);
   }

@@ -13,7 +13,8 @@ KeyValueFields Decoded(const RecordHeader& record) {
 }
 
 bool Everything(const KeyRangeView& range) {
-  return range.to_infinity && !range.single && (range.begin.empty() || range.begin == absl::string_view("\0", 1));
+  return range.to_infinity && !range.single &&
+         (range.begin.empty() || range.begin == absl::string_view("\0", 1));
 }
 
 }  // namespace

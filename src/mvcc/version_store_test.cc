@@ -144,8 +144,8 @@ TEST_F(VersionStoreTest, PrevKvIsTheStateBeforeTheRevisionAndAbsentWhenCompacted
   store_->Put(1, "a", "3", LeaseId(0));
   store_->CommitEntry();
   Delete("a");
-  EXPECT_THAT(Events(1), ElementsAre("put a@2", "put a@3 prev 1", "put a@3 prev 1",
-                                     "delete a@4 prev 3"));
+  EXPECT_THAT(Events(1),
+              ElementsAre("put a@2", "put a@3 prev 1", "put a@3 prev 1", "delete a@4 prev 3"));
   store_->Compact(Revision(3));
   EXPECT_THAT(Events(3), ElementsAre("put a@3", "delete a@4 prev 3"));
 }
@@ -156,7 +156,8 @@ TEST_F(VersionStoreTest, DeleteEventHasOnlyKeyAndModRevision) {
   store_->Delete(0, "a");
   auto events = store_->CommitEntry();
   ASSERT_EQ(events.size(), 1u);
-  EXPECT_EQ(events[0].kv.view(), absl::string_view("\x0A\x01" "a\x18\x03"));
+  EXPECT_EQ(events[0].kv.view(), absl::string_view("\x0A\x01"
+                                                   "a\x18\x03"));
 }
 
 TEST_F(VersionStoreTest, SharedBytesOutliveCompactionAndRegionsAreGivenBack) {

@@ -27,8 +27,7 @@ std::optional<KeyValue> VersionStoreImpl::Put(int64_t sub, absl::string_view key
   }
   KeyValueFields fields;
   fields.key = key;
-  fields.create_revision =
-      replaced ? replaced->create_revision.value() : last_change_.main.value();
+  fields.create_revision = replaced ? replaced->create_revision.value() : last_change_.main.value();
   fields.mod_revision = last_change_.main.value();
   fields.version = replaced ? replaced->version + 1 : 1;
   fields.value = value;

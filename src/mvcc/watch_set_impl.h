@@ -1,13 +1,14 @@
 // The watchers behind watch_set.h: groups, found by key, and lanes of cursors that catch up.
 //
-// A group is all watchers with one view (range, filters, prev_kv): a live event is matched to groups,
-// and a group's batch is built once for all its synced watchers. A lane is the watchers of one group
-// whose cursors stand at the same revision; lanes take turns, and lanes close to each other are fed
-// by one walk over history.
-// Live path in watch_set.cc, catching up in watch_catch_up.cc. Sequence-bound.
+// A group is all watchers with one view (range, filters, prev_kv): a live event is matched to
+// groups, and a group's batch is built once for all its synced watchers. A lane is the watchers of
+// one group whose cursors stand at the same revision; lanes take turns, and lanes close to each
+// other are fed by one walk over history. Live path in watch_set.cc, catching up in
+// watch_catch_up.cc. Sequence-bound.
 //
 // Invariants, besides those of WatchSet:
-//  1. A watcher is in exactly one place: its group's synced list, a lane, or its sink's blocked list.
+//  1. A watcher is in exactly one place: its group's synced list, a lane, or its sink's blocked
+//  list.
 //  2. Every watcher is to get the events with main >= next, and has got all older ones it wants.
 //  3. Every lane has one turn in turns_; a lane that was fed queues up behind the others.
 #pragma once
@@ -76,9 +77,7 @@ class WatchSetImpl final : public WatchSet {
     std::vector<Event> pending;       // during Notify
     std::vector<LaneScan*> scanning;  // during CatchUpStep
 
-    bool Wants(Event::Type type) const {
-      return type == Event::Type::kPut ? !no_put : !no_delete;
-    }
+    bool Wants(Event::Type type) const { return type == Event::Type::kPut ? !no_put : !no_delete; }
   };
 
   using LaneKey = std::pair<Revision, uint64_t>;  // cursor, group id

@@ -52,8 +52,10 @@ class WatchSetTest : public ::testing::Test {
     store_->BeginEntry(main);
     int64_t sub = 0;
     for (const Op& op : ops) {
-      if (op.remove) store_->Delete(sub++, op.key);
-      else store_->Put(sub++, op.key, op.value, LeaseId(0));
+      if (op.remove)
+        store_->Delete(sub++, op.key);
+      else
+        store_->Put(sub++, op.key, op.value, LeaseId(0));
     }
     watches_->Notify(main, store_->CommitEntry());
     watches_->CheckInvariants();

@@ -6,6 +6,7 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 build_root="${TIDEMARK_BUILD_ROOT:-$root/build}"
 cache_root="${XDG_CACHE_HOME:-$HOME/.cache}/tidemark"
 release_build="$build_root/release"
+tidemark_binary="$release_build/tidemark"
 results="$build_root/test-results"
 
 # A checkout elsewhere shall find what this one compiled.

@@ -176,7 +176,14 @@ EffectsWriter::EffectsWriter() { payload_.push_back(kVersion); }
 
 void EffectsWriter::AddKeyChanges(PartitionId partition, absl::Span<const KeyChange> changes) {
   CHECK(!changes.empty());
+  constexpr size_t kMaxFramingBytes = 40;  // of one change
+  size_t size_bound = kMaxFramingBytes;
+  for (const KeyChange& change : changes) {
+    size_bound += kMaxFramingBytes + change.key.size() + change.value.size();
+  }
   std::string body;
+  body.reserve(size_bound);
+  payload_.reserve(payload_.size() + size_bound + kMaxFramingBytes);
   AppendVarint(partition.value(), &body);
   int64_t previous_sub = -1;
   for (const KeyChange& change : changes) {

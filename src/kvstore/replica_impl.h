@@ -181,7 +181,8 @@ struct ReplicaImpl::Write final : Entrant {
   const std::variant<PutRequest, DeleteRangeRequest, TxnRequest> request;
   std::variant<Callback<PutResult>, Callback<DeleteResult>, Callback<TxnResult>> done;
   Writes::iterator self;
-  bool confirmed = false;  // a tail confirmed after arrival is applied: any state from now on counts
+  // A tail confirmed after arrival is applied: any state from now on counts.
+  bool confirmed = false;
   bool answered = false;
   std::vector<KeyChange> changes;  // keys for the footprint while appended; without values
   PlannedAnswer answer;

@@ -293,7 +293,8 @@ void ReplicaImpl::Answer(Write* write, Revision revision, std::vector<OpResult> 
     (*put)(Reply<PutResult>{revision, std::get<PutResult>(std::move(results[0].result))});
   } else if (auto* deletion = std::get_if<Callback<DeleteResult>>(&done)) {
     CHECK(results.size() == 1);
-    (*deletion)(Reply<DeleteResult>{revision, std::get<DeleteResult>(std::move(results[0].result))});
+    (*deletion)(
+        Reply<DeleteResult>{revision, std::get<DeleteResult>(std::move(results[0].result))});
   } else {
     std::get<Callback<TxnResult>>(done)(Reply<TxnResult>{revision, std::move(txn)});
   }

@@ -22,7 +22,7 @@ namespace tidemark::partition {
 struct AutoCompaction {
   enum class Mode { kOff, kPeriodic, kRevision };
   Mode mode = Mode::kOff;
-  absl::Duration period;         // kPeriodic
+  absl::Duration period;           // kPeriodic
   int64_t retained_revisions = 0;  // kRevision
 };
 

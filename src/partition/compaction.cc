@@ -30,8 +30,8 @@ void CompactionRunner::Compact(const etcdserverpb::CompactionRequest& request,
                                ReplyCallback<Nothing> done) {
   Enqueue([this, revision = Revision(request.revision()), physical = request.physical(),
            done = std::move(done)]() mutable {
-    coordinator_.Barrier([this, revision, physical, done = std::move(done)](
-                             absl::StatusOr<journal::Tail> tail) mutable {
+    coordinator_.Barrier([this, revision, physical,
+                          done = std::move(done)](absl::StatusOr<journal::Tail> tail) mutable {
       JudgeCompaction(revision, physical, std::move(done), std::move(tail));
     });
   });
@@ -76,17 +76,17 @@ void CompactionRunner::OnCompacted(Revision revision, Revision former, bool phys
   HashWalkSpec spec;
   spec.at = revision;
   spec.compacted = former;
-  RunHashWalk(coordinator_.parts(), coordinator_.home(), spec,
-              [this, revision, former, reply, done = std::move(done)](uint32_t hash) mutable {
-                hashes_.push_back({hash, former, revision});
-                if (hashes_.size() > kStoredHashes) hashes_.pop_front();
-                Remove([this, revision, reply, done = std::move(done)]() mutable {
-                  TLOG(kInfo, "finished scheduled compaction",
-                       {{"compact-revision", revision.value()}});
-                  if (done != nullptr) Answer<Nothing>(std::move(done), reply);
-                  Next();
-                });
-              });
+  RunHashWalk(
+      coordinator_.parts(), coordinator_.home(), spec,
+      [this, revision, former, reply, done = std::move(done)](uint32_t hash) mutable {
+        hashes_.push_back({hash, former, revision});
+        if (hashes_.size() > kStoredHashes) hashes_.pop_front();
+        Remove([this, revision, reply, done = std::move(done)]() mutable {
+          TLOG(kInfo, "finished scheduled compaction", {{"compact-revision", revision.value()}});
+          if (done != nullptr) Answer<Nothing>(std::move(done), reply);
+          Next();
+        });
+      });
 }
 
 void CompactionRunner::Remove(absl::AnyInvocable<void()> done) {
@@ -102,9 +102,7 @@ void CompactionRunner::Remove(absl::AnyInvocable<void()> done) {
 }
 
 void CompactionRunner::FinishReplayed() {
-  Enqueue([this] {
-    Remove([this] { Next(); });
-  });
+  Enqueue([this] { Remove([this] { Next(); }); });
 }
 
 void CompactionRunner::Defragment(ReplyCallback<Nothing> done) {
@@ -121,10 +119,10 @@ void CompactionRunner::Defragment(ReplyCallback<Nothing> done) {
 
 void CompactionRunner::HashKv(Revision revision, ReplyCallback<HashKvResult> done) {
   Enqueue([this, revision, done = std::move(done)]() mutable {
-    coordinator_.Barrier([this, revision, done = std::move(done)](
-                             absl::StatusOr<journal::Tail> tail) mutable {
-      JudgeHash(revision, std::move(done), std::move(tail));
-    });
+    coordinator_.Barrier(
+        [this, revision, done = std::move(done)](absl::StatusOr<journal::Tail> tail) mutable {
+          JudgeHash(revision, std::move(done), std::move(tail));
+        });
   });
 }
 
@@ -148,22 +146,21 @@ void CompactionRunner::JudgeHash(Revision revision, ReplyCallback<HashKvResult> 
       coordinator_.parts(), coordinator_.parts().ids(), coordinator_.home(),
       [position = tail->position](kvstore::Replica& replica, size_t,
                                   absl::AnyInvocable<void(bool)> answer) {
-        replica.WhenApplied(position, [answer = std::move(answer)](journal::Tail) mutable {
-          answer(true);
-        });
+        replica.WhenApplied(position,
+                            [answer = std::move(answer)](journal::Tail) mutable { answer(true); });
       },
       [this, at, compacted, current = tail->revision,
        done = std::move(done)](std::vector<bool>) mutable {
         HashWalkSpec spec;
         spec.at = at;
         spec.compacted = compacted;
-        RunHashWalk(coordinator_.parts(), coordinator_.home(), spec,
-                    [this, at, compacted, current, done = std::move(done)](uint32_t hash) mutable {
-                      const HashKvResult result{hash, compacted, at};
-                      Answer<HashKvResult>(std::move(done),
-                                           kvstore::Reply<HashKvResult>{current, result});
-                      Next();
-                    });
+        RunHashWalk(
+            coordinator_.parts(), coordinator_.home(), spec,
+            [this, at, compacted, current, done = std::move(done)](uint32_t hash) mutable {
+              const HashKvResult result{hash, compacted, at};
+              Answer<HashKvResult>(std::move(done), kvstore::Reply<HashKvResult>{current, result});
+              Next();
+            });
       });
 }
 

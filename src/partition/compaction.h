@@ -50,7 +50,9 @@ class CompactionRunner {
   void Remove(absl::AnyInvocable<void()> done);
   void JudgeHash(Revision revision, ReplyCallback<HashKvResult> done,
                  absl::StatusOr<journal::Tail> tail);
-  Revision CompactRevision() const { return coordinator_.parts().system().store().compact_revision(); }
+  Revision CompactRevision() const {
+    return coordinator_.parts().system().store().compact_revision();
+  }
 
   template <typename Result>
   void Answer(ReplyCallback<Result> done, absl::StatusOr<kvstore::Reply<Result>> reply) {

@@ -106,9 +106,8 @@ void Coordinator::AppendNodeEffects(std::vector<PartitionId> partitions,
             parts_, partitions, home_,
             [position = placed->position](kvstore::Replica& replica, size_t,
                                           absl::AnyInvocable<void(bool)> answer) {
-              replica.WhenApplied(position, [answer = std::move(answer)](journal::Tail) mutable {
-                answer(true);
-              });
+              replica.WhenApplied(
+                  position, [answer = std::move(answer)](journal::Tail) mutable { answer(true); });
             },
             [placed = *placed, done = std::move(done)](std::vector<bool>) mutable {
               done(placed);

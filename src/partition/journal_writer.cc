@@ -24,13 +24,12 @@ void JournalWriter::Send(Waiting item) {
   ++in_flight_;
   item.announce(origin_, number);
   FAIL_POINT("partition.before_append");
-  journal_.Append(std::move(item.record),
-                  [this, number, done = std::move(item.done)](
-                      absl::StatusOr<journal::Placed> placed) mutable {
-                    home_.Post([this, number, done = std::move(done), placed]() mutable {
-                      OnPlaced(number, std::move(done), std::move(placed));
-                    });
-                  });
+  journal_.Append(std::move(item.record), [this, number, done = std::move(item.done)](
+                                              absl::StatusOr<journal::Placed> placed) mutable {
+    home_.Post([this, number, done = std::move(done), placed]() mutable {
+      OnPlaced(number, std::move(done), std::move(placed));
+    });
+  });
 }
 
 void JournalWriter::OnPlaced(uint64_t number, Done done, absl::StatusOr<journal::Placed> placed) {

@@ -60,32 +60,31 @@ void LeaseManager::JudgeGrant(LeaseId id, int64_t ttl_seconds, bool confirmed,
     coordinator_.Leave();
     return done(ttl.status());
   }
-  coordinator_.Barrier([this, id, ttl_seconds, done = std::move(done)](
-                           absl::StatusOr<journal::Tail> tail) mutable {
-    if (tail.ok()) return JudgeGrant(id, ttl_seconds, true, std::move(done));
-    coordinator_.Leave();
-    done(kvstore::ErrTimeout());
-  });
+  coordinator_.Barrier(
+      [this, id, ttl_seconds, done = std::move(done)](absl::StatusOr<journal::Tail> tail) mutable {
+        if (tail.ok()) return JudgeGrant(id, ttl_seconds, true, std::move(done));
+        coordinator_.Leave();
+        done(kvstore::ErrTimeout());
+      });
 }
 
 void LeaseManager::AppendGrant(LeaseId id, int64_t ttl_seconds, ReplyCallback<LeaseGranted> done) {
   granting_[id];
   kvstore::EffectsWriter effects;
   effects.AddLeaseGrant({id, ttl_seconds});
-  coordinator_.AppendNodeEffects(
-      coordinator_.parts().ids(), std::move(effects),
-      [this, id, ttl_seconds,
-       done = std::move(done)](absl::StatusOr<journal::Placed> placed) mutable {
-        std::vector<Task> waiters = std::move(granting_.at(id));
-        granting_.erase(id);
-        coordinator_.Leave();
-        if (placed.ok()) {
-          done(Reply<LeaseGranted>{placed->revision, {id, ttl_seconds}});
-        } else {
-          done(AppendRefusal(placed.status()));
-        }
-        for (Task& waiter : waiters) waiter();
-      });
+  coordinator_.AppendNodeEffects(coordinator_.parts().ids(), std::move(effects),
+                                 [this, id, ttl_seconds, done = std::move(done)](
+                                     absl::StatusOr<journal::Placed> placed) mutable {
+                                   std::vector<Task> waiters = std::move(granting_.at(id));
+                                   granting_.erase(id);
+                                   coordinator_.Leave();
+                                   if (placed.ok()) {
+                                     done(Reply<LeaseGranted>{placed->revision, {id, ttl_seconds}});
+                                   } else {
+                                     done(AppendRefusal(placed.status()));
+                                   }
+                                   for (Task& waiter : waiters) waiter();
+                                 });
 }
 
 void LeaseManager::KeepAlive(LeaseId id, ReplyCallback<LeaseRemaining> done) {
@@ -106,12 +105,12 @@ void LeaseManager::DoKeepAlive(LeaseId id, Revision header, ReplyCallback<LeaseR
       });
       return;
     case Lessor::Renewal::kJournalFirst:
-      return JournalRemaining({{id, 0}}, [this, id, header,
-                                          done = std::move(done)](absl::Status status) mutable {
-        if (status.ok()) return DoKeepAlive(id, header, std::move(done));
-        coordinator_.Leave();
-        done(std::move(status));
-      });
+      return JournalRemaining(
+          {{id, 0}}, [this, id, header, done = std::move(done)](absl::Status status) mutable {
+            if (status.ok()) return DoKeepAlive(id, header, std::move(done));
+            coordinator_.Leave();
+            done(std::move(status));
+          });
   }
 }
 
@@ -132,13 +131,12 @@ void LeaseManager::TimeToLive(LeaseId id, bool with_keys, ReplyCallback<LeaseLif
     if (with_keys && lessor_.Exists(id)) asked = coordinator_.parts().ids();
     AskAll<std::vector<std::string>>(
         coordinator_.parts(), asked, coordinator_.home(),
-        [id, position = tail->position](
-            kvstore::Replica& replica, size_t,
-            absl::AnyInvocable<void(std::vector<std::string>)> answer) {
-          replica.WhenApplied(position, [id, &replica, answer = std::move(answer)](
-                                            journal::Tail) mutable {
-            answer(replica.LeaseKeys(id));
-          });
+        [id, position = tail->position](kvstore::Replica& replica, size_t,
+                                        absl::AnyInvocable<void(std::vector<std::string>)> answer) {
+          replica.WhenApplied(position,
+                              [id, &replica, answer = std::move(answer)](journal::Tail) mutable {
+                                answer(replica.LeaseKeys(id));
+                              });
         },
         [this, life = std::move(life), header = tail->revision,
          done = std::move(done)](std::vector<std::vector<std::string>> parts) mutable {
@@ -204,8 +202,8 @@ void LeaseManager::RevokeNextExpired() {
       if (serving_) RevokeNextExpired();
     };
     auto shared = std::make_shared<ReplyCallback<Nothing>>(std::move(done));
-    const absl::Status entered = coordinator_.Enter(
-        [this, id, shared] { StartRevoke(id, std::move(*shared)); });
+    const absl::Status entered =
+        coordinator_.Enter([this, id, shared] { StartRevoke(id, std::move(*shared)); });
     if (entered.ok()) continue;
     --revokes_running_;
     lessor_.GiveBack(id);

@@ -2,8 +2,8 @@
 //
 // Hides the expiry passes and what the journal must be told of remaining times. kvstore::Lessor
 // keeps the clock; keys attached to a lease are known to the partitions.
-// Sequence-bound to the coordinator's home. Requests were entered into the coordinator by the caller
-// and leave when they are answered.
+// Sequence-bound to the coordinator's home. Requests were entered into the coordinator by the
+// caller and leave when they are answered.
 //
 // Invariants:
 //  1. A lease's keys go in one entry together with the lease (S7), one lease per entry.

@@ -54,10 +54,10 @@ void LeaseManager::ReadKeys(std::shared_ptr<Revoking> revoking) {
         [id = revoking->id, position = tail->position](
             kvstore::Replica& replica, size_t,
             absl::AnyInvocable<void(std::vector<std::string>)> answer) {
-          replica.WhenApplied(position, [id, &replica, answer = std::move(answer)](
-                                            journal::Tail) mutable {
-            answer(replica.LeaseKeys(id));
-          });
+          replica.WhenApplied(position,
+                              [id, &replica, answer = std::move(answer)](journal::Tail) mutable {
+                                answer(replica.LeaseKeys(id));
+                              });
         },
         [this, revoking](std::vector<std::vector<std::string>> keys) {
           struct Owned {
@@ -102,8 +102,7 @@ void LeaseManager::AppendRevoke(std::shared_ptr<Revoking> revoking) {
       [this, revoking](OriginId origin, uint64_t number) {
         for (const Held& held : revoking->held) {
           kvstore::Replica& replica = coordinator_.parts().replica(held.partition);
-          auto on_applied = [this, revoking](
-                                kvstore::Reply<std::vector<kvstore::OpResult>> reply) {
+          auto on_applied = [this, revoking](kvstore::Reply<std::vector<kvstore::OpResult>> reply) {
             coordinator_.home().Post([this, revoking, revision = reply.revision] {
               if (revoking->done == nullptr) return;
               revoking->revision = revision;

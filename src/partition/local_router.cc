@@ -46,8 +46,7 @@ absl::Status LocalRouter::CheckWrite(const CallContext& context, bool adds_data)
 
 template <typename Result>
 void LocalRouter::RefuseForQuota(ReplyCallback<Result> done) {
-  w_.guard.RaiseNoSpace(
-      [done = std::move(done)]() mutable { done(kvstore::ErrNoSpace()); });
+  w_.guard.RaiseNoSpace([done = std::move(done)]() mutable { done(kvstore::ErrNoSpace()); });
 }
 
 template <typename Result, typename Operation>
@@ -75,8 +74,7 @@ void LocalRouter::Range(CallContext context, etcdserverpb::RangeRequest request,
   if (absl::Status status = kvstore::CheckRange(request); !status.ok()) {
     return Refuse(status, std::move(done));
   }
-  const auto owners =
-      w_.parts.map().Owners(mvcc::FromEtcd(request.key(), request.range_end()));
+  const auto owners = w_.parts.map().Owners(mvcc::FromEtcd(request.key(), request.range_end()));
   if (owners.size() > 1) {
     return Operate<kvstore::RangeResult>(
         std::move(done),
@@ -102,8 +100,9 @@ void LocalRouter::Put(CallContext context, etcdserverpb::PutRequest request,
   absl::Status status = kvstore::CheckPut(request);
   if (status.ok()) status = CheckWrite(context, /*adds_data=*/true);
   if (!status.ok()) return Refuse(std::move(status), std::move(done));
+  const PartitionId owner = w_.parts.map().Owner(request.key());
   OnPartition<kvstore::PutResult>(
-      w_.parts.map().Owner(request.key()), std::move(context), std::move(done),
+      owner, std::move(context), std::move(done),
       [request = std::move(request)](Replica& replica,
                                      ReplyCallback<kvstore::PutResult> d) mutable {
         replica.Put(std::move(request), std::move(d));
@@ -116,8 +115,7 @@ void LocalRouter::DeleteRange(CallContext context, etcdserverpb::DeleteRangeRequ
   if (status.ok()) status = kvstore::CheckDeleteRange(request);
   if (status.ok()) status = CheckWrite(context, /*adds_data=*/false);
   if (!status.ok()) return Refuse(std::move(status), std::move(done));
-  const auto owners =
-      w_.parts.map().Owners(mvcc::FromEtcd(request.key(), request.range_end()));
+  const auto owners = w_.parts.map().Owners(mvcc::FromEtcd(request.key(), request.range_end()));
   if (owners.size() == 1) {
     return OnPartition<kvstore::DeleteResult>(
         owners.front(), std::move(context), std::move(done),
@@ -130,13 +128,14 @@ void LocalRouter::DeleteRange(CallContext context, etcdserverpb::DeleteRangeRequ
   etcdserverpb::TxnRequest txn;
   *txn.add_success()->mutable_request_delete_range() = std::move(request);
   Operate<kvstore::DeleteResult>(
-      std::move(done), [this, txn = std::move(txn)](ReplyCallback<kvstore::DeleteResult> d) mutable {
+      std::move(done),
+      [this, txn = std::move(txn)](ReplyCallback<kvstore::DeleteResult> d) mutable {
         MultiTxn::Run(w_.coordinator, std::move(txn),
                       [d = std::move(d)](absl::StatusOr<Reply<kvstore::TxnResult>> reply) mutable {
                         if (!reply.ok()) return d(reply.status());
                         d(Reply<kvstore::DeleteResult>{
-                            reply->revision, std::get<kvstore::DeleteResult>(std::move(
-                                                 reply->result.responses.at(0).result))});
+                            reply->revision, std::get<kvstore::DeleteResult>(
+                                                 std::move(reply->result.responses.at(0).result))});
                       });
       });
 }
@@ -144,13 +143,11 @@ void LocalRouter::DeleteRange(CallContext context, etcdserverpb::DeleteRangeRequ
 void LocalRouter::Txn(CallContext context, etcdserverpb::TxnRequest request,
                       ReplyCallback<kvstore::TxnResult> done) {
   if (absl::Status status = Available(); !status.ok()) return Refuse(status, std::move(done));
-  if (absl::Status status = kvstore::CheckTxn(request, limits_.max_txn_ops); !status.ok()) {
-    // The quota is asked first, but only what passed the check is sure to be walked safely; a full
-    // store refuses either way.
-    return Refuse(std::move(status), std::move(done));
-  }
   const int64_t cost = kvstore::QuotaCostBytes(request);
   if (!w_.guard.HasSpaceFor(cost)) return RefuseForQuota(std::move(done));
+  if (absl::Status status = kvstore::CheckTxn(request, limits_.max_txn_ops); !status.ok()) {
+    return Refuse(std::move(status), std::move(done));
+  }
   const bool read_only = kvstore::IsReadOnlyTxn(request);
   if (!read_only) {
     if (absl::Status status = CheckWrite(context, cost > 0); !status.ok()) {
@@ -158,8 +155,7 @@ void LocalRouter::Txn(CallContext context, etcdserverpb::TxnRequest request,
     }
   }
   const bool serializable = read_only && kvstore::TxnIsSerializable(request);
-  const std::vector<PartitionId> partitions =
-      TxnPlan(w_.parts.map(), request).partitions();
+  const std::vector<PartitionId> partitions = TxnPlan(w_.parts.map(), request).partitions();
   if (partitions.size() == 1) {
     return OnPartition<kvstore::TxnResult>(
         partitions.front(), std::move(context), std::move(done),
@@ -215,9 +211,8 @@ void LocalRouter::LeaseRevoke(LeaseId id, ReplyCallback<Nothing> done) {
   absl::Status status = Available();
   if (status.ok()) status = w_.guard.CheckAlarms(/*adds_data=*/false);
   if (!status.ok()) return Refuse(std::move(status), std::move(done));
-  Operate<Nothing>(std::move(done), [this, id](ReplyCallback<Nothing> d) {
-    w_.leases.Revoke(id, std::move(d));
-  });
+  Operate<Nothing>(std::move(done),
+                   [this, id](ReplyCallback<Nothing> d) { w_.leases.Revoke(id, std::move(d)); });
 }
 
 void LocalRouter::LeaseKeepAlive(LeaseId id, ReplyCallback<LeaseRemaining> done) {
@@ -244,10 +239,10 @@ void LocalRouter::LeaseLeases(ReplyCallback<std::vector<LeaseId>> done) {
 void LocalRouter::Alarm(etcdserverpb::AlarmRequest request,
                         ReplyCallback<std::vector<AlarmEntry>> done) {
   if (absl::Status status = Available(); !status.ok()) return Refuse(status, std::move(done));
-  Operate<std::vector<AlarmEntry>>(
-      std::move(done), [this, request](ReplyCallback<std::vector<AlarmEntry>> d) {
-        w_.guard.Alarm(request, std::move(d));
-      });
+  Operate<std::vector<AlarmEntry>>(std::move(done),
+                                   [this, request](ReplyCallback<std::vector<AlarmEntry>> d) {
+                                     w_.guard.Alarm(request, std::move(d));
+                                   });
 }
 
 void LocalRouter::HashKv(Revision revision, ReplyCallback<HashKvResult> done) {
@@ -259,9 +254,8 @@ void LocalRouter::HashKv(Revision revision, ReplyCallback<HashKvResult> done) {
 
 void LocalRouter::Defragment(ReplyCallback<Nothing> done) {
   if (absl::Status status = Available(); !status.ok()) return Refuse(status, std::move(done));
-  Operate<Nothing>(std::move(done), [this](ReplyCallback<Nothing> d) {
-    w_.compactions.Defragment(std::move(d));
-  });
+  Operate<Nothing>(std::move(done),
+                   [this](ReplyCallback<Nothing> d) { w_.compactions.Defragment(std::move(d)); });
 }
 
 void LocalRouter::Barrier(ReplyCallback<Nothing> done) {
@@ -276,9 +270,8 @@ void LocalRouter::Barrier(ReplyCallback<Nothing> done) {
           w_.parts, w_.parts.ids(), w_.coordinator.home(),
           [position = tail->position](Replica& replica, size_t,
                                       absl::AnyInvocable<void(bool)> answer) {
-            replica.WhenApplied(position, [answer = std::move(answer)](journal::Tail) mutable {
-              answer(true);
-            });
+            replica.WhenApplied(
+                position, [answer = std::move(answer)](journal::Tail) mutable { answer(true); });
           },
           [this, revision = tail->revision, d = std::move(d)](std::vector<bool>) mutable {
             w_.coordinator.Leave();
@@ -296,8 +289,8 @@ NodeStatus LocalRouter::Status() const {
   for (PartitionId id : w_.parts.ids()) {
     const kvstore::PublishedStats& stats = w_.parts.replica(id).stats();
     status.revision = std::max(status.revision, Revision(stats.revision.load()));
-    status.applied = std::max(
-        status.applied, Position(static_cast<uint64_t>(stats.applied_position.load())));
+    status.applied =
+        std::max(status.applied, Position(static_cast<uint64_t>(stats.applied_position.load())));
     status.live_keys += stats.live_keys.load();
     status.versions += stats.versions.load();
     status.watchers += stats.watchers.load();

@@ -120,10 +120,9 @@ void LocalStoreImpl::AssembleServices() {
   guard_ = std::make_unique<SpaceGuard>(*coordinator_, options_.member_id, options_.quota_bytes);
   kvstore::LessorOptions lessor;
   lessor.min_ttl_seconds = options_.min_lease_ttl_seconds;
-  leases_ =
-      std::make_unique<LeaseManager>(*coordinator_, lessor, *doors_.clock, *doors_.random);
-  compactions_ = std::make_unique<CompactionRunner>(*coordinator_,
-                                                    [this] { guard_->OnSpaceFreed(); });
+  leases_ = std::make_unique<LeaseManager>(*coordinator_, lessor, *doors_.clock, *doors_.random);
+  compactions_ =
+      std::make_unique<CompactionRunner>(*coordinator_, [this] { guard_->OnSpaceFreed(); });
   router_ = std::make_unique<LocalRouter>(
       LocalRouter::Wiring{parts_, *doors_.journal, *doors_.clock, *coordinator_, *guard_, *leases_,
                           *compactions_, lease_count_},
@@ -134,11 +133,11 @@ void LocalStoreImpl::AssembleServices() {
       [this](Revision revision, absl::AnyInvocable<void(absl::Status)> done) {
         etcdserverpb::CompactionRequest request;
         request.set_revision(revision.value());
-        router_->Compact({}, request,
-                         [done = std::move(done)](
-                             absl::StatusOr<kvstore::Reply<Nothing>> reply) mutable {
-                           done(reply.status());
-                         });
+        router_->Compact(
+            {}, request,
+            [done = std::move(done)](absl::StatusOr<kvstore::Reply<Nothing>> reply) mutable {
+              done(reply.status());
+            });
       });
 }
 
@@ -198,9 +197,8 @@ void LocalStoreImpl::OnTail(absl::StatusOr<journal::Tail> tail) {
       parts_, parts_.ids(), home(),
       [position = tail->position](kvstore::Replica& replica, size_t,
                                   absl::AnyInvocable<void(bool)> answer) {
-        replica.WhenApplied(position, [answer = std::move(answer)](journal::Tail) mutable {
-          answer(true);
-        });
+        replica.WhenApplied(position,
+                            [answer = std::move(answer)](journal::Tail) mutable { answer(true); });
       },
       [this](std::vector<bool>) { OnReplayed(); });
 }

@@ -18,10 +18,9 @@ absl::Status MapEntry::Look(const journal::Batch& batch) {
       return absl::FailedPreconditionError("the journal holds data but no partition map");
     }
     if (entry.payload != text_) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the data was written under another partition map: \"",
-                       absl::CHexEscape(entry.payload), "\", not \"", text_,
-                       "\"; start with the former map, or with an empty data directory"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the data was written under another partition map: \"", absl::CHexEscape(entry.payload),
+          "\", not \"", text_, "\"; start with the former map, or with an empty data directory"));
     }
     seen_ = true;
   }
@@ -32,8 +31,7 @@ void MapEntry::Write(journal::Journal& journal, Executor& home, OriginId origin,
                      absl::AnyInvocable<void(absl::Status)> done) {
   journal.Claim(
       kPartition, origin,
-      [this, &journal, &home, origin,
-       done = std::move(done)](absl::StatusOr<Epoch> epoch) mutable {
+      [this, &journal, &home, origin, done = std::move(done)](absl::StatusOr<Epoch> epoch) mutable {
         if (!epoch.ok()) {
           return home.Post([done = std::move(done), status = epoch.status()]() mutable {
             done(std::move(status));

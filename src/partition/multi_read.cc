@@ -28,8 +28,7 @@ constexpr int kMaxTries = 16;
 
 // Hands over the tail that all `partitions` read at: confirmed, or the smallest watermark.
 void AgreeOnTail(Coordinator& coordinator, const std::vector<PartitionId>& partitions,
-                 bool serializable,
-                 absl::AnyInvocable<void(absl::StatusOr<journal::Tail>)> done) {
+                 bool serializable, absl::AnyInvocable<void(absl::StatusOr<journal::Tail>)> done) {
   if (!serializable) return coordinator.Barrier(std::move(done));
   AskAll<journal::Tail>(
       coordinator.parts(), partitions, coordinator.home(),
@@ -56,8 +55,8 @@ class MultiRange : public std::enable_shared_from_this<MultiRange> {
       : coordinator_(coordinator),
         request_(std::move(request)),
         part_request_(kvstore::RangeForOnePartition(request_)),
-        owners_(coordinator.parts().map().Owners(
-            mvcc::FromEtcd(request_.key(), request_.range_end()))),
+        owners_(
+            coordinator.parts().map().Owners(mvcc::FromEtcd(request_.key(), request_.range_end()))),
         done_(std::move(done)) {}
 
   void Start() {
@@ -143,8 +142,8 @@ class MultiReadTxn : public std::enable_shared_from_this<MultiReadTxn> {
         coordinator_.parts(), partitions, coordinator_.home(),
         [question = std::move(question), tail = tail_](Replica& replica, size_t,
                                                        absl::AnyInvocable<void(Answer)> answer) {
-          replica.ReadTxn(question(replica.partition()),
-                          Freshness{Freshness::Kind::kAtTail, tail}, std::move(answer));
+          replica.ReadTxn(question(replica.partition()), Freshness{Freshness::Kind::kAtTail, tail},
+                          std::move(answer));
         },
         [self = shared_from_this(), done = std::move(done)](std::vector<Answer> answers) mutable {
           std::vector<Reply<TxnResult>> replies;
@@ -174,8 +173,8 @@ class MultiReadTxn : public std::enable_shared_from_this<MultiReadTxn> {
     count.set_count_only(true);
     *question.add_success()->mutable_request_range() = count;
     *question.add_failure()->mutable_request_range() = count;
-    Ask(OwnersOf(coordinator_.parts().map(), compare),
-        [question](PartitionId) { return question; },
+    Ask(
+        OwnersOf(coordinator_.parts().map(), compare), [question](PartitionId) { return question; },
         [self = shared_from_this(), &compare](std::vector<Reply<TxnResult>> replies) {
           bool exists = false;
           bool holds = true;
@@ -205,7 +204,8 @@ class MultiReadTxn : public std::enable_shared_from_this<MultiReadTxn> {
     }
     std::vector<PartitionId> asked;
     for (const auto& [id, question] : questions_) asked.push_back(id);
-    Ask(asked, [self = shared_from_this()](PartitionId id) { return self->questions_.at(id); },
+    Ask(
+        asked, [self = shared_from_this()](PartitionId id) { return self->questions_.at(id); },
         [self = shared_from_this(), asked](std::vector<Reply<TxnResult>> replies) {
           for (size_t p = 0; p < asked.size(); ++p) {
             const std::vector<size_t>& indexes = self->indexes_.at(asked[p]);
@@ -228,8 +228,8 @@ class MultiReadTxn : public std::enable_shared_from_this<MultiReadTxn> {
                           : kvstore::MergeRanges(std::move(parts_[i]), *path_.ops[i].range);
       results.push_back(std::move(result));
     }
-    Finish(Reply<TxnResult>{tail_.revision,
-                            kvstore::BuildTxnResult(path_.shape, std::move(results))});
+    Finish(
+        Reply<TxnResult>{tail_.revision, kvstore::BuildTxnResult(path_.shape, std::move(results))});
   }
 
   void Finish(Answer answer) {

@@ -1,7 +1,8 @@
 // Reads over several partitions at one revision (docs/design-notes.md, "Reading over partitions").
 //
 // Hides the tail they agree on and the repetition when a compaction overtakes it.
-// Sequence-bound to the coordinator's home; entered into it by the caller, they leave when answered.
+// Sequence-bound to the coordinator's home; entered into it by the caller, they leave when
+// answered.
 #pragma once
 
 #include "proto/rpc.pb.h"

@@ -158,12 +158,12 @@ void MultiTxn::ReadUnchanged() {
         }
         kvstore::Freshness local;
         local.kind = kvstore::Freshness::Kind::kSerializable;
-        replica.ReadTxn(std::move(reads), local,
-                        [answer = std::move(answer)](
-                            absl::StatusOr<kvstore::Reply<TxnResult>> reply) mutable {
-                          if (!reply.ok()) return answer(reply.status());
-                          answer(std::move(reply->result));
-                        });
+        replica.ReadTxn(
+            std::move(reads), local,
+            [answer = std::move(answer)](absl::StatusOr<kvstore::Reply<TxnResult>> reply) mutable {
+              if (!reply.ok()) return answer(reply.status());
+              answer(std::move(reply->result));
+            });
       },
       [self = shared_from_this(), from](std::vector<absl::StatusOr<TxnResult>> answers) {
         self->OnRead(from, std::move(answers));
@@ -236,13 +236,13 @@ void MultiTxn::AppendOne(const std::vector<PartitionId>& changed) {
           Replica& replica = self->coordinator_.parts().replica(id);
           replica.executor().Post([self, id, &replica, origin, number] {
             const Share& share = self->shares_.at(id);
-            replica.ExpectEntry(share.hold, origin, number, share.ops,
-                                [self, id](kvstore::Reply<std::vector<OpResult>> reply) mutable {
-                                  self->coordinator_.home().Post(
-                                      [self, id, reply = std::move(reply)]() mutable {
-                                        self->OnApplied(id, std::move(reply));
-                                      });
-                                });
+            replica.ExpectEntry(
+                share.hold, origin, number, share.ops,
+                [self, id](kvstore::Reply<std::vector<OpResult>> reply) mutable {
+                  self->coordinator_.home().Post([self, id, reply = std::move(reply)]() mutable {
+                    self->OnApplied(id, std::move(reply));
+                  });
+                });
           });
         }
       },
@@ -273,8 +273,7 @@ void MultiTxn::Finish(absl::Status status) {
   kvstore::Reply<TxnResult> reply;
   const bool changed = entry_revision_.value() != 0;
   reply.revision = changed ? entry_revision_ : tail_.revision;
-  reply.result = BuildResult(changed ? entry_revision_.Previous() : tail_.revision,
-                             reply.revision);
+  reply.result = BuildResult(changed ? entry_revision_.Previous() : tail_.revision, reply.revision);
   done(std::move(reply));
 }
 

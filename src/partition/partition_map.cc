@@ -207,7 +207,8 @@ std::string PartitionMap::CanonicalText() const {
   std::vector<std::string> items;
   for (size_t i = 0; i < named_.size(); ++i) {
     std::vector<std::string> prefixes;
-    for (const std::string& prefix : named_[i].prefixes) prefixes.push_back(absl::CHexEscape(prefix));
+    for (const std::string& prefix : named_[i].prefixes)
+      prefixes.push_back(absl::CHexEscape(prefix));
     std::sort(prefixes.begin(), prefixes.end());
     items.push_back(absl::StrCat(i + 1, "=", absl::StrJoin(prefixes, ",")));
   }

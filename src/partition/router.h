@@ -4,8 +4,8 @@
 // (one entry, one revision; docs/design-notes.md, "Holds" and "Reading over partitions").
 // Thread-safe; callbacks run on some store sequence and must only hand over.
 //
-// Requests arrive as decoded; the router makes the checks of contract 2.3-2.7 in their order (quota,
-// shape, size) and answers refusals with etcd's codes and texts (kvstore/etcd_errors.h).
+// Requests arrive as decoded; the router makes the checks of contract 2.3-2.7 in their order
+// (quota, shape, size) and answers refusals with etcd's codes and texts (kvstore/etcd_errors.h).
 #pragma once
 
 #include <atomic>
@@ -32,15 +32,25 @@ struct CallContext {
   std::shared_ptr<const std::atomic<bool>> cancelled;
 };
 
-struct LeaseGranted { LeaseId id; int64_t ttl_seconds = 0; };
-struct LeaseRemaining { LeaseId id; int64_t ttl_seconds = 0; };
+struct LeaseGranted {
+  LeaseId id;
+  int64_t ttl_seconds = 0;
+};
+struct LeaseRemaining {
+  LeaseId id;
+  int64_t ttl_seconds = 0;
+};
 struct LeaseLife {
   LeaseId id;
   int64_t remaining_seconds = -1;
   int64_t granted_seconds = 0;
   std::vector<std::string> keys;
 };
-struct HashKvResult { uint32_t hash = 0; Revision compact_revision; Revision hash_revision; };
+struct HashKvResult {
+  uint32_t hash = 0;
+  Revision compact_revision;
+  Revision hash_revision;
+};
 struct AlarmEntry {
   uint64_t member_id = 0;
   etcdserverpb::AlarmType type = etcdserverpb::NONE;

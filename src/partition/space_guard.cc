@@ -44,18 +44,18 @@ absl::Status SpaceGuard::CheckAlarms(bool adds_data) const {
 }
 
 std::vector<AlarmEntry> SpaceGuard::Alarms() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return {alarms_.begin(), alarms_.end()};
 }
 
 bool SpaceGuard::Has(const AlarmEntry& entry) const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return alarms_.contains(entry);
 }
 
 void SpaceGuard::OnAlarm(uint64_t member_id, int alarm_type, bool raised) {
   const AlarmEntry entry{member_id, static_cast<AlarmType>(alarm_type)};
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (raised) {
     alarms_.insert(entry);
   } else {

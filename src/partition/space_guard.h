@@ -2,8 +2,8 @@
 //
 // Hides that the NOSPACE alarm is raised by the first refused write and, other than etcd's, goes by
 // itself: once a compaction or defragmentation has brought the store below 90 % of the quota, the
-// alarm that the quota raised is disarmed. One that a client raised stays until a client disarms it.
-// Sequence-bound to the coordinator's home, except where "any thread" is said.
+// alarm that the quota raised is disarmed. One that a client raised stays until a client disarms
+// it. Sequence-bound to the coordinator's home, except where "any thread" is said.
 //
 // Invariants:
 //  1. The alarm table changes only by applied entries, so it survives a restart.
@@ -15,8 +15,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "proto/rpc.pb.h"
+#include "src/base/mutex.h"
 #include "src/partition/coordinator.h"
 #include "src/partition/router.h"
 
@@ -73,7 +73,7 @@ class SpaceGuard {
   std::atomic<bool> corrupt_{false};
   bool raised_by_quota_ = false;
   bool disarming_ = false;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::set<AlarmEntry> alarms_ ABSL_GUARDED_BY(mutex_);
 };
 

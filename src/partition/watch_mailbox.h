@@ -17,9 +17,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "src/base/executor.h"
 #include "src/base/ids.h"
+#include "src/base/mutex.h"
 #include "src/journal/journal.h"
 #include "src/mvcc/watch_set.h"
 
@@ -64,30 +64,29 @@ class WatchMailbox : public std::enable_shared_from_this<WatchMailbox> {
       : reader_(reader), on_wake_(std::move(on_wake)) {}
 
   void Push(WatchMessage message) ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (closed_) return;
     contents_.messages.push_back(std::move(message));
     WakeLocked();
   }
-  void SetFloor(WatchKey watch, PartitionId partition, Revision floor)
-      ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
+  void SetFloor(WatchKey watch, PartitionId partition, Revision floor) ABSL_LOCKS_EXCLUDED(mutex_) {
+    MutexLock lock(&mutex_);
     if (closed_) return;
     contents_.floors[{watch, partition}] = floor;
     WakeLocked();
   }
   void Wake() ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!closed_) WakeLocked();
   }
   // Reader's sequence.
   Contents Take() ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return std::exchange(contents_, {});
   }
   // Reader's sequence: on_wake will not run again.
   void Close() ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     closed_ = true;
     contents_ = {};
   }
@@ -98,7 +97,7 @@ class WatchMailbox : public std::enable_shared_from_this<WatchMailbox> {
     woken_ = true;
     reader_.Post([self = shared_from_this()] {
       {
-        absl::MutexLock lock(&self->mutex_);
+        MutexLock lock(&self->mutex_);
         self->woken_ = false;
         if (self->closed_) return;
       }
@@ -108,7 +107,7 @@ class WatchMailbox : public std::enable_shared_from_this<WatchMailbox> {
 
   Executor& reader_;
   const std::function<void()> on_wake_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   Contents contents_ ABSL_GUARDED_BY(mutex_);
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,8 +1,8 @@
 // Puts the events of one watch over several partitions back into revision order.
 //
 // Hides buffering and regrouping. Each part delivers whole revisions in order and tells its floor:
-// everything at or below it was delivered. What lies at or below the smallest floor can be released.
-// Sequence-bound, no I/O.
+// everything at or below it was delivered. What lies at or below the smallest floor can be
+// released. Sequence-bound, no I/O.
 //
 // Invariants:
 //  1. Released groups are in (main, sub) order; one revision is in one group (W: Order, Atomicity).

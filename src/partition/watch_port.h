@@ -5,7 +5,8 @@
 // and shares the stream's budget. A merging port serves one partition's part of one watch: it has a
 // budget of its own, so that a fast partition cannot take the room a slow one needs to move the
 // merge on, and reports its floor.
-// "Stream side" methods may be called from any thread; the rest belongs to the partition's sequence.
+// "Stream side" methods may be called from any thread; the rest belongs to the partition's
+// sequence.
 //
 // Invariants:
 //  1. Messages of one port arrive in the order the partition said them; a floor or a progress

@@ -11,8 +11,7 @@ using etcdserverpb::WatchCreateRequest;
 namespace {
 
 constexpr absl::string_view kRangeEmpty = "mvcc: watcher range is empty";
-constexpr absl::string_view kDuplicateId =
-    "mvcc: duplicate watch ID provided on the WatchStream";
+constexpr absl::string_view kDuplicateId = "mvcc: duplicate watch ID provided on the WatchStream";
 constexpr absl::string_view kStartCompacted =
     "etcdserver: mvcc: required revision has been compacted";
 
@@ -186,12 +185,11 @@ void WatchStreamImpl::OpenPorts(Watch& watch) {
     PortOf(watch.owners.front()).Add(watch.key, watch.spec);
     return;
   }
-  watch.merge = std::make_unique<WatchMerge>(watch.owners.size(), watch.spec.start,
-                                             watch.spec.prev_kv);
+  watch.merge =
+      std::make_unique<WatchMerge>(watch.owners.size(), watch.spec.start, watch.spec.prev_kv);
   merged_[watch.key] = &watch;
-  const size_t share =
-      std::max(static_cast<size_t>(budget_->limit_bytes) / watch.owners.size(),
-               kMinMergeCreditBytes);
+  const size_t share = std::max(static_cast<size_t>(budget_->limit_bytes) / watch.owners.size(),
+                                kMinMergeCreditBytes);
   for (PartitionId id : watch.owners) {
     auto budget = std::make_shared<WatchBudget>(static_cast<int64_t>(share));
     watch.merge_ports.push_back(MakePort(id, std::move(budget), true));
@@ -230,8 +228,8 @@ void WatchStreamImpl::OnMessage(PortEvents& message) {
   }
   const auto owner = std::lower_bound(watch.owners.begin(), watch.owners.end(), message.partition);
   CHECK(owner != watch.owners.end() && *owner == message.partition);
-  watch.merge->OnEvents(static_cast<size_t>(owner - watch.owners.begin()),
-                        std::move(message.batch), message.header_revision);
+  watch.merge->OnEvents(static_cast<size_t>(owner - watch.owners.begin()), std::move(message.batch),
+                        message.header_revision);
 }
 
 void WatchStreamImpl::OnMessage(PortCompacted& message) {

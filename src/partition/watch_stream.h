@@ -46,8 +46,8 @@ class WatchStream {
   virtual void Create(const etcdserverpb::WatchCreateRequest& request) = 0;
   virtual void Cancel(int64_t watch_id) = 0;
   virtual void RequestProgress() = 0;
-  // The tick of progress_notify: each such watch that sent nothing since the last tick and is caught
-  // up gets a progress message.
+  // The tick of progress_notify: each such watch that sent nothing since the last tick and is
+  // caught up gets a progress message.
   virtual void NotifyProgress() = 0;
   // The output handed this many bytes of event batches to the network.
   virtual void Consumed(size_t bytes) = 0;

@@ -60,12 +60,12 @@ class WatchStreamImpl final : public WatchStream {
   };
   // A question to all ports whether their watches are caught up.
   struct Round {
-    bool notify = false;            // per watch, for progress_notify; else one for the stream
+    bool notify = false;  // per watch, for progress_notify; else one for the stream
     uint64_t ticket = 0;
     bool has_tail = false;
     journal::Tail tail;
     size_t answers_missing = 0;
-    WatchKey first_new = 0;         // watches created later are not covered
+    WatchKey first_new = 0;  // watches created later are not covered
     absl::flat_hash_set<WatchKey> behind;
   };
 

@@ -1,0 +1,301 @@
+#include "src/partition/local_store.h"
+
+#include "gmock/gmock.h"
+#include "src/partition/store_for_test.h"
+
+namespace tidemark::partition {
+namespace {
+
+using etcdserverpb::AlarmRequest;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr uint64_t kMember = 77;
+
+LocalStoreOptions Options(PartitionMap map = PartitionMap::Default()) {
+  LocalStoreOptions options;
+  options.map = std::move(map);
+  options.member_id = kMember;
+  return options;
+}
+
+std::string Value(const kvstore::RangeItem& item) { return std::string(item.value); }
+
+// key = value in several partitions, by one txn.
+etcdserverpb::TxnRequest PutAll(const std::string& value) {
+  etcdserverpb::TxnRequest txn;
+  for (const char* key : {"/registry/pods/x", "/registry/minions/x", "/registry/zz"}) {
+    auto* put = txn.add_success()->mutable_request_put();
+    put->set_key(key);
+    put->set_value(value);
+  }
+  return txn;
+}
+
+TEST(LocalStore, RestartKeepsKeysLeasesAlarmsAndRevisions) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Grant(5, 1000).ok());
+  ASSERT_TRUE(store.Put("/registry/pods/a", "1", 5).ok());
+  ASSERT_TRUE(store.Txn(PutAll("2")).ok());
+  ASSERT_TRUE(store.Compact(2, true).ok());
+  ASSERT_TRUE(store.Alarm(AlarmRequest::ACTIVATE, 9, etcdserverpb::CORRUPT).ok());
+  const auto hash = store.HashKv(0);
+  ASSERT_TRUE(hash.ok());
+
+  ASSERT_TRUE(store.Restart().ok());
+  EXPECT_EQ(store.router().Status().revision, Revision(3));
+  EXPECT_EQ(store.router().Status().compact_revision, Revision(2));
+  EXPECT_EQ(store.HashKv(0)->result.hash, hash->result.hash);
+  EXPECT_THAT(store.TimeToLive(5, true)->result.keys, ElementsAre("/registry/pods/a"));
+  EXPECT_THAT(store.router().Status().alarms, ElementsAre(AlarmEntry{9, etcdserverpb::CORRUPT}));
+  EXPECT_EQ(store.Put("a", "1").status().message(), "etcdserver: corrupt cluster");
+  ASSERT_TRUE(store.Alarm(AlarmRequest::DEACTIVATE, 9, etcdserverpb::CORRUPT).ok());
+  EXPECT_EQ(store.Put("a", "1")->revision, Revision(4));
+}
+
+TEST(LocalStore, AnotherPartitionMapIsRefusedAtStart) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Put("/registry/pods/a", "1").ok());
+  const absl::Status refused = store.Restart(Options(PartitionMap::Single()));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("another partition map"));
+  // Other names for the same prefixes are the same map.
+  ASSERT_TRUE(
+      store
+          .Restart(Options(*PartitionMap::Parse(
+              "p=/registry/pods/;n=/registry/minions/;l=/registry/leases/;e=/registry/events/")))
+          .ok());
+  EXPECT_EQ(store.Range("/registry/pods/a", "")->result.count, 1);
+}
+
+// X3, P4: readers see all of a transaction over partitions or nothing of it.
+TEST(LocalStore, P4_ReadersSeeWholeTransactions) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    StoreForTest store(Options(), seed, 3);
+    ASSERT_TRUE(store.Start().ok());
+    ASSERT_TRUE(store.Txn(PutAll("0")).ok());
+    int answers = 0;
+    int64_t torn = 0;
+    for (int i = 1; i <= 40; ++i) {
+      store.router().Txn({}, PutAll(absl::StrCat(i)),
+                         [&](absl::StatusOr<kvstore::Reply<kvstore::TxnResult>> reply) {
+                           EXPECT_TRUE(reply.ok());
+                           ++answers;
+                         });
+      etcdserverpb::RangeRequest range;
+      range.set_key("/registry/");
+      range.set_range_end("/registry0");
+      range.set_serializable(i % 2 == 0);
+      store.router().Range({}, range,
+                           [&](absl::StatusOr<kvstore::Reply<kvstore::RangeResult>> reply) {
+                             ++answers;
+                             ASSERT_TRUE(reply.ok());
+                             ASSERT_EQ(reply->result.items.size(), 3u);
+                             for (const auto& item : reply->result.items) {
+                               torn += Value(item) != Value(reply->result.items[0]);
+                             }
+                           });
+      store.world().RunFor(absl::Microseconds(200));
+    }
+    EXPECT_TRUE(store.world().RunUntil([&] { return answers == 80; }, absl::Minutes(1)));
+    EXPECT_EQ(torn, 0);
+    EXPECT_EQ(store.router().Status().revision, Revision(42));
+    store.world().RunFor(absl::Seconds(1));
+    store.store().CheckIdle();
+  }
+}
+
+TEST(LocalStore, QuotaRefusesRaisesAndRecoversByItself) {
+  LocalStoreOptions options = Options();
+  options.quota_bytes = 13 * 4096;  // etcd's TestAlarm
+  StoreForTest store(options);
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Put("/registry/pods/small", "x").ok());
+  const std::string big(4096, 'x');
+  absl::Status refused;
+  for (int i = 0; i < 100 && refused.ok(); ++i)
+    refused = store.Put("/registry/pods/k", big).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(refused.message(), "etcdserver: mvcc: database space exceeded");
+  const AlarmEntry alarm{kMember, etcdserverpb::NOSPACE};
+  EXPECT_THAT(store.router().Status().alarms, ElementsAre(alarm));
+  // What the quota would still allow is refused because of the alarm; deletes are not.
+  EXPECT_EQ(store.Put("a", "1").status().message(), refused.message());
+  EXPECT_EQ(store.Grant(1, 100).status().message(), refused.message());
+  etcdserverpb::DeleteRangeRequest del;
+  del.set_key("a");
+  EXPECT_TRUE(store.DeleteRange(del).ok());
+  // An alarm is as durable as etcd's until space is back.
+  ASSERT_TRUE(store.Restart(options).ok());
+  EXPECT_THAT(store.router().Status().alarms, ElementsAre(alarm));
+  ASSERT_TRUE(store.Compact(store.router().Status().revision.value(), true).ok());
+  ASSERT_TRUE(store.Defragment().ok());
+  store.world().RunFor(absl::Seconds(1));
+  EXPECT_TRUE(store.router().Status().alarms.empty());
+  EXPECT_TRUE(store.Put("a", "1").ok());
+}
+
+TEST(LocalStore, AClientsNoSpaceAlarmStays) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Put("a", "1").ok());
+  ASSERT_TRUE(store.Alarm(AlarmRequest::ACTIVATE, kMember, etcdserverpb::NOSPACE).ok());
+  ASSERT_TRUE(store.Compact(2, true).ok());
+  ASSERT_TRUE(store.Defragment().ok());
+  store.world().RunFor(absl::Seconds(1));
+  EXPECT_EQ(store.Put("a", "1").status().code(), absl::StatusCode::kResourceExhausted);
+  const auto all = store.Alarm(AlarmRequest::GET, 0, etcdserverpb::NONE);
+  EXPECT_EQ(all->result.size(), 1u);
+  EXPECT_TRUE(store.Alarm(AlarmRequest::GET, 0, etcdserverpb::CORRUPT)->result.empty());
+  EXPECT_EQ(store.Alarm(AlarmRequest::DEACTIVATE, kMember, etcdserverpb::NOSPACE)->result.size(),
+            1u);
+  EXPECT_TRUE(
+      store.Alarm(AlarmRequest::DEACTIVATE, kMember, etcdserverpb::NOSPACE)->result.empty());
+  EXPECT_TRUE(store.Put("a", "1").ok());
+}
+
+TEST(LocalStore, RequestSizeIsLimitedWithEtcdsMargin) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  etcdserverpb::PutRequest request;
+  request.set_key("k");
+  CallContext context;
+  const auto put = [&] {
+    return store.Wait<kvstore::PutResult>(
+        [&](auto done) { store.router().Put(context, request, std::move(done)); });
+  };
+  context.request_size_bytes = 1572864 - 20;
+  EXPECT_TRUE(put().ok());
+  context.request_size_bytes += 1;
+  EXPECT_EQ(put().status().message(), "etcdserver: request is too large");
+}
+
+TEST(LocalStore, LeasesGrantAndRefuse) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  const auto picked = store.Grant(0, 1);
+  ASSERT_TRUE(picked.ok());
+  EXPECT_GT(picked->result.id.value(), 0);
+  EXPECT_EQ(picked->result.ttl_seconds, 2);  // the minimum
+  EXPECT_EQ(picked->revision, Revision(1));
+  ASSERT_TRUE(store.Grant(-3, 100).ok());
+  EXPECT_EQ(store.Grant(-3, 100).status().message(), "etcdserver: lease already exists");
+  EXPECT_EQ(store.Grant(4, 9000000001).status().message(), "etcdserver: too large lease TTL");
+  EXPECT_EQ(store.Revoke(99).status().message(), "etcdserver: requested lease not found");
+  EXPECT_EQ(store.KeepAlive(99)->result.ttl_seconds, 0);
+  EXPECT_EQ(store.KeepAlive(-3)->result.ttl_seconds, 100);
+  EXPECT_EQ(store.TimeToLive(99, true)->result.remaining_seconds, -1);
+  EXPECT_EQ(store.router().Status().leases, 2);
+  EXPECT_EQ(store.Put("/registry/events/e", "1", 98).status().message(),
+            "etcdserver: requested lease not found");
+}
+
+TEST(LocalStore, ExpiredLeaseTakesItsKeysInOneRevision) {
+  StoreForTest store(Options(), 3, 2);
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Grant(1, 5).ok());
+  ASSERT_TRUE(store.Grant(2, 5).ok());
+  ASSERT_TRUE(store.Grant(3, 1000).ok());
+  ASSERT_TRUE(store.Put("/registry/events/a", "1", 1).ok());
+  ASSERT_TRUE(store.Put("/registry/pods/b", "1", 1).ok());
+  ASSERT_TRUE(store.Put("c", "1", 2).ok());
+  ASSERT_TRUE(store.Put("d", "1", 3).ok());
+  store.world().RunFor(absl::Seconds(4));
+  EXPECT_EQ(store.Range("a", "e")->result.count, 2);
+  ASSERT_EQ(store.KeepAlive(2)->result.ttl_seconds, 5);
+  store.world().RunFor(absl::Seconds(3));
+  const std::string zero(1, '\0');
+  EXPECT_EQ(store.Range(zero, zero)->result.count, 2);
+  EXPECT_EQ(store.router().Status().revision, Revision(6));  // one for lease 1
+  EXPECT_EQ(store.KeepAlive(1)->result.ttl_seconds, 0);
+  store.world().RunFor(absl::Seconds(5));
+  EXPECT_EQ(store.router().Status().revision, Revision(7));
+  EXPECT_EQ(store.Range(zero, zero)->result.count, 1);
+}
+
+// A put races the revoke of its lease: either it comes first and goes with the lease, or it is
+// refused; the key never outlives the lease.
+TEST(LocalStore, S7_NothingAttachesToALeaseBeingRevoked) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    StoreForTest store(Options(), seed, 3);
+    ASSERT_TRUE(store.Start().ok());
+    ASSERT_TRUE(store.Grant(1, 1000).ok());
+    int answers = 0;
+    const auto put = [&](const std::string& key) {
+      etcdserverpb::PutRequest request;
+      request.set_key(key);
+      request.set_lease(1);
+      store.router().Put({}, request,
+                         [&](absl::StatusOr<kvstore::Reply<kvstore::PutResult>>) { ++answers; });
+    };
+    for (int i = 0; i < 5; ++i) put(absl::StrCat("/registry/pods/", i));
+    store.router().LeaseRevoke(LeaseId(1), [&](absl::StatusOr<kvstore::Reply<Nothing>> reply) {
+      EXPECT_TRUE(reply.ok());
+      ++answers;
+    });
+    for (int i = 5; i < 30; ++i) {
+      put(absl::StrCat("/registry/", i % 2 == 0 ? "pods/" : "events/", i));
+      store.world().RunFor(absl::Microseconds(50));
+    }
+    ASSERT_TRUE(store.world().RunUntil([&] { return answers == 31; }, absl::Minutes(1)));
+    const std::string zero(1, '\0');
+    EXPECT_EQ(store.Range(zero, zero)->result.count, 0) << "seed " << seed;
+    store.store().CheckIdle();
+  }
+}
+
+TEST(LocalStore, CompactionsAnswersAndStoredHashes) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(store.Put("/registry/pods/a", absl::StrCat(i)).ok());
+    ASSERT_TRUE(store.Put("/registry/zz", absl::StrCat(i)).ok());
+  }
+  const auto before = store.HashKv(10);
+  EXPECT_EQ(before->result.compact_revision, Revision(-1));
+  EXPECT_EQ(store.Compact(22, false).status().message(),
+            "etcdserver: mvcc: required revision is a future revision");
+  EXPECT_EQ(store.Compact(10, true)->revision, Revision(21));
+  EXPECT_EQ(store.Compact(10, true).status().message(),
+            "etcdserver: mvcc: required revision has been compacted");
+  // The hash of the compaction's revision is the one from before it (contract 5.3).
+  const auto stored = store.HashKv(10);
+  EXPECT_EQ(stored->result.hash, before->result.hash);
+  EXPECT_EQ(stored->result.compact_revision, Revision(-1));
+  EXPECT_EQ(store.HashKv(11)->result.compact_revision, Revision(10));
+  EXPECT_EQ(store.HashKv(9).status().message(),
+            "etcdserver: mvcc: required revision has been compacted");
+  etcdserverpb::RangeRequest range;
+  range.set_key("/registry/");
+  range.set_range_end("/registry0");
+  range.set_revision(9);
+  EXPECT_EQ(store.Range(range).status().message(),
+            "etcdserver: mvcc: required revision has been compacted");
+  range.set_revision(10);
+  EXPECT_EQ(store.Range(range)->result.count, 2);
+}
+
+TEST(LocalStore, PeriodicCompactionRunsByItself) {
+  LocalStoreOptions options = Options();
+  options.auto_compaction = {AutoCompaction::Mode::kPeriodic, absl::Minutes(10), 0};
+  StoreForTest store(options);
+  ASSERT_TRUE(store.Start().ok());
+  for (int i = 0; i < 9; ++i) ASSERT_TRUE(store.Put("/registry/pods/a", "1").ok());
+  store.world().RunFor(absl::Minutes(9));
+  EXPECT_EQ(store.router().Status().compact_revision, Revision(-1));
+  store.world().RunFor(absl::Minutes(12));
+  EXPECT_EQ(store.router().Status().compact_revision, Revision(10));
+}
+
+TEST(LocalStore, AfterStopRequestsAreRefused) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  store.store().Stop();
+  EXPECT_EQ(store.Put("a", "1").status().message(), "etcdserver: server stopped");
+  EXPECT_EQ(store.Txn(PutAll("1")).status().message(), "etcdserver: server stopped");
+}
+
+}  // namespace
+}  // namespace tidemark::partition

@@ -91,30 +91,32 @@ run_ctest() {
     return
   fi
   python3 - "$report" "$prefix" >>"${TIDEMARK_STAGE_RESULT:-/dev/stdout}" <<'PY'
+import re
 import sys
 import xml.etree.ElementTree as tree
 for case in tree.parse(sys.argv[1]).getroot().iter("testcase"):
-    outcome = {"run": "passed", "fail": "failed"}.get(case.get("status"), "skipped")
-    print(outcome, sys.argv[2] + ":", case.get("name"))
+    name = sys.argv[2] + ": " + case.get("name")
+    print({"run": "passed", "disabled": "skipped"}.get(case.get("status"), "failed"), name)
+    for inner in sorted(set(re.findall(r"\[  SKIPPED \] (\w+\.[\w/]+)", case.findtext("system-out") or ""))):
+        print("skipped", name + ": " + inner)
 PY
 }
 
-# run_go FOLDER PREFIX [go test arguments]: one outcome for each top-level Go test.
+# run_go FOLDER PREFIX [go test arguments]: one outcome for each Go test and subtest.
 run_go() {
-  local folder="$1" prefix="$2" log status=0
+  local folder="$1" prefix="$2" log
   shift 2
   log="$results/go-$prefix.log"
-  (cd "$folder" && go test -count=1 -v "$@") 2>&1 | tee "$log" | grep -vE '^(=== (RUN|PAUSE|CONT|NAME)|    --- PASS)' >&2 || true
-  status="${PIPESTATUS[0]}"
+  { (cd "$folder" && go test -count=1 -v "$@") 2>&1 || echo "go test ended with status $?"; } |
+    tee "$log" | { grep -vE '^(=== (RUN|PAUSE|CONT|NAME)|    --- PASS)' || true; } >&2
   awk -v prefix="$prefix" '
-    /^--- PASS: / { print "passed", prefix ": " $3 }
-    /^--- FAIL: / { print "failed", prefix ": " $3 }
+    /^ *--- PASS: / { print "passed", prefix ": " $3 }
+    /^ *--- FAIL: / { print "failed", prefix ": " $3 }
     /^=== RUN/ { reason = "" }
     /^    [a-z_]+\.go:[0-9]+: / { reason = $0; sub(/^ *[a-z_]+\.go:[0-9]+: /, "", reason) }
-    /^--- SKIP: / { print "skipped", prefix ": " $3 ": " reason }
-    /^(FAIL|panic:).*(build failed|setup failed|timed out)/ { print "failed", prefix ": " $0 }
+    /^ *--- SKIP: / { print "skipped", prefix ": " $3 ": " reason }
   ' "$log" >>"${TIDEMARK_STAGE_RESULT:-/dev/stdout}"
-  if [[ "$status" != 0 ]] && ! grep -qE '^(--- FAIL|FAIL.*(build|setup) failed)' "$log"; then
-    failed "$prefix: go test ended with $status"
+  if grep -q '^go test ended with' "$log" && ! grep -q '^--- FAIL' "$log"; then
+    failed "$prefix: $(tail -n 1 "$log"), without a failed test (see $log)"
   fi
 }

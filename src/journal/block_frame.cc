@@ -81,8 +81,8 @@ void DecodeMark(ByteReader in, uint16_t kind, Frame* frame) {
   frame->mark.store = StoreId(in.Read<uint64_t>());
   frame->mark.last = Position(in.Read<uint64_t>());
   frame->mark.chain = ChainHash(in.Read<uint64_t>());
-  bool sane = frame->mark.kind == TailMark::Kind::kSynced ||
-              frame->mark.kind == TailMark::Kind::kSealed;
+  bool sane =
+      frame->mark.kind == TailMark::Kind::kSynced || frame->mark.kind == TailMark::Kind::kSealed;
   frame->kind = sane ? Frame::Kind::kMark : Frame::Kind::kDamaged;
 }
 

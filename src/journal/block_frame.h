@@ -75,11 +75,11 @@ ChainHash ExtendChain(ChainHash before, const BlockHeader& header);
 
 struct Frame {
   enum class Kind {
-    kZero,     // nothing was ever written here
+    kZero,  // nothing was ever written here
     kSegment,
     kBlock,
     kMark,
-    kNewer,    // ours, of a format version that this program does not know
+    kNewer,  // ours, of a format version that this program does not know
     kDamaged,
   };
   Kind kind = Kind::kDamaged;

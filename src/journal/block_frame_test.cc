@@ -26,8 +26,8 @@ TEST(BlockFrameTest, EncodedFramesDecodeToThemselves) {
   EXPECT_EQ(segment.segment.first, Position(9));
   EXPECT_EQ(segment.segment.chain_before, ChainHash(1));
 
-  Frame mark = DecodeFrame(
-      EncodeTailMark({TailMark::Kind::kSealed, StoreId(7), Position(8), ChainHash(2)}));
+  Frame mark =
+      DecodeFrame(EncodeTailMark({TailMark::Kind::kSealed, StoreId(7), Position(8), ChainHash(2)}));
   ASSERT_EQ(mark.kind, Frame::Kind::kMark);
   EXPECT_EQ(mark.mark.kind, TailMark::Kind::kSealed);
   EXPECT_EQ(mark.mark.last, Position(8));

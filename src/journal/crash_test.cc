@@ -27,11 +27,11 @@ struct History {
     Revision revision;
     std::string payload;
   };
-  std::map<Position, Known> delivered;                           // J3: never changes
-  std::map<std::pair<OriginId, uint64_t>, Placed> acked;         // J4, J8
+  std::map<Position, Known> delivered;                    // J3: never changes
+  std::map<std::pair<OriginId, uint64_t>, Placed> acked;  // J4, J8
   Position trimmed;
-  Tail tail;      // newest seen
-  Term term;      // J5
+  Tail tail;  // newest seen
+  Term term;  // J5
 };
 
 class Simulation {
@@ -90,7 +90,8 @@ class Simulation {
   bool Up() {
     crashed_ = false;
     executor_ = world_.NewExecutor("journal", "node");
-    runner_ = world_.NewBlockingRunner("disk", absl::Microseconds(10), absl::Milliseconds(1), "node");
+    runner_ =
+        world_.NewBlockingRunner("disk", absl::Microseconds(10), absl::Milliseconds(1), "node");
     options_.executor = executor_.get();
     options_.runner = runner_.get();
     bool opened = world_.RunAsNode("node", [this] {
@@ -139,10 +140,9 @@ class Simulation {
       History::Known known{entry.origin, entry.origin_number, entry.revision,
                            std::string(entry.payload)};
       auto [old, is_new] = history_.delivered.emplace(entry.position, known);
-      ASSERT_TRUE(is_new || (old->second.origin == known.origin &&
-                             old->second.number == known.number &&
-                             old->second.revision == known.revision &&
-                             old->second.payload == known.payload))
+      ASSERT_TRUE(is_new ||
+                  (old->second.origin == known.origin && old->second.number == known.number &&
+                   old->second.revision == known.revision && old->second.payload == known.payload))
           << "entry " << entry.position << " changed";
       seen_.position = entry.position;
       seen_.revision = entry.revision;
@@ -167,7 +167,8 @@ class Simulation {
     record.changes_keys = Draw(4) > 0;
     record.partitions.push_back({kPartition, Draw(20) == 0 ? Epoch(epoch_.value() + 1) : epoch_});
     record.origin = origin_;
-    record.origin_number = Draw(10) == 0 && next_number_ > 1 ? 1 + Draw(next_number_) : next_number_;
+    record.origin_number =
+        Draw(10) == 0 && next_number_ > 1 ? 1 + Draw(next_number_) : next_number_;
     record.payload = absl::StrCat(origin_.value(), ":", record.origin_number, ":",
                                   std::string(Draw(Draw(20) == 0 ? 20000 : 600), 'v'));
     auto id = std::make_pair(origin_, record.origin_number);

@@ -48,8 +48,7 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(FileSystem& f
         "); stop that process, or give this one a directory of its own"));
   }
   if (!lock.ok()) return Annotate(lock.status(), "cannot lock the journal's directory");
-  std::unique_ptr<DataDirectory> directory(
-      new DataDirectory(file_system, path, *std::move(lock)));
+  std::unique_ptr<DataDirectory> directory(new DataDirectory(file_system, path, *std::move(lock)));
   absl::Status format = directory->LoadOrCreateFormat(random);
   if (!format.ok()) return format;
   absl::Status cleaned = directory->RemoveTemporaries();

@@ -60,12 +60,11 @@ std::string WrapContent(uint32_t magic, absl::string_view content) {
 
 absl::StatusOr<std::string> UnwrapContent(uint32_t magic, absl::string_view wrapped,
                                           const std::string& path) {
-  if (wrapped.size() < kEnvelopeBytes ||
-      LoadLittle<uint32_t>(wrapped.data()) != magic ||
+  if (wrapped.size() < kEnvelopeBytes || LoadLittle<uint32_t>(wrapped.data()) != magic ||
       LoadLittle<uint32_t>(wrapped.data() + wrapped.size() - 4) !=
           Crc32c(wrapped.substr(0, wrapped.size() - 4))) {
-    return absl::DataLossError(absl::StrCat("journal file ", path,
-                                            " is damaged: its content does not match its checksum"));
+    return absl::DataLossError(absl::StrCat(
+        "journal file ", path, " is damaged: its content does not match its checksum"));
   }
   if (LoadLittle<uint32_t>(wrapped.data() + 4) > kEnvelopeVersion) {
     return absl::FailedPreconditionError(

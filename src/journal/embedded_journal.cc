@@ -58,8 +58,7 @@ absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
                                   ReplayInto(&sequencer, options.limits.sequencer));
   if (!log.ok()) return log.status();
   Position first = (*log)->first();
-  auto node =
-      std::make_shared<JournalNode>(options.limits, *options.executor, std::move(stats));
+  auto node = std::make_shared<JournalNode>(options.limits, *options.executor, std::move(stats));
   node->Start(*std::move(log), std::move(sequencer), first);
   return std::unique_ptr<EmbeddedJournal>(new EmbeddedJournal(std::move(node)));
 }

@@ -148,7 +148,8 @@ TEST_F(EmbeddedJournalTest, SubscribersGetTheirPartitionsFromTheLogAndLive) {
   Epoch nodes = Claim(kNodes);
   for (uint64_t i = 1; i <= 60; ++i) {
     ASSERT_TRUE(AppendNow(Data(i % 2 ? kPods : kNodes, i % 2 ? pods : nodes, i,
-                               absl::StrCat("v", i, std::string(1000, 'x')))).ok());
+                               absl::StrCat("v", i, std::string(1000, 'x'))))
+                    .ok());
   }
   Restart();
   Seen seen_pods, seen_both;
@@ -248,8 +249,8 @@ TEST_F(EmbeddedJournalTest, WhatIsTooLargeOrTooMuchIsRefused) {
   options_.limits.mailbox_records_max = 10;
   Open();
   Epoch epoch = Claim(kPods);
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      AppendNow(Data(kPods, epoch, 1, std::string(1001, 'x'))).status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(AppendNow(Data(kPods, epoch, 1, std::string(1001, 'x'))).status()));
   std::map<absl::StatusCode, int> codes;
   for (uint64_t i = 1; i <= 15; ++i) {
     journal_->Append(Data(kPods, epoch, i, "x"),

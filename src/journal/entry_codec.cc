@@ -86,8 +86,8 @@ absl::StatusOr<EntryBlock> DecodeEntries(const BlockPlace& place, absl::string_v
   Revision revision(in.Read<int64_t>());
   if (in.failed()) return Damaged(place, "shorter than its head");
   if (version != kBodyVersion) {
-    return Damaged(place, absl::StrCat("format version ", version, ", this program knows ",
-                                       kBodyVersion));
+    return Damaged(place,
+                   absl::StrCat("format version ", version, ", this program knows ", kBodyVersion));
   }
   if (entry_count != place.entry_count || entry_count == 0 ||
       in.rest().size() < size_t{entry_count} * kRowBytes) {

@@ -8,13 +8,15 @@ namespace {
 
 std::vector<Entry> SomeEntries() {
   std::vector<Entry> entries(3);
-  entries[0] = {Position(5), Term(2),     Revision(8), EntryKind::kData, true,
-                {{PartitionId(1), Epoch(3)}, {PartitionId(2), Epoch(4)}},
-                OriginId(77), 1, "first"};
-  entries[1] = {Position(6), Term(2), Revision(8), EntryKind::kClaim, false,
-                {{PartitionId(1), Epoch(6)}}, OriginId(78), 0, ""};
-  entries[2] = {Position(7), Term(2), Revision(9), EntryKind::kData, true,
-                {{PartitionId(2), Epoch(4)}}, OriginId(77), 2, "third"};
+  entries[0] = {Position(5),      Term(2), Revision(8),
+                EntryKind::kData, true,    {{PartitionId(1), Epoch(3)}, {PartitionId(2), Epoch(4)}},
+                OriginId(77),     1,       "first"};
+  entries[1] = {Position(6),       Term(2), Revision(8),
+                EntryKind::kClaim, false,   {{PartitionId(1), Epoch(6)}},
+                OriginId(78),      0,       ""};
+  entries[2] = {Position(7),      Term(2), Revision(9),
+                EntryKind::kData, true,    {{PartitionId(2), Epoch(4)}},
+                OriginId(77),     2,       "third"};
   return entries;
 }
 
@@ -72,9 +74,9 @@ TEST(EntryCodecTest, AnyByteMayBeAnything) {
       // Whatever was accepted stays inside the body and dense.
       EXPECT_EQ(block->entries.size(), 3u);
       for (const Entry& entry : block->entries) {
-        EXPECT_TRUE(entry.payload.empty() || (entry.payload.data() >= bad.data() &&
-                                              entry.payload.data() + entry.payload.size() <=
-                                                  bad.data() + bad.size()));
+        EXPECT_TRUE(entry.payload.empty() ||
+                    (entry.payload.data() >= bad.data() &&
+                     entry.payload.data() + entry.payload.size() <= bad.data() + bad.size()));
       }
     }
   }

@@ -38,7 +38,7 @@ JournalNode::JournalNode(JournalLimits limits, Executor& executor,
     : limits_(limits), executor_(executor), stats_(std::move(stats)) {}
 
 void JournalNode::Start(std::unique_ptr<ReplicatedLog> log, Sequencer sequencer, Position first) {
-  absl::MutexLock step_lock(&step_mutex_);
+  MutexLock step_lock(&step_mutex_);
   sequencer.CheckInvariants();
   log_ = std::move(log);
   sequencer_ = std::move(sequencer);
@@ -46,7 +46,7 @@ void JournalNode::Start(std::unique_ptr<ReplicatedLog> log, Sequencer sequencer,
   delivery_ = std::make_unique<Delivery>(
       limits_.delivery, sequencer_.tail(),
       [this](Position from, size_t size_bytes) { StartRead(from, size_bytes); });
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   first_ = first;
   tail_ = sequencer_.tail();
 }
@@ -54,7 +54,7 @@ void JournalNode::Start(std::unique_ptr<ReplicatedLog> log, Sequencer sequencer,
 void JournalNode::Stop() {
   std::vector<Pending> waiting;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (is_stopped_) return;
     is_stopped_ = true;
     waiting = std::move(mailbox_);
@@ -64,7 +64,7 @@ void JournalNode::Stop() {
   executor_.Post([node = shared_from_this(), waiting = std::move(waiting)]() mutable {
     std::vector<Answer> answers;
     {
-      absl::MutexLock step_lock(&node->step_mutex_);
+      MutexLock step_lock(&node->step_mutex_);
       answers = std::move(node->answers_);
       node->answers_.clear();
     }
@@ -76,9 +76,9 @@ void JournalNode::Stop() {
 void JournalNode::Close() {
   std::vector<Pending> dropped;
   std::vector<Answer> dropped_answers;
-  absl::MutexLock step_lock(&step_mutex_);
+  MutexLock step_lock(&step_mutex_);
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     is_stopped_ = true;
     dropped.swap(mailbox_);
     attaching_.clear();
@@ -89,7 +89,7 @@ void JournalNode::Close() {
 }
 
 bool JournalNode::IsStopped() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return is_stopped_;
 }
 
@@ -97,7 +97,7 @@ void JournalNode::PostStep() {
   if (step_is_posted_ || is_stopped_) return;
   step_is_posted_ = true;
   executor_.Post([node = shared_from_this()] {
-    absl::MutexLock step_lock(&node->step_mutex_);
+    MutexLock step_lock(&node->step_mutex_);
     node->Step();
   });
 }
@@ -110,15 +110,14 @@ void JournalNode::Refuse(AppendCallback done, absl::Status why) {
 void JournalNode::Append(EntryKind kind, Record record, AppendCallback done) {
   uint64_t payload_bytes = record.payload.size();
   if (payload_bytes > limits_.payload_bytes_max) {
-    return Refuse(std::move(done),
-                  absl::InvalidArgumentError(absl::StrCat("payload of ", payload_bytes,
-                                                          " bytes is larger than ",
-                                                          limits_.payload_bytes_max)));
+    return Refuse(std::move(done), absl::InvalidArgumentError(absl::StrCat(
+                                       "payload of ", payload_bytes, " bytes is larger than ",
+                                       limits_.payload_bytes_max)));
   }
   uint64_t bytes = payload_bytes + kPendingOverheadBytes;
   absl::Status refused;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     bool is_full = mailbox_.size() >= limits_.mailbox_records_max ||
                    (!mailbox_.empty() && mailbox_bytes_ + bytes > limits_.mailbox_bytes_max);
     if (is_stopped_) {
@@ -139,15 +138,16 @@ absl::StatusOr<std::unique_ptr<Subscription>> JournalNode::Subscribe(
     Position from, std::vector<PartitionId> partitions, BatchCallback deliver) {
   auto subscriber = std::make_shared<Subscriber>(
       from, std::move(partitions), limits_.unacknowledged_bytes_max, std::move(deliver));
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (is_stopped_) return StoppedError();
   if (from < first_ || from <= trim_wanted_) {
-    return absl::OutOfRangeError(absl::StrCat("position ", from.value(), " was trimmed; the first is ",
+    return absl::OutOfRangeError(absl::StrCat("position ", from.value(),
+                                              " was trimmed; the first is ",
                                               std::max(first_, trim_wanted_.Next()).value()));
   }
   if (from > tail_.position.Next()) {
-    return absl::InvalidArgumentError(absl::StrCat("position ", from.value(), " is after the newest, ",
-                                                   tail_.position.value()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("position ", from.value(), " is after the newest, ", tail_.position.value()));
   }
   attaching_.push_back(subscriber);
   PostStep();
@@ -156,16 +156,16 @@ absl::StatusOr<std::unique_ptr<Subscription>> JournalNode::Subscribe(
 
 void JournalNode::ConfirmTail(TailCallback done) {
   // Asked first, read afterwards: the tail is at least what was committed when the question came.
-  log_->ConfirmLeadership([node = shared_from_this(), done = std::move(done)](
-                              absl::Status confirmed) mutable {
-    if (confirmed.ok() && node->IsStopped()) confirmed = StoppedError();
-    if (!confirmed.ok()) return done(confirmed);
-    done(node->KnownTail());
-  });
+  log_->ConfirmLeadership(
+      [node = shared_from_this(), done = std::move(done)](absl::Status confirmed) mutable {
+        if (confirmed.ok() && node->IsStopped()) confirmed = StoppedError();
+        if (!confirmed.ok()) return done(confirmed);
+        done(node->KnownTail());
+      });
 }
 
 void JournalNode::Trim(Position position) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   position = std::min(position, tail_.position);
   if (position <= trim_wanted_) return;
   trim_wanted_ = position;
@@ -173,18 +173,18 @@ void JournalNode::Trim(Position position) {
 }
 
 Tail JournalNode::KnownTail() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return tail_;
 }
 
 void JournalNode::Serve() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   serve_is_wanted_ = true;
   PostStep();
 }
 
 JournalNode::Waiting JournalNode::TakeWaiting() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   Waiting waiting;
   step_is_posted_ = false;
   if (is_stopped_) return waiting;
@@ -233,19 +233,19 @@ void JournalNode::OrderAppends(std::vector<Pending> taken) {
   std::shared_ptr<BlockInProgress> block = MakeBlock(std::move(taken));
   if (block == nullptr) {
     RunAnswers();
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!mailbox_.empty()) PostStep();
     return;
   }
   is_busy_ = true;
   std::shared_ptr<const LogBlock> log_block(block, &block->log_block);
-  log_->Append(std::move(log_block), [node = shared_from_this(), block = std::move(block)](
-                                         absl::Status status) mutable {
-    absl::MutexLock step_lock(&node->step_mutex_);
-    if (node->log_ == nullptr) return;
-    node->FinishBlock(std::move(block), status);
-    node->Step();
-  });
+  log_->Append(std::move(log_block),
+               [node = shared_from_this(), block = std::move(block)](absl::Status status) mutable {
+                 MutexLock step_lock(&node->step_mutex_);
+                 if (node->log_ == nullptr) return;
+                 node->FinishBlock(std::move(block), status);
+                 node->Step();
+               });
 }
 
 // nullptr when there is nothing to write: only refusals and repeats.
@@ -279,7 +279,8 @@ std::shared_ptr<JournalNode::BlockInProgress> JournalNode::MakeBlock(std::vector
   const Entry& last = entries.back();
   block->entries.tail = {last.position, last.revision, last.term};
   block->head = EncodeEntriesHead(sequencer_.tail().revision, entries);
-  block->log_block = {entries.front().position, static_cast<uint32_t>(entries.size()), last.term, {}};
+  block->log_block = {
+      entries.front().position, static_cast<uint32_t>(entries.size()), last.term, {}};
   block->log_block.body.reserve(entries.size() + 1);
   block->log_block.body.push_back(block->head);
   for (const std::string& payload : block->payloads) {
@@ -302,7 +303,7 @@ void JournalNode::FinishBlock(std::shared_ptr<BlockInProgress> block, const absl
   CHECK(sequencer_.tail().position == tail.position && sequencer_.tail().revision == tail.revision);
   stats_->entries.fetch_add(block->entries.entries.size(), std::memory_order_relaxed);
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     CHECK(tail_.position < tail.position && tail_.revision <= tail.revision);
     tail_ = tail;
     stats_->mailbox_records.store(mailbox_.size(), std::memory_order_relaxed);
@@ -323,7 +324,7 @@ void JournalNode::RunAnswers() {
 void JournalNode::StartTrim() {
   Position wanted;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     wanted = trim_wanted_;
   }
   if (wanted <= trim_started_ || !delivery_->IsPast(wanted)) return;
@@ -335,7 +336,7 @@ void JournalNode::StartTrim() {
                // No space for the state: the next trim tries again.
                if (absl::IsResourceExhausted(first.status())) return;
                if (!first.ok()) Fatal(absl::StrCat("journal: ", first.status().message()));
-               absl::MutexLock lock(&node->mutex_);
+               MutexLock lock(&node->mutex_);
                CHECK(*first >= node->first_);
                node->first_ = *first;
              });
@@ -344,7 +345,7 @@ void JournalNode::StartTrim() {
 void JournalNode::StartRead(Position from, size_t size_bytes) {
   log_->Read(from, size_bytes,
              [node = shared_from_this()](absl::StatusOr<std::vector<StoredBlock>> blocks) {
-               absl::MutexLock step_lock(&node->step_mutex_);
+               MutexLock step_lock(&node->step_mutex_);
                if (node->log_ != nullptr) node->FinishRead(std::move(blocks));
              });
 }

@@ -1,7 +1,7 @@
 // The shell that drives sequencer, replicated log and delivery; what EmbeddedJournal owns.
 //
-// Methods are thread-safe. State of the journal's sequence is guarded by step_mutex_, which only the
-// sequence takes, and the end: so destruction waits for a step that runs.
+// Methods are thread-safe. State of the journal's sequence is guarded by step_mutex_, which only
+// the sequence takes, and the end: so destruction waits for a step that runs.
 //
 // Lock order: step_mutex_, then a subscriber's, then mutex_.
 #pragma once
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "src/base/mutex.h"
 #include "src/journal/delivery.h"
 #include "src/journal/embedded_journal.h"
 #include "src/journal/journal.h"
@@ -92,14 +92,14 @@ class JournalNode : public std::enable_shared_from_this<JournalNode> {
 
   std::unique_ptr<ReplicatedLog> log_;  // thread-safe; changed by Start and Close only
 
-  absl::Mutex step_mutex_;
+  Mutex step_mutex_;
   Sequencer sequencer_ ABSL_GUARDED_BY(step_mutex_);
   std::unique_ptr<Delivery> delivery_ ABSL_GUARDED_BY(step_mutex_);
-  bool is_busy_ ABSL_GUARDED_BY(step_mutex_) = false;  // a block is on its way
+  bool is_busy_ ABSL_GUARDED_BY(step_mutex_) = false;         // a block is on its way
   std::vector<Answer> answers_ ABSL_GUARDED_BY(step_mutex_);  // to give when it is durable
   Position trim_started_ ABSL_GUARDED_BY(step_mutex_);
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<Pending> mailbox_ ABSL_GUARDED_BY(mutex_);
   uint64_t mailbox_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool step_is_posted_ ABSL_GUARDED_BY(mutex_) = false;

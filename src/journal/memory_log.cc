@@ -20,7 +20,8 @@ absl::Status MemoryLog::Append(const LogBlock& block) {
   for (absl::string_view run : block.body) body.append(run.data(), run.size());
   CHECK(!body.empty());
   size_bytes_ += body.size();
-  blocks_.push_back({block.first, block.entry_count, block.term, SharedBytes::Own(std::move(body))});
+  blocks_.push_back(
+      {block.first, block.entry_count, block.term, SharedBytes::Own(std::move(body))});
   return absl::OkStatus();
 }
 

@@ -79,9 +79,8 @@ absl::StatusOr<SegmentStep> SegmentCursor::JudgeBlock(const BlockHeader& header,
 SegmentStep SegmentCursor::JudgeMark(const TailMark& mark, SegmentStep step) const {
   if (mark.store != store_) return Foreign(std::move(step), "a mark of another journal");
   if (mark.last.Next() != expected_ || (chain_.has_value() && mark.chain != *chain_)) {
-    return Foreign(std::move(step),
-                   absl::StrCat("a mark of position ", mark.last.value(), " lies behind ",
-                                expected_.Previous().value()));
+    return Foreign(std::move(step), absl::StrCat("a mark of position ", mark.last.value(),
+                                                 " lies behind ", expected_.Previous().value()));
   }
   step.kind = SegmentStep::Kind::kMark;
   step.mark = mark.kind;

@@ -24,9 +24,9 @@ constexpr size_t kZeroPieceBytes = size_t{64} << 10;
 constexpr absl::Duration kProgressInterval = absl::Seconds(2);
 
 absl::Status DamageAt(const std::string& path, uint64_t offset, absl::string_view problem) {
-  return absl::DataLossError(absl::StrCat(
-      "journal file ", path, " is damaged at offset ", offset, ": ", problem,
-      ". Nothing was changed. Restore this directory from a copy of the disk"));
+  return absl::DataLossError(
+      absl::StrCat("journal file ", path, " is damaged at offset ", offset, ": ", problem,
+                   ". Nothing was changed. Restore this directory from a copy of the disk"));
 }
 
 class Recovery {
@@ -57,8 +57,7 @@ class Recovery {
   };
 
   absl::Status ListSegments() {
-    absl::StatusOr<std::vector<std::string>> names =
-        options_.file_system->List(options_.directory);
+    absl::StatusOr<std::vector<std::string>> names = options_.file_system->List(options_.directory);
     if (!names.ok()) return names.status();
     for (const std::string& name : *names) {
       Position first;
@@ -82,8 +81,8 @@ class Recovery {
     if (!end.ok()) return end.status();
     log_.chain = *cursor.chain();
     log_.segments.back().end_offset = cursor.offset();
-    log_.last_is_sealed = end->kind == SegmentStep::Kind::kMark &&
-                          end->mark == TailMark::Kind::kSealed;
+    log_.last_is_sealed =
+        end->kind == SegmentStep::Kind::kMark && end->mark == TailMark::Kind::kSealed;
     if (is_newest) return JudgeNewestEnd(*end, &cursor, &*reader);
     // Whether it ends where the next one begins is seen there. If so, what is damaged is only the
     // mark behind the newest block: a crash may tear it while the segment is being sealed.
@@ -111,9 +110,10 @@ class Recovery {
                                    " bytes long"));
     }
     if (log_.segments.empty() && header.first > options_.synced.Next()) {
-      return DamageAt(path, 0, absl::StrCat("the oldest entry is ", header.first.value(), ", but ",
-                                            options_.synced.Next().value(),
-                                            " and those behind it are needed: a file is missing"));
+      return DamageAt(path, 0,
+                      absl::StrCat("the oldest entry is ", header.first.value(), ", but ",
+                                   options_.synced.Next().value(),
+                                   " and those behind it are needed: a file is missing"));
     }
     if (!log_.segments.empty()) {
       const Segment& before = log_.segments.back();
@@ -161,10 +161,10 @@ class Recovery {
         cursor->FindEvidence(end.offset + kBlockAlignmentBytes);
     if (!evidence.ok()) return evidence.status();
     if (evidence->has_value() && !PLANTED_BUG("journal_torn_tail_hides_corruption")) {
-      return DamageAt(reader->path(), end.offset,
-                      absl::StrCat(is_damaged ? end.problem : "a block is missing",
-                                   ", but what was written later is there, at offset ",
-                                   **evidence));
+      return DamageAt(
+          reader->path(), end.offset,
+          absl::StrCat(is_damaged ? end.problem : "a block is missing",
+                       ", but what was written later is there, at offset ", **evidence));
     }
     if (log_.last < options_.synced) return absl::OkStatus();  // refused by Run, nothing changed
     // A mark stays; the torn bytes of an unfinished block may lie behind it.

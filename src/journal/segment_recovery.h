@@ -1,6 +1,6 @@
 // Opening a directory of segment files: every block is read and verified, and what is wrong is told
-// apart: the torn end of the newest block, which a crash leaves and nobody was promised, is cut off;
-// everything else is damage and refused, with the file and the offset.
+// apart: the torn end of the newest block, which a crash leaves and nobody was promised, is cut
+// off; everything else is damage and refused, with the file and the offset.
 //
 // The rules, and why they are safe: docs/journal-format.md, "Recovery".
 #pragma once

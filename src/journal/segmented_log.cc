@@ -36,9 +36,8 @@ void MustSucceed(const absl::Status& status) {
 absl::StatusOr<std::unique_ptr<SegmentedLog>> SegmentedLog::Open(Options options,
                                                                  const BlockVisitor& visit) {
   if (options.segment_bytes < kSegmentBytesMin) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("journal segments of ", options.segment_bytes, " bytes are smaller than ",
-                     kSegmentBytesMin));
+    return absl::InvalidArgumentError(absl::StrCat("journal segments of ", options.segment_bytes,
+                                                   " bytes are smaller than ", kSegmentBytesMin));
   }
   options.segment_bytes = AlignUp(options.segment_bytes);
   std::unique_ptr<SegmentedLog> log(new SegmentedLog(std::move(options)));
@@ -254,10 +253,9 @@ absl::Status SegmentedLog::ReadSegment(const Segment& segment, Position from, si
     absl::StatusOr<SegmentStep> step = cursor.Next();
     if (!step.ok()) return step.status();
     if (step->kind != SegmentStep::Kind::kBlock) {
-      return absl::DataLossError(absl::StrCat("journal file ", segment.path,
-                                              " is damaged at offset ", step->offset, ": ",
-                                              step->problem.empty() ? "a block is missing"
-                                                                    : step->problem));
+      return absl::DataLossError(
+          absl::StrCat("journal file ", segment.path, " is damaged at offset ", step->offset, ": ",
+                       step->problem.empty() ? "a block is missing" : step->problem));
     }
     if (step->block.last() < from) continue;
     *found_bytes += step->block.body.size();

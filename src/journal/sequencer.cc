@@ -75,9 +75,8 @@ absl::StatusOr<Sequencer::Numbered> Sequencer::NumberData(const Record& record) 
   absl::Status epochs = CheckEpochs(record);
   if (!epochs.ok()) return epochs;
   if (record.origin_number != last + 1) {
-    return absl::AbortedError(absl::StrCat("hole in the numbers of origin ",
-                                           record.origin.value(), ": ", record.origin_number,
-                                           " after ", last));
+    return absl::AbortedError(absl::StrCat("hole in the numbers of origin ", record.origin.value(),
+                                           ": ", record.origin_number, " after ", last));
   }
   return Numbered{};
 }
@@ -86,12 +85,11 @@ absl::Status Sequencer::CheckEpochs(const Record& record) const {
   if (PLANTED_BUG("journal_skip_epoch_check")) return absl::OkStatus();
   for (const PartitionEpoch& named : record.partitions) {
     auto claimed = open_.claims.find(named.partition);
-    Epoch current =
-        claimed == open_.claims.end() ? EpochOf(named.partition) : claimed->second;
+    Epoch current = claimed == open_.claims.end() ? EpochOf(named.partition) : claimed->second;
     if (named.epoch != current || current == Epoch(0)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("epoch ", named.epoch.value(), " of partition ", named.partition.value(),
-                       " is not current (", current.value(), ")"));
+      return absl::FailedPreconditionError(absl::StrCat("epoch ", named.epoch.value(),
+                                                        " of partition ", named.partition.value(),
+                                                        " is not current (", current.value(), ")"));
     }
   }
   return absl::OkStatus();
@@ -149,7 +147,10 @@ absl::Status Sequencer::Apply(const Entry& entry) {
         entry.term.value(), ") does not follow entry ", tail_.position.value(), " (revision ",
         tail_.revision.value(), ", term ", tail_.term.value(), ")"));
   }
-  Staged staged{entry.kind, PartitionId(0), entry.origin, entry.origin_number,
+  Staged staged{entry.kind,
+                PartitionId(0),
+                entry.origin,
+                entry.origin_number,
                 {entry.position, entry.revision}};
   if (entry.kind == EntryKind::kClaim) {
     if (entry.partitions.size() != 1) {

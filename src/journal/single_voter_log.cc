@@ -88,7 +88,7 @@ absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options opt
   auto disk = std::make_shared<Disk>();
   disk->options = std::move(options);
   {
-    absl::MutexLock lock(&disk->mutex);
+    MutexLock lock(&disk->mutex);
     disk->directory = std::move(opened->directory);
     disk->storage = std::move(opened->storage);
     disk->synced = disk->storage->last();
@@ -98,7 +98,7 @@ absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options opt
 }
 
 SingleVoterLog::~SingleVoterLog() {
-  absl::MutexLock lock(&disk_->mutex);
+  MutexLock lock(&disk_->mutex);
   disk_->storage.reset();
   disk_->directory.reset();  // the lock last
 }
@@ -139,7 +139,7 @@ void SingleVoterLog::Append(std::shared_ptr<const LogBlock> block, Done done) {
     Executor* executor = disk->options.executor;
     absl::Status written = ClosedError();
     {
-      absl::MutexLock lock(&disk->mutex);
+      MutexLock lock(&disk->mutex);
       if (!disk->IsClosed()) written = disk->WriteBlock(*block);
     }
     if (!written.ok() || PLANTED_BUG("journal_ack_before_sync")) {
@@ -148,7 +148,7 @@ void SingleVoterLog::Append(std::shared_ptr<const LogBlock> block, Done done) {
     }
     disk->options.runner->Run([disk, block = std::move(block), done = std::move(done)]() mutable {
       {
-        absl::MutexLock lock(&disk->mutex);
+        MutexLock lock(&disk->mutex);
         if (disk->IsClosed()) return;
         disk->SyncBlock();
       }
@@ -170,11 +170,12 @@ void SingleVoterLog::Read(Position from, size_t size_bytes, ReadDone done) {
   disk_->options.runner->Run([disk = disk_, from, size_bytes, done = std::move(done)]() mutable {
     absl::StatusOr<std::vector<StoredBlock>> blocks = ClosedError();
     {
-      absl::MutexLock lock(&disk->mutex);
+      MutexLock lock(&disk->mutex);
       if (!disk->IsClosed()) blocks = disk->Read(from, size_bytes);
     }
-    disk->options.executor->Post(
-        [done = std::move(done), blocks = std::move(blocks)]() mutable { done(std::move(blocks)); });
+    disk->options.executor->Post([done = std::move(done), blocks = std::move(blocks)]() mutable {
+      done(std::move(blocks));
+    });
   });
 }
 
@@ -201,11 +202,12 @@ void SingleVoterLog::Trim(TrimRequest request,
       [disk = disk_, request = std::move(request), done = std::move(done)]() mutable {
         absl::StatusOr<Position> first = ClosedError();
         {
-          absl::MutexLock lock(&disk->mutex);
+          MutexLock lock(&disk->mutex);
           if (!disk->IsClosed()) first = disk->Trim(request);
         }
-        disk->options.executor->Post(
-            [done = std::move(done), first = std::move(first)]() mutable { done(std::move(first)); });
+        disk->options.executor->Post([done = std::move(done), first = std::move(first)]() mutable {
+          done(std::move(first));
+        });
       });
 }
 

@@ -15,11 +15,11 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "src/base/clock.h"
 #include "src/base/executor.h"
 #include "src/base/file_system.h"
+#include "src/base/mutex.h"
 #include "src/base/random.h"
 #include "src/journal/data_directory.h"
 #include "src/journal/replicated_log.h"
@@ -44,7 +44,7 @@ class SingleVoterLog : public ReplicatedLog {
     FileSystem* file_system = nullptr;
     const Clock* clock = nullptr;
     Random* random = nullptr;
-    Executor* executor = nullptr;     // callbacks run here
+    Executor* executor = nullptr;      // callbacks run here
     BlockingRunner* runner = nullptr;  // disk work runs here
     LogStats* stats = nullptr;         // outlives the log and all work of the runner
     // How long each write and each sync took; called where the work runs. May be empty.
@@ -71,13 +71,12 @@ class SingleVoterLog : public ReplicatedLog {
   void Append(std::shared_ptr<const LogBlock> block, Done done) override;
   void Read(Position from, size_t size_bytes, ReadDone done) override;
   void ConfirmLeadership(Done done) override;
-  void Trim(TrimRequest request,
-            absl::AnyInvocable<void(absl::StatusOr<Position>)> done) override;
+  void Trim(TrimRequest request, absl::AnyInvocable<void(absl::StatusOr<Position>)> done) override;
 
  private:
   // Shared with tasks that may start after the log is gone; they find it closed.
   struct Disk {
-    absl::Mutex mutex;
+    Mutex mutex;
     std::unique_ptr<DataDirectory> directory ABSL_GUARDED_BY(mutex);
     std::unique_ptr<LogStorage> storage ABSL_GUARDED_BY(mutex);
     Position synced ABSL_GUARDED_BY(mutex);  // what was only written is read by nobody
@@ -87,8 +86,7 @@ class SingleVoterLog : public ReplicatedLog {
     void SyncBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
     absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes)
         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-    absl::StatusOr<Position> Trim(const TrimRequest& request)
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+    absl::StatusOr<Position> Trim(const TrimRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
     bool IsClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return storage == nullptr; }
   };
 

@@ -26,7 +26,7 @@ Subscriber::Subscriber(Position from, std::vector<PartitionId> partitions,
       deliver_(std::move(deliver)) {}
 
 bool Subscriber::Acknowledge(Position position) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   bool had_room = outstanding_bytes_ < unacknowledged_bytes_max_;
   while (!outstanding_.empty() && outstanding_.front().last <= position) {
     CHECK(outstanding_bytes_ >= outstanding_.front().bytes);
@@ -38,20 +38,20 @@ bool Subscriber::Acknowledge(Position position) {
 
 void Subscriber::Close() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     is_closed_ = true;
   }
-  absl::MutexLock lock(&running_);  // waits for a callback that runs
+  MutexLock lock(&running_);  // waits for a callback that runs
   deliver_ = nullptr;
 }
 
 bool Subscriber::IsClosed() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return is_closed_;
 }
 
 bool Subscriber::HasRoom() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return outstanding_bytes_ < unacknowledged_bytes_max_;
 }
 
@@ -79,7 +79,7 @@ void Subscriber::Deliver(absl::Span<const std::shared_ptr<const EntryBlock>> blo
   }
   batch->tail = blocks.back()->tail;
   if (bytes > 0) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     outstanding_.push_back({batch->entries.back().position, bytes});
     outstanding_bytes_ += bytes;
   }
@@ -94,7 +94,7 @@ void Subscriber::DeliverTail(const Tail& tail) {
 }
 
 void Subscriber::HandOver(std::shared_ptr<const Batch> batch) {
-  absl::MutexLock lock(&running_);
+  MutexLock lock(&running_);
   if (deliver_ && !IsClosed()) deliver_(std::move(batch));
 }
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "src/base/mutex.h"
 #include "src/journal/entry_codec.h"
 #include "src/journal/journal.h"
 
@@ -50,12 +50,12 @@ class Subscriber {
   const uint64_t unacknowledged_bytes_max_;
   Position next_;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::deque<Outstanding> outstanding_ ABSL_GUARDED_BY(mutex_);
   uint64_t outstanding_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool is_closed_ ABSL_GUARDED_BY(mutex_) = false;
 
-  absl::Mutex running_;  // held during a callback
+  Mutex running_;  // held during a callback
   BatchCallback deliver_ ABSL_GUARDED_BY(running_);
 };
 

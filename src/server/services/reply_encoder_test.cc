@@ -116,23 +116,24 @@ class Generator {
 
 TEST(ReplyEncoder, SameBytesAsProtobuf) {
   for (uint64_t seed = 1; seed <= 3000; ++seed) {
+    SCOPED_TRACE(seed);
     Generator generator(seed);
     etcdserverpb::RangeResponse range;
     Header header = generator.MakeHeader(*range.mutable_header());
-    ASSERT_EQ(EncodeRange(header, generator.Range(range)).Flatten(), range.SerializeAsString())
-        << "seed " << seed;
+    std::string encoded = EncodeRange(header, generator.Range(range)).Flatten();
+    ASSERT_EQ(encoded, range.SerializeAsString());
     etcdserverpb::PutResponse put;
     header = generator.MakeHeader(*put.mutable_header());
-    ASSERT_EQ(EncodePut(header, generator.Put(put)).Flatten(), put.SerializeAsString())
-        << "seed " << seed;
+    encoded = EncodePut(header, generator.Put(put)).Flatten();
+    ASSERT_EQ(encoded, put.SerializeAsString());
     etcdserverpb::DeleteRangeResponse del;
     header = generator.MakeHeader(*del.mutable_header());
-    ASSERT_EQ(EncodeDelete(header, generator.Delete(del)).Flatten(), del.SerializeAsString())
-        << "seed " << seed;
+    encoded = EncodeDelete(header, generator.Delete(del)).Flatten();
+    ASSERT_EQ(encoded, del.SerializeAsString());
     etcdserverpb::TxnResponse txn;
     header = generator.MakeHeader(*txn.mutable_header());
-    ASSERT_EQ(EncodeTxn(header, generator.Txn(txn, 3)).Flatten(), txn.SerializeAsString())
-        << "seed " << seed;
+    encoded = EncodeTxn(header, generator.Txn(txn, 3)).Flatten();
+    ASSERT_EQ(encoded, txn.SerializeAsString());
     etcdserverpb::CompactionResponse compaction;
     header = generator.MakeHeader(*compaction.mutable_header());
     ASSERT_EQ(EncodeHeaderOnly(header).Flatten(), compaction.SerializeAsString());

@@ -292,7 +292,7 @@ TEST_P(Equivalence, SameAnswersWithAndWithoutPartitions) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Equivalence, ::testing::Range(1, 13));
+INSTANTIATE_TEST_SUITE_P(Seeds, Equivalence, ::testing::Range(1, 41));
 
 }  // namespace
 }  // namespace tidemark::partition

@@ -37,6 +37,20 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
     crc_ = Crc32c("key");
   }
 
+  // What is dead counts only where nothing lives in the whole key space, so that is asked first.
+  void Begin() {
+    AskAll<bool>(
+        parts_, parts_.ids(), home_,
+        [at = spec_.at](kvstore::Replica& replica, size_t, absl::AnyInvocable<void(bool)> answer) {
+          answer(replica.store().HasLiveKeys(at));
+        },
+        [self = shared_from_this()](std::vector<bool> live) {
+          self->something_lives_ = std::find(live.begin(), live.end(), true) != live.end();
+          self->Step();
+        });
+  }
+
+ private:
   // Asks every partition that has nothing buffered for its next step.
   void Step() {
     std::vector<PartitionId> asked;
@@ -61,14 +75,16 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
             Source& source = self->sources_[asked[i].value()];
             CHECK(source.next < answers[i].next);
             source.next = answers[i].next;
-            for (HashItem& item : answers[i].items) source.items.push_back(std::move(item));
+            for (HashItem& item : answers[i].items) {
+              if (item.only_if_nothing_lives && self->something_lives_) continue;
+              source.items.push_back(std::move(item));
+            }
           }
           self->Consume();
           self->Step();
         });
   }
 
- private:
   struct Source {
     std::deque<HashItem> items;
     RevisionKey next{Revision(0), 0};  // everything before it was asked for
@@ -105,6 +121,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
   const HashWalkSpec spec_;
   absl::AnyInvocable<void(uint32_t)> done_;
   std::vector<Source> sources_;
+  bool something_lives_ = false;
   uint32_t crc_ = 0;
 };
 
@@ -112,7 +129,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
 
 void RunHashWalk(const Parts& parts, Executor& home, HashWalkSpec spec,
                  absl::AnyInvocable<void(uint32_t hash)> done) {
-  std::make_shared<HashWalk>(parts, home, spec, std::move(done))->Step();
+  std::make_shared<HashWalk>(parts, home, spec, std::move(done))->Begin();
 }
 
 }  // namespace tidemark::partition

@@ -26,6 +26,7 @@ namespace tidemark::server {
 class Metadata {
  public:
   void Add(std::string name, std::string value) {
+    if (items_.empty()) items_.reserve(4);
     items_.emplace_back(std::move(name), std::move(value));
   }
   // nullptr when absent; the first value otherwise.

@@ -47,9 +47,9 @@ absl::Status CheckEncoding(absl::string_view encoding) {
 }  // namespace
 
 std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t stream_id,
-                                          RequestHead head) {
+                                          RequestHead& head) {
   TransportContext& context = connection.connection().context();
-  if (!IsGrpcContentType(head.content_type) || !connection.connection().traits().serves_grpc) {
+  if (!head.is_grpc || !connection.connection().traits().serves_grpc) {
     RespondWithHttpStatus(connection, stream_id, "415");
     return nullptr;
   }
@@ -58,10 +58,7 @@ std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t s
     return nullptr;
   }
   absl::Status refused = CheckHead(context, head);
-  const auto method = context.method_by_path.find(head.path);
-  if (refused.ok() && method == context.method_by_path.end()) {
-    refused = UnknownMethod(context, head.path);
-  }
+  if (refused.ok() && head.known_method == nullptr) refused = UnknownMethod(context, head.path());
   if (refused.ok()) refused = CheckEncoding(head.encoding);
   if (!refused.ok()) {
     RespondWithStatusOnly(connection, stream_id, refused);
@@ -71,7 +68,7 @@ std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t s
   if (!head.timeout.empty()) {
     deadline = connection.connection().loop().now() + *ParseGrpcTimeout(head.timeout);
   }
-  auto call = std::make_shared<GrpcCall>(connection, stream_id, *method->second,
+  auto call = std::make_shared<GrpcCall>(connection, stream_id, *head.known_method,
                                          std::move(head.metadata), deadline);
   call->Begin();
   return call;

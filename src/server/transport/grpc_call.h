@@ -32,7 +32,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
  public:
   // Answers at once and returns nullptr when there is nothing to call.
   static std::shared_ptr<GrpcCall> Start(Http2Connection& connection, int32_t stream_id,
-                                         RequestHead head);
+                                         RequestHead& head);
   GrpcCall(Http2Connection& connection, int32_t stream_id, const Method& method, Metadata metadata,
            absl::Duration deadline);
   ~GrpcCall() override;

@@ -62,6 +62,7 @@ absl::optional<std::string> DecodeBinaryMetadata(absl::string_view value) {
 
 bool IsGrpcContentType(absl::string_view content_type) {
   static constexpr absl::string_view kGrpc = "application/grpc";
+  if (content_type == kGrpc) return true;
   if (!absl::StartsWithIgnoreCase(content_type, kGrpc)) return false;
   content_type.remove_prefix(kGrpc.size());
   return content_type.empty() || content_type[0] == '+' || content_type[0] == ';';

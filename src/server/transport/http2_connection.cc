@@ -131,13 +131,20 @@ void Http2Connection::AddHeader(absl::string_view name, absl::string_view value)
   if (!fits) return;
   const auto text = [&] { return std::string(value); };
   if (name[0] == ':') {
-    if (name == ":path") head_.path = text();
-    if (name == ":method") head_.method = text();
-    if (name == ":authority") head_.authority = text();
+    if (name == ":path") {
+      const auto method = context_.method_by_path.find(value);
+      head_.known_method = method == context_.method_by_path.end() ? nullptr : method->second;
+      if (head_.known_method == nullptr) head_.unknown_path = text();
+    } else if (name == ":method") {
+      head_.method = text();
+    } else if (name == ":authority") {
+      head_.authority = text();
+    }
     return;
   }
   if (name == "content-type") {
-    head_.content_type = text();
+    head_.is_grpc = IsGrpcContentType(value);
+    if (!head_.is_grpc) head_.content_type = text();
   } else if (name == "te") {
     return;
   } else if (absl::StartsWith(name, "grpc-")) {
@@ -154,12 +161,11 @@ void Http2Connection::AddHeader(absl::string_view name, absl::string_view value)
 }
 
 void Http2Connection::OnRequestHeaders(int32_t stream_id, bool end_stream) {
-  RequestHead head = std::exchange(head_, RequestHead());
   std::shared_ptr<Http2Stream> stream;
-  if (IsGrpcContentType(head.content_type) || !connection_.traits().serves_http) {
-    stream = GrpcCall::Start(*this, stream_id, std::move(head));
+  if (head_.is_grpc || !connection_.traits().serves_http) {
+    stream = GrpcCall::Start(*this, stream_id, head_);
   } else {
-    stream = Http2Exchange::Start(*this, stream_id, std::move(head));
+    stream = Http2Exchange::Start(*this, stream_id, std::move(head_));
   }
   if (stream == nullptr) return;  // already answered
   nghttp2_session_set_stream_user_data(session_, stream_id, stream.get());

@@ -24,7 +24,7 @@ Http2Exchange::Http2Exchange(Http2Connection& connection, int32_t stream_id, Req
     : connection_(&connection), loop_(connection.connection().loop()), stream_id_(stream_id) {
   is_head_ = head.method == "HEAD";
   request_.method = std::move(head.method);
-  SplitTarget(head.path, request_.path, request_.query);
+  SplitTarget(head.path(), request_.path, request_.query);
   request_.headers = std::move(head.metadata);
   if (!head.authority.empty()) request_.headers.Add("host", std::move(head.authority));
   if (!head.content_type.empty()) {

@@ -145,6 +145,7 @@ class Recovery {
                                                          step->offset, ": ", visited.message()));
       }
       log_.segments.back().AddToIndex(step->block.first, step->offset);
+      log_.segments.back().last_block_offset = step->offset;
       log_.last = step->block.last();
       ReportProgress(cursor->offset() - step->offset);
     }

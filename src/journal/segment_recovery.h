@@ -31,6 +31,7 @@ struct Segment {
   Position first;
   uint64_t capacity_bytes = 0;
   uint64_t end_offset = 0;  // where the next block goes
+  uint64_t last_block_offset = 0;  // of the newest block; 0 (the header) without one
   std::vector<IndexPoint> index;
 
   // Called for each block in order.

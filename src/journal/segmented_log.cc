@@ -73,9 +73,22 @@ absl::Status SegmentedLog::OpenNewest() {
   // After kill -9 blocks and names are there that no sync ever covered; from now on they count as
   // durable.
   if (PLANTED_BUG("journal_recovery_without_sync")) return absl::OkStatus();
+  absl::Status rewritten = RewriteNewestEnd();
+  if (!rewritten.ok()) return rewritten;
   absl::Status synced = newest_file_->SyncData();
   if (!synced.ok()) return synced;
   return file_system_.SyncDirectory(options_.recovery.directory);
+}
+
+// After a sync that failed (and ended the process) the page cache may show a block that the disk
+// does not have, marked clean, so that no later sync would write it (Rebello et al., ATC 2020). Only
+// the newest block can be such (invariant 2); writing it again makes its pages dirty.
+absl::Status SegmentedLog::RewriteNewestEnd() {
+  const uint64_t begin = newest().last_block_offset;
+  const uint64_t end = newest().end_offset + kBlockAlignmentBytes;  // a mark may follow
+  absl::StatusOr<std::string> bytes = newest_file_->ReadAt(begin, end - begin);
+  if (!bytes.ok()) return bytes.status();
+  return newest_file_->WriteAt(begin, {absl::string_view(*bytes)});
 }
 
 std::string SegmentedLog::SparePath() const {

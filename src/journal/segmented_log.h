@@ -61,6 +61,7 @@ class SegmentedLog : public LogStorage {
   std::string SparePath() const;
   absl::Status UseRecovered(RecoveredLog recovered);
   absl::Status OpenNewest();
+  absl::Status RewriteNewestEnd();
   absl::Status RemoveSpare();
   absl::Status ReserveSpare(uint64_t size_bytes);
   absl::Status StartSegment(Position first, uint64_t capacity_bytes);

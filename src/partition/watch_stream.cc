@@ -165,6 +165,7 @@ void WatchStreamImpl::FinishCreate(const absl::StatusOr<journal::Tail>& tail) {
   watch->key = next_key_++;
   watch->id = request.watch_id() != 0 ? request.watch_id() : PickId();
   watch->spec = SpecOf(request);
+  watch->asked_start = watch->spec.start;
   if (watch->spec.start.value() == 0) watch->spec.start = tail->revision.Next();
   watch->progress_notify = request.progress_notify();
   watch->fragment = request.fragment();

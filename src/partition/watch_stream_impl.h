@@ -44,6 +44,7 @@ class WatchStreamImpl final : public WatchStream {
     WatchKey key = 0;
     int64_t id = 0;
     mvcc::WatchSpec spec;
+    Revision asked_start{0};  // as in the request: 0 is "from now on"
     bool progress_notify = false;
     bool fragment = false;
     bool sent_since_tick = false;

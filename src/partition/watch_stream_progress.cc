@@ -72,6 +72,8 @@ void WatchStreamImpl::FinishRounds() {
 
 bool WatchStreamImpl::IsCovered(const Watch& watch, const Round& round) const {
   if (PLANTED_BUG("partition_progress_ahead")) return true;
+  // Never a revision before the one asked for (etcd #20221).
+  if (round.tail.revision < watch.asked_start) return false;
   if (watch.key >= round.first_new || round.behind.contains(watch.key)) return false;
   return watch.merge == nullptr || watch.merge->released() >= round.tail.revision;
 }

@@ -1,0 +1,95 @@
+#include "tests/sim/sim_node.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace tidemark::sim {
+
+// Members are destroyed from the bottom: what uses a thing comes after it.
+struct SimNode::Process {
+  HeapMapper memory;
+  std::unique_ptr<Executor> loop;
+  std::unique_ptr<Executor> journal_executor;
+  std::unique_ptr<BlockingRunner> runner;
+  std::vector<std::unique_ptr<Executor>> store_executors;
+  std::unique_ptr<journal::EmbeddedJournal> journal;
+  std::unique_ptr<partition::LocalStore> store;
+  bool serving = false;
+};
+
+SimNode::SimNode(World& world, NodeKnobs knobs)
+    : world_(world),
+      knobs_(knobs),
+      map_(knobs.single_partition ? partition::PartitionMap::Single()
+                                  : partition::PartitionMap::Default()),
+      disk_(world.random()) {}
+
+SimNode::~SimNode() {
+  if (running()) Crash(false);
+}
+
+std::string SimNode::group() const { return absl::StrCat("node#", incarnation_); }
+
+void SimNode::Start() {
+  CHECK(!running());
+  ++incarnation_;
+  auto process = std::make_unique<Process>();
+  process->loop = world_.NewExecutor("loop", group());
+  process->journal_executor = world_.NewExecutor("journal", group());
+  process->runner = world_.NewBlockingRunner("disk", absl::Microseconds(50),
+                                             knobs_.sync_latency_max, group());
+  partition::LocalStoreDoors doors;
+  for (size_t i = 0; i < knobs_.store_executors; ++i) {
+    process->store_executors.push_back(world_.NewExecutor(absl::StrCat("store", i), group()));
+    doors.executors.push_back(process->store_executors.back().get());
+  }
+  journal::EmbeddedJournalOptions options;
+  options.directory = "/data/journal";
+  options.segment_bytes = knobs_.journal_segment_bytes;
+  options.limits.block_bytes_max = knobs_.journal_block_bytes_max;
+  options.limits.unacknowledged_bytes_max = knobs_.unacknowledged_bytes_max;
+  options.file_system = &disk_;
+  options.clock = &world_.clock();
+  options.random = &world_.random();
+  options.executor = process->journal_executor.get();
+  options.runner = process->runner.get();
+  auto journal = journal::EmbeddedJournal::Open(options);
+  if (!journal.ok()) {
+    start_error_ = journal.status().ToString();
+    world_.KillNode(group());
+    return;
+  }
+  start_error_.clear();
+  process->journal = *std::move(journal);
+  partition::LocalStoreOptions store_options;
+  store_options.map = map_;
+  store_options.segment_size_bytes = knobs_.store_segment_bytes;
+  store_options.watch_credit_bytes = knobs_.watch_credit_bytes;
+  doors.clock = &world_.clock();
+  doors.random = &world_.random();
+  doors.journal = process->journal.get();
+  doors.memory = &process->memory;
+  process->store = partition::LocalStore::Create(store_options, doors);
+  process_ = std::move(process);
+  process_->store->Start([this, incarnation = incarnation_](absl::Status status) {
+    if (incarnation != incarnation_) return;
+    if (status.ok()) process_->serving = true;
+    else start_error_ = status.ToString();
+  });
+}
+
+void SimNode::Crash(bool power_loss) {
+  CHECK(running());
+  world_.KillNode(group());
+  process_.reset();
+  if (power_loss) disk_.Crash();
+  else disk_.ProcessDied();
+  disk_.ClearFaults();
+}
+
+bool SimNode::serving() const { return running() && process_->serving; }
+partition::Router& SimNode::router() { return process_->store->router(); }
+partition::LocalStore& SimNode::store() { return *process_->store; }
+journal::Journal& SimNode::journal() { return *process_->journal; }
+Executor& SimNode::loop() { return *process_->loop; }
+
+}  // namespace tidemark::sim

@@ -1,0 +1,323 @@
+#include "tests/sim/simulation.h"
+
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "src/partition/map_entry.h"
+#include "tests/sim/history_check.h"
+#include "tests/sim/sim_client.h"
+#include "tests/sim/sim_node.h"
+#include "tests/sim/sim_watcher.h"
+#include "tests/sim/truth.h"
+
+namespace tidemark::sim {
+namespace {
+
+struct RunKnobs {
+  NodeKnobs node;
+  NetworkKnobs network;
+  int clients = 4;
+  int watchers = 3;
+  absl::Duration length;
+  absl::Duration mean_time_between_faults;
+  bool power_loss = true;
+};
+
+RunKnobs DrawKnobs(Random& random) {
+  RunKnobs knobs;
+  auto one_in = [&](uint64_t n) { return DrawOneIn(random, n); };
+  knobs.node.single_partition = one_in(5);
+  knobs.node.store_executors = one_in(2) ? 1 : 1 + DrawBelow(random, 5);
+  knobs.node.journal_segment_bytes = uint64_t{1} << (12 + DrawBelow(random, 8));
+  knobs.node.store_segment_bytes = size_t{1} << (12 + DrawBelow(random, 6));
+  if (one_in(3)) knobs.node.journal_block_bytes_max = 2000;
+  if (one_in(3)) knobs.node.unacknowledged_bytes_max = 4096;
+  if (one_in(3)) knobs.node.watch_credit_bytes = 1024;
+  knobs.node.sync_latency_max = absl::Microseconds(100 + DrawBelow(random, 20000));
+  knobs.network.delay_max = absl::Microseconds(100 + DrawBelow(random, 20000));
+  if (one_in(2)) knobs.network.lose_one_in = 10 + DrawBelow(random, 200);
+  knobs.clients = 2 + DrawBelow(random, 6);
+  knobs.watchers = 1 + DrawBelow(random, 5);
+  knobs.length = absl::Milliseconds(2000 + DrawBelow(random, 4000));
+  knobs.mean_time_between_faults = absl::Milliseconds(100 + DrawBelow(random, 2000));
+  knobs.power_loss = !one_in(3);
+  return knobs;
+}
+
+class Simulation {
+ public:
+  explicit Simulation(uint64_t seed)
+      : world_(seed), crashes_(world_.random()), knobs_(DrawKnobs(world_.random())),
+        node_(world_, knobs_.node) {
+    // Old pointers into the list of operations must stay valid while clients add to it.
+    history_.reserve(100000);
+    world_.SetOnCrash([this](const std::string&, const SimulatedCrash& crash) {
+      NoteFault(absl::StrCat("crash: ", crash.reason()));
+      NodeDied();
+    });
+  }
+
+  RunResult Run() {
+    StartNode();
+    for (int i = 0; i < knobs_.clients; ++i) {
+      clients_.push_back(std::make_unique<SimClient>(i, world_, node_, knobs_.network, view_,
+                                                     history_));
+    }
+    for (int i = 0; i < knobs_.watchers; ++i) {
+      watchers_.push_back(std::make_unique<SimWatcher>(world_, node_, view_, watches_));
+    }
+    Expect(Serving(), "the first start");
+    for (auto& client : clients_) client->Begin();
+    for (auto& watcher : watchers_) watcher->Begin();
+    Faults();
+    Heal();
+    if (result_.problems.empty()) FinalChecks();
+    return Report();
+  }
+
+ private:
+  void NoteFault(const std::string& what) {
+    world_.Note(what);
+    result_.faults.push_back(
+        absl::StrCat(absl::FormatDuration(world_.clock().Monotonic()), " ", what));
+  }
+  bool Serving() {
+    return world_.RunUntil([this] { return node_.serving(); }, absl::Seconds(60));
+  }
+  void Expect(bool condition, const std::string& what) {
+    if (!condition && result_.problems.empty()) {
+      result_.problems.push_back(absl::StrCat("liveness: ", what, " ", node_.start_error()));
+    }
+  }
+
+  void StartNode() {
+    const bool survived =
+        world_.RunAsNode(absl::StrCat("node#", node_.incarnation() + 1), [this] { node_.Start(); });
+    if (survived && !node_.running() && healed_) {
+      result_.problems.push_back("the node does not start: " + node_.start_error());
+    }
+    if (survived && !node_.running()) RestartLater();
+  }
+  void RestartLater() {
+    const auto pause = absl::Microseconds(1 + DrawBelow(world_.random(), 200000));
+    world_.At(world_.clock().Monotonic() + pause, [this] {
+      if (!node_.running() && result_.problems.empty()) StartNode();
+    });
+  }
+  // By our hand or by a fail point: what is in memory goes, clients see broken connections.
+  void NodeDied() {
+    ++result_.crashes;
+    for (auto& watcher : watchers_) watcher->ConnectionLost();
+    const bool power_loss = knobs_.power_loss && DrawOneIn(world_.random(), 2);
+    NoteFault(power_loss ? "power loss" : "process ends");
+    if (node_.running()) node_.Crash(power_loss);
+    else node_.disk().ClearFaults();
+    RestartLater();
+  }
+
+  void Faults() {
+    const absl::Duration end = world_.clock().Monotonic() + knobs_.length;
+    while (world_.clock().Monotonic() < end && result_.problems.empty()) {
+      world_.RunFor(knobs_.mean_time_between_faults * 2 *
+                    (static_cast<double>(DrawBelow(world_.random(), 1000)) / 1000));
+      InjectOne();
+      for (auto& watcher : watchers_) {
+        if (DrawOneIn(world_.random(), 2)) watcher->AskProgress();
+      }
+    }
+  }
+
+  void InjectOne() {
+    if (!node_.running()) return;
+    static const char* const kPoints[] = {
+        "journal.before_write", "journal.after_write", "journal.before_sync", "journal.after_sync",
+        "journal.before_ack", "journal.before_segment_create", "journal.after_segment_create",
+        "kvstore.before_apply", "kvstore.after_apply"};
+    switch (DrawBelow(world_.random(), 8)) {
+      case 0:
+      case 1:
+        NoteFault("crash");
+        NodeDied();
+        break;
+      case 2:
+      case 3:
+        crashes_.CrashAt(kPoints[DrawBelow(world_.random(), std::size(kPoints))],
+                         1 + DrawBelow(world_.random(), 30));
+        break;
+      case 4:
+        NoteFault("sync");
+        node_.disk().FailSyncsAfter(DrawBelow(world_.random(), 5));
+        break;
+      case 5:
+        NoteFault("disk full");
+        node_.disk().SetCapacityBytes(node_.disk().used_bytes());
+        world_.At(world_.clock().Monotonic() + absl::Milliseconds(300),
+                  [this] { node_.disk().ClearFaults(); });
+        break;
+      default:
+        break;  // a quiet while
+    }
+  }
+
+  void Heal() {
+    healed_ = true;
+    crashes_.Disarm();
+    node_.disk().ClearFaults();
+    if (!node_.running()) RestartLater();
+    view_.stopping = true;
+    Expect(Serving(), "the node serves again after the faults");
+    Expect(world_.RunUntil(
+               [this] {
+                 for (auto& client : clients_) {
+                   if (!client->idle()) return false;
+                 }
+                 return true;
+               },
+               absl::Seconds(60)),
+           "every client has its answer");
+    CatchUpWatchers();
+  }
+
+  void CatchUpWatchers() {
+    const int64_t last = node_.serving() ? node_.journal().KnownTail().revision.value() : 0;
+    auto caught_up = [&] {
+      for (auto& watcher : watchers_) {
+        if (watcher->known_revision() < last) return false;
+      }
+      return true;
+    };
+    for (int i = 0; i < 200 && !caught_up() && result_.problems.empty(); ++i) {
+      for (auto& watcher : watchers_) watcher->AskProgress();
+      world_.RunFor(absl::Milliseconds(100));
+    }
+    Expect(caught_up(), absl::StrCat("every watch reaches revision ", last));
+  }
+
+  void FinalChecks() {
+    WriteOneMore();
+    const std::string before = StateText();
+    for (auto& watcher : watchers_) watcher->End();
+    ReadTruth();
+    node_.Crash(knobs_.power_loss);
+    StartNode();
+    Expect(Serving(), "the last start");
+    if (!result_.problems.empty()) return;
+    const std::string after = StateText();
+    if (before != after) {
+      result_.problems.push_back(
+          absl::StrCat("S6: state after a restart differs: ", before, " became ", after));
+    }
+    node_.store().CheckIdle();
+  }
+
+  // The hash at the compact revision itself is remembered only until a restart (contract 5.3), so
+  // that the newest revision must not be that one.
+  void WriteOneMore() {
+    bool written = false;
+    etcdserverpb::PutRequest put;
+    put.set_key("the last key");
+    Operation operation;
+    operation.called = world_.clock().Monotonic();
+    operation.request = put;
+    node_.router().Put({}, put, [&](auto reply) {
+      written = reply.ok();
+      operation.revision = reply.ok() ? reply->revision.value() : 0;
+    });
+    Expect(world_.RunUntil([&] { return written; }, absl::Seconds(60)), "the last write");
+    operation.returned = world_.clock().Monotonic();
+    etcdserverpb::PutResponse response;
+    response.mutable_header()->set_revision(operation.revision);
+    operation.response = response;
+    history_.push_back(operation);
+  }
+
+  // HashKV and compact revision of the newest state.
+  std::string StateText() {
+    std::string text;
+    node_.router().HashKv(Revision(0), [&text](auto reply) {
+      text = reply.ok() ? absl::StrCat(reply->result.hash, "/",
+                                       reply->result.hash_revision.value(), "/",
+                                       reply->result.compact_revision.value())
+                        : reply.status().ToString();
+    });
+    Expect(world_.RunUntil([&] { return !text.empty(); }, absl::Seconds(60)), "HashKV answers");
+    return text;
+  }
+
+  void ReadTruth() {
+    Truth truth(node_.map());
+    const Position last = node_.journal().KnownTail().position;
+    Position seen;
+    std::vector<PartitionId> partitions = node_.map().ids();
+    partitions.push_back(partition::MapEntry::kPartition);
+    auto subscription = node_.journal().Subscribe(
+        Position(1), partitions, [&](std::shared_ptr<const journal::Batch> batch) {
+          for (const journal::Entry& entry : batch->entries) {
+            truth.Add(entry);
+            seen = entry.position;
+          }
+          if (subscription_ != nullptr) (*subscription_)->Acknowledge(batch->tail.position);
+        });
+    CHECK(subscription.ok());
+    subscription_ = &*subscription;
+    Expect(world_.RunUntil([&] { return seen >= last; }, absl::Seconds(60)),
+           "the journal can be read");
+    subscription_ = nullptr;
+    Check(truth);
+  }
+
+  void Check(const Truth& truth) {
+    auto add = [this](const std::vector<std::string>& problems) {
+      for (const std::string& problem : problems) result_.problems.push_back(problem);
+    };
+    add(truth.problems());
+    add(CheckHistory(history_, truth));
+    add(CheckWatches(watches_, truth));
+    result_.revisions = truth.model().revision();
+  }
+
+  RunResult Report() {
+    result_.recent_events = world_.recent_events();
+    result_.trace_hash = world_.trace_hash();
+    result_.events_run = world_.events_run();
+    result_.operations = history_.size();
+    for (const Operation& operation : history_) result_.answered += operation.answered();
+    for (const WatchHistory& watch : watches_) {
+      for (const auto& item : watch.items) result_.watch_events += item.events.size();
+    }
+    for (const auto& [point, passes] : crashes_.passes()) result_.fail_points.push_back(point);
+    result_.knobs = absl::StrCat(
+        "partitions ", node_.map().size(), ", store executors ", knobs_.node.store_executors,
+        ", journal segment ", knobs_.node.journal_segment_bytes, ", clients ", knobs_.clients,
+        ", watchers ", knobs_.watchers, ", crashes ", result_.crashes);
+    for (auto& watcher : watchers_) watcher->End();
+    return std::move(result_);
+  }
+
+  World world_;
+  ScopedCrashHandlers crashes_;
+  const RunKnobs knobs_;
+  SimNode node_;
+  SharedView view_;
+  std::vector<Operation> history_;
+  std::vector<WatchHistory> watches_;
+  std::vector<std::unique_ptr<SimClient>> clients_;
+  std::vector<std::unique_ptr<SimWatcher>> watchers_;
+  std::unique_ptr<journal::Subscription>* subscription_ = nullptr;
+  bool healed_ = false;
+  RunResult result_;
+};
+
+}  // namespace
+
+RunResult RunSeed(uint64_t seed) {
+  try {
+    return Simulation(seed).Run();
+  } catch (const SimulatedCrash& crash) {
+    RunResult result;
+    result.problems.push_back(absl::StrCat("stopped by: ", crash.reason()));
+    return result;
+  }
+}
+
+}  // namespace tidemark::sim

@@ -1,0 +1,65 @@
+#include "tests/sim/truth.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "src/base/check.h"
+#include "src/kvstore/effects.h"
+#include "src/partition/map_entry.h"
+
+namespace tidemark::sim {
+
+void Truth::Add(const journal::Entry& entry) {
+  if (entry.position != last_.Next()) {
+    problems_.push_back(absl::StrCat("journal: position ", entry.position.value(), " follows ",
+                                     last_.value()));
+  }
+  last_ = entry.position;
+  if (entry.changes_keys) revision_ = revision_.Next();
+  if (entry.revision != revision_) {
+    problems_.push_back(absl::StrCat("journal: revision ", entry.revision.value(), " at position ",
+                                     entry.position.value(), ", expected ", revision_.value()));
+  }
+  if (entry.kind != journal::EntryKind::kData) return;
+  if (entry.partitions[0].partition == partition::MapEntry::kPartition) return;
+
+  std::vector<std::pair<int64_t, ModelChange>> changes;
+  bool first = true;
+  for (PartitionId partition : map_.ids()) {
+    auto effects = kvstore::DecodeEffects(entry.payload, partition);
+    CHECK_MSG(effects.ok(), effects.status().ToString());
+    for (const kvstore::KeyChangeView& change : effects->changes) {
+      changes.push_back({change.sub, ModelChange{std::string(change.key), change.is_delete,
+                                                 std::string(change.value), change.lease.value()}});
+    }
+    if (!first) continue;  // node-wide effects come with every partition
+    first = false;
+    for (const kvstore::NodeEffect& effect : effects->node_effects) {
+      if (effect.kind == kvstore::NodeEffect::Kind::kLeaseRevoke) {
+        revoked_leases_[effect.lease.value()] = revision_.value();
+        if (entry.changes_keys) revocations_[revision_.value()] = effect.lease.value();
+      } else if (effect.kind == kvstore::NodeEffect::Kind::kCompaction) {
+        compactions_.push_back(effect.compaction.value());
+      }
+    }
+  }
+  if (entry.changes_keys != !changes.empty()) {
+    problems_.push_back(absl::StrCat("journal: entry ", entry.position.value(), " has ",
+                                     changes.size(), " changes, changes_keys is ",
+                                     entry.changes_keys));
+  }
+  if (!entry.changes_keys) return;
+  std::sort(changes.begin(), changes.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<ModelChange> ordered;
+  for (size_t i = 0; i < changes.size(); ++i) {
+    if (changes[i].first != static_cast<int64_t>(i)) {
+      problems_.push_back(absl::StrCat("journal: sub revisions of ", revision_.value(),
+                                       " are not dense"));
+    }
+    ordered.push_back(std::move(changes[i].second));
+  }
+  model_.Apply(ordered);
+}
+
+}  // namespace tidemark::sim

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "src/base/log.h"
@@ -16,6 +17,8 @@ constexpr absl::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr char kTlsHandshakeByte = 0x16;
 constexpr absl::Duration kLingerTime = absl::Seconds(1);
 constexpr size_t kLingerBytes = 8 << 20;
+// For the last output of a client that does not read.
+constexpr absl::Duration kLastOutputTime = absl::Seconds(10);
 // One connection does not keep the loop longer than this before the others have their turn.
 constexpr size_t kWrittenPerTurnBytes = 4 << 20;
 constexpr int kReadsPerTurn = 4;
@@ -190,6 +193,9 @@ void Connection::OnTurnEnd() {
   if (!write_blocked_) WriteOutput();
   if (state_ == State::kClosed) return;
   if (ending_ && output_.empty() && !dirty_) return EndInOrder();
+  if (ending_ && !std::exchange(end_timer_armed_, true)) {
+    CallAt(loop_.now() + kLastOutputTime, [this] { Close(); });
+  }
   // TLS may hold input that epoll knows nothing about.
   if (!ending_ && !input_ended_ && socket_->HasBufferedInput() &&
       (protocol_ == nullptr || protocol_->WantsInput())) {

@@ -84,6 +84,7 @@ class Connection final : public FdHandler,
   bool write_blocked_ = false;
   bool input_ended_ = false;
   bool ending_ = false;  // no more input; close when output_ is empty
+  bool end_timer_armed_ = false;
   bool shutting_down_ = false;
 };
 

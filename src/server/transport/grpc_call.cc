@@ -217,15 +217,18 @@ void GrpcCall::OnDeadline() {
 
 // ---- input ------------------------------------------------------------------------------------
 
-bool GrpcCall::MustWait() const {
-  return output_.size_bytes() > context_.options.unsent_high_bytes || !connection_->HasUnsentRoom();
+bool GrpcCall::OutputIsHigh() const {
+  return output_.size_bytes() > context_.options.unsent_high_bytes;
 }
+
+bool GrpcCall::MustWait() const { return OutputIsHigh() || !connection_->HasUnsentRoom(); }
 
 void GrpcCall::OnData(absl::string_view bytes) {
   if (input_refused_) return connection_->Consume(stream_id_, bytes.size());
   if (waiting_ || MustWait()) {
     held_input_.append(bytes.data(), bytes.size());  // at most one stream window
-    if (!waiting_) connection_->WaitForRoom(stream_id_);
+    // With much output of its own, OnSent will resume it.
+    if (!waiting_ && !OutputIsHigh()) connection_->WaitForRoom(stream_id_);
     waiting_ = true;
     return;
   }
@@ -281,7 +284,7 @@ void GrpcCall::DeliverInputEnd() {
 }
 
 void GrpcCall::OnMayResume() {
-  if (!waiting_) return;
+  if (!waiting_ || OutputIsHigh()) return;
   if (MustWait()) return connection_->WaitForRoom(stream_id_);
   waiting_ = false;
   const std::string bytes = std::exchange(held_input_, std::string());

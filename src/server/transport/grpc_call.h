@@ -70,6 +70,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   void FinishNow(absl::Status status);
   void OnDeadline();
   void Wake();
+  bool OutputIsHigh() const;
   bool MustWait() const;
   void Consume(absl::string_view bytes);
   bool OnMessage(SharedBytes message);

@@ -122,6 +122,24 @@ TEST(HostileInputTest, RapidResetIsStopped) {
   ExpectServes(server);
 }
 
+// The client breaks its own streams (windows that overflow) so that the server resets them.
+TEST(HostileInputTest, MakingTheServerResetIsStopped) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  const std::string headers = HeadersPayload(GrpcRequestHeaders("/test.Echo/Hang"));
+  bool alive = true;
+  for (uint32_t i = 0; i < 3000 && alive; ++i) {
+    alive = client.client().Send(FrameBytes(kHeaders, 4, 2 * i + 1, headers) +
+                                 FrameBytes(8, 0, 2 * i + 1, std::string("\x7f\xff\xff\xff", 4)));
+  }
+  const auto goaway = client.NextOfType(kGoaway);
+  ASSERT_TRUE(goaway.has_value());
+  EXPECT_EQ(GoawayCode(*goaway), kEnhanceYourCalm);
+  client.client().ReadAll();
+  EXPECT_TRUE(Eventually([&] { return server.transport().open_connections() == 0; }));
+  EXPECT_EQ(server.counters().open_calls.load(), 0);
+}
+
 TEST(HostileInputTest, TooManyPings) {
   EchoServer server;
   RawHttp2 client(server.port());

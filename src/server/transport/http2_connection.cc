@@ -21,6 +21,8 @@ constexpr absl::Duration kShutdownPingTime = absl::Seconds(1);
 constexpr uint64_t kResetBurst = 20000;
 constexpr uint64_t kResetsPerSecond = 2000;
 constexpr size_t kMaxSettingsPerFrame = 32;
+// A client that makes us reset its calls gets round the limit on its own resets (CVE-2025-8671).
+constexpr int kMaxStreamFaults = 1000;
 
 }  // namespace
 
@@ -105,7 +107,7 @@ void Http2Connection::DeliverAfterSend() {
 }
 
 void Http2Connection::ResumeWaiting() {
-  const std::vector<int32_t> ids = std::exchange(waiting_, {});
+  const absl::btree_set<int32_t> ids = std::exchange(waiting_, {});
   for (const int32_t id : ids) {
     const auto stream = streams_.find(id);
     if (stream == streams_.end()) continue;
@@ -174,7 +176,23 @@ void Http2Connection::OnRequestHeaders(int32_t stream_id, bool end_stream) {
   if (end_stream) raw->OnInputEnd();
 }
 
+void Http2Connection::CountFault(uint32_t error_code) {
+  switch (error_code) {
+    case NGHTTP2_PROTOCOL_ERROR:
+    case NGHTTP2_FLOW_CONTROL_ERROR:
+    case NGHTTP2_STREAM_CLOSED:
+    case NGHTTP2_FRAME_SIZE_ERROR:
+      break;
+    default:
+      return;
+  }
+  if (++stream_faults_ != kMaxStreamFaults) return;
+  failed_ = true;
+  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 void Http2Connection::OnStreamClosed(int32_t stream_id, uint32_t error_code) {
+  CountFault(error_code);
   const auto it = streams_.find(stream_id);
   if (it == streams_.end()) return;
   const std::shared_ptr<Http2Stream> stream = std::move(it->second);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "src/server/transport/connection.h"
@@ -49,7 +50,7 @@ class Http2Connection final : public Protocol {
   void RemoveUnsent(size_t byte_count);
   bool HasUnsentRoom() const;
   // OnMayResume will be called when there is room again.
-  void WaitForRoom(int32_t stream_id) { waiting_.push_back(stream_id); }
+  void WaitForRoom(int32_t stream_id) { waiting_.insert(stream_id); }
   // False: too much is being assembled already.
   bool AddAssembling(size_t byte_count);
   void RemoveAssembling(size_t byte_count);
@@ -63,6 +64,7 @@ class Http2Connection final : public Protocol {
   void AddHeader(absl::string_view name, absl::string_view value);
   void OnPing();
   void OnPingAnswer();
+  void CountFault(uint32_t error_code);
   void OnStreamClosed(int32_t stream_id, uint32_t error_code);
   ssize_t ReadData(int32_t stream_id, size_t max_bytes, uint32_t* data_flags);
   void SendData(int32_t stream_id, const uint8_t* frame_head, size_t byte_count);
@@ -82,11 +84,12 @@ class Http2Connection final : public Protocol {
   RequestHead head_;               // of the header block being received
   OutputQueue* output_ = nullptr;  // while sending
   std::vector<int32_t> after_send_;
-  std::vector<int32_t> waiting_;
+  absl::btree_set<int32_t> waiting_;
   PingPolicy ping_policy_;
   absl::Duration last_input_;
   size_t unsent_bytes_ = 0;
   size_t assembling_bytes_ = 0;
+  int stream_faults_ = 0;
   bool ping_outstanding_ = false;
   bool shutting_down_ = false;
   bool shutdown_final_ = false;

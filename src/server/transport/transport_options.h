@@ -36,7 +36,7 @@ struct TransportOptions {
   // having been above, OnDrained.
   size_t unsent_low_bytes = 256 << 10;
   size_t unsent_high_bytes = 1 << 20;
-  size_t connection_unsent_high_bytes = 64 << 20;
+  size_t connection_unsent_high_bytes = 256 << 20;
   // Encoded bytes handed to the socket's queue ahead of the kernel taking them.
   size_t output_queue_bytes = 256 << 10;
 

@@ -351,31 +351,38 @@ func TestWatchEmptyKeyMeansEverything(t *testing.T) {
 	equal(t, "highest", string(n.next(s).Events[0].Kv.Key), "\xff")
 }
 
+// One revision larger than the fragment limit: many deletions with what was there before.
 func TestWatchFragments(t *testing.T) {
 	n := fresh(t)
 	value := strings.Repeat("f", 100<<10)
 	for i := range 60 {
 		n.put(fmt.Sprintf("k%02d", i), value)
 	}
-	s := n.raw(create(&pb.WatchCreateRequest{Key: []byte("k"), RangeEnd: []byte("l"), StartRevision: 1, Fragment: true}))
-	n.next(s)
-	fragments, events := 0, 0
-	for events < 60 {
-		r := n.next(s)
+	request := pb.WatchCreateRequest{Key: []byte("k"), RangeEnd: []byte("l"), PrevKv: true, Fragment: true}
+	cut := n.raw(create(&request))
+	n.next(cut)
+	whole := n.raw(create(&pb.WatchCreateRequest{Key: []byte("k"), RangeEnd: []byte("l"), PrevKv: true}))
+	n.next(whole)
+	joined := n.Watch(n.ctx, "k", clientv3.WithPrefix(), clientv3.WithPrevKV(), clientv3.WithFragment(), clientv3.WithCreatedNotify())
+	<-joined
+	n.del("k", clientv3.WithPrefix())
+	events := 0
+	for parts := 1; ; parts++ {
+		r := n.next(cut)
 		size := 0
 		for _, event := range r.Events {
-			size += len(event.Kv.Value)
+			size += len(event.PrevKv.Value)
 		}
-		check(t, "a part stays below the request limit", size <= 2<<20)
-		if r.Fragment {
-			fragments++
-		}
+		check(t, "a part stays below the limit", size < 2<<20 && r.Header.Revision == 62)
 		events += len(r.Events)
+		if !r.Fragment {
+			check(t, fmt.Sprint("it was cut into ", parts), parts > 1 && events == 60)
+			break
+		}
 	}
-	check(t, "it was cut", fragments > 0)
-	// The client puts the parts together again.
-	joined := <-n.Watch(n.ctx, "k", clientv3.WithPrefix(), clientv3.WithRev(1), clientv3.WithFragment())
-	equal(t, "joined", len(joined.Events), 60)
+	r := n.next(whole)
+	check(t, "not unless asked for", len(r.Events) == 60 && !r.Fragment)
+	equal(t, "the client library joins the parts", len((<-joined).Events), 60)
 }
 
 func TestWatchLargeResponseWithoutFragments(t *testing.T) {

@@ -58,7 +58,6 @@ void LogConfiguration(const Options& options) {
         {"tidemark-version", kTidemarkVersion},
         {"name", options.name},
         {"data-dir", options.data_dir},
-        {"memory-dir", options.memory_dir},
         {"listen-client-urls", JoinUrls(options.listen_client_urls)},
         {"advertise-client-urls", JoinUrls(options.advertise_client_urls)},
         {"listen-metrics-urls", JoinUrls(options.listen_metrics_urls)},
@@ -105,6 +104,7 @@ int RunNode(Options options, const sigset_t& stop_signals) {
     TLOG(kInfo, "received signal; shutting down",
          {{"signal", taken == SIGINT ? "interrupt" : "terminated"}});
     node.Stop();
+    TLOG(kInfo, "stopped");
     return 0;
   }
 }

@@ -5,11 +5,14 @@
 #include <prometheus/gauge.h>
 #include <sys/statfs.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "src/base/crc32c.h"
 #include "src/base/log.h"
 #include "src/base/tmpfs_mapper.h"
 #include "src/server/app/node_metrics.h"
@@ -28,6 +31,15 @@ size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 bool IsTmpfs(const std::string& directory) {
   struct statfs info {};
   return statfs(directory.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC;
+}
+
+// By default one directory per data directory, wherever the process was started from.
+std::string MemoryDir(const Options& options) {
+  if (!options.memory_dir.empty()) return options.memory_dir;
+  std::error_code error;
+  std::string data_dir = std::filesystem::weakly_canonical(options.data_dir, error).string();
+  if (error) data_dir = options.data_dir;
+  return absl::StrFormat("/dev/shm/tidemark-%08x", Crc32c(data_dir));
 }
 
 absl::StatusOr<partition::PartitionMap> MakePartitionMap(const Options& options) {
@@ -121,21 +133,22 @@ absl::Status Node::Start() {
 }
 
 absl::Status Node::OpenMemory() {
-  absl::StatusOr<std::unique_ptr<TmpfsMapper>> mapper = TmpfsMapper::Open(options_.memory_dir);
-  if (mapper.ok() && IsTmpfs(options_.memory_dir)) {
+  const std::string directory = MemoryDir(options_);
+  absl::StatusOr<std::unique_ptr<TmpfsMapper>> mapper = TmpfsMapper::Open(directory);
+  if (mapper.ok() && IsTmpfs(directory)) {
     memory_ = *std::move(mapper);
-    TLOG(kInfo, "store memory is on tmpfs", {{"memory-dir", options_.memory_dir}});
+    TLOG(kInfo, "store memory is on tmpfs", {{"memory-dir", directory}});
     return absl::OkStatus();
   }
   absl::Status why = mapper.ok() ? absl::FailedPreconditionError("it is not on tmpfs")
                                  : mapper.status();
   if (!options_.allow_anonymous_memory) {
     return absl::Status(why.code(),
-                        absl::StrCat("--memory-dir ", options_.memory_dir, ": ", why.message(),
+                        absl::StrCat("--memory-dir ", directory, ": ", why.message(),
                                      " (give a directory on tmpfs, or --allow-anonymous-memory)"));
   }
   TLOG(kWarn, "store memory is anonymous: it does not survive a restart of the process",
-       {{"memory-dir", options_.memory_dir}, {"reason", std::string(why.message())}});
+       {{"memory-dir", directory}, {"reason", why.message()}});
   memory_ = std::make_unique<AnonymousMapper>();
   return absl::OkStatus();
 }
@@ -324,7 +337,6 @@ void Node::Stop() {
   store_.reset();
   journal_.reset();
   disk_.reset();
-  TLOG(kInfo, "stopped");
 }
 
 }  // namespace tidemark::server

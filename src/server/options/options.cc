@@ -8,10 +8,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "src/base/check.h"
-#include "src/base/crc32c.h"
 #include "src/server/options/flag_table.h"
 
 namespace tidemark::server {
@@ -367,9 +365,6 @@ absl::Status BuildOwn(Options& o) {
         "only one of --partitions, --partitions-file and --single-partition may be set");
   }
   o.memory_dir = o.flags.Get("memory-dir");
-  if (o.memory_dir.empty()) {
-    o.memory_dir = absl::StrFormat("/dev/shm/tidemark-%08x", Crc32c(o.data_dir));
-  }
   o.allow_anonymous_memory = Bool(o.flags, "allow-anonymous-memory");
   std::vector<std::string> roles = List(o.flags, "roles");
   std::sort(roles.begin(), roles.end());

@@ -84,7 +84,7 @@ struct Options {
   std::string partitions;       // text of --partitions; empty: default
   std::string partitions_file;
   bool single_partition = false;
-  std::string memory_dir;
+  std::string memory_dir;       // empty: by the data directory
   bool allow_anonymous_memory = false;
   uint64_t event_loops = 0;     // 0: by the machine
   uint64_t store_threads = 0;

@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "src/base/log.h"
 #include "src/server/services/services.h"
 #include "src/server/services/unary_call.h"
 
@@ -105,9 +104,7 @@ void AddMaintenanceService(ServiceContext& context, std::vector<Method>& methods
   methods.push_back(UnaryMethod<etcdserverpb::DefragmentRequest>(
       context, "/etcdserverpb.Maintenance/Defragment",
       [&context](const UnaryCallPtr& call, const etcdserverpb::DefragmentRequest&, size_t) {
-        TLOG(kInfo, "starting defragment");
         context.router().Defragment(call->Answer<Nothing>([](const Header&, const Nothing&) {
-          TLOG(kInfo, "finished defragment");
           return ByteChain();
         }));
       },

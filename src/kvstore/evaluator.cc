@@ -60,7 +60,7 @@ bool Evaluator::Holds(const etcdserverpb::Compare& compare, Revision at) const {
   return outcome.exists ? outcome.holds : CompareHoldsForMissing(compare);
 }
 
-absl::Status Evaluator::CheckLonePut(const PutRequest& put) const {
+absl::Status Evaluator::CheckPut(const PutRequest& put) const {
   if (put.lease() != 0 && !leases_.Exists(LeaseId(put.lease()))) return ErrLeaseNotFound();
   if ((put.ignore_value() || put.ignore_lease()) &&
       !store_.Get(put.key(), mvcc::kLatest).has_value()) {
@@ -79,15 +79,7 @@ absl::Status Evaluator::CheckRangeInTxn(const RangeRequest& range) const {
 
 absl::Status Evaluator::PreCheck(const PlannedOp& op) const {
   if (op.range != nullptr) return CheckRangeInTxn(*op.range);
-  if (op.put == nullptr) return absl::OkStatus();
-  if ((op.put->ignore_value() || op.put->ignore_lease()) &&
-      !store_.Get(op.put->key(), mvcc::kLatest).has_value()) {
-    return ErrKeyNotFound();
-  }
-  if (op.put->lease() != 0 && !leases_.Exists(LeaseId(op.put->lease()))) {
-    return ErrLeaseNotFound();
-  }
-  return absl::OkStatus();
+  return op.put != nullptr ? CheckPut(*op.put) : absl::OkStatus();
 }
 
 absl::Status Evaluator::AddPut(const PutRequest& put, Overlay* overlay, Evaluation* out) const {

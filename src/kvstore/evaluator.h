@@ -51,8 +51,8 @@ class Evaluator {
   // The compare as a whole, when all its keys are in this partition.
   bool Holds(const etcdserverpb::Compare& compare, Revision at) const;
 
-  // A lone put asks for the lease first, a put in a txn for the key (both orders are etcd's).
-  absl::Status CheckLonePut(const etcdserverpb::PutRequest& put) const;
+  // Asks for the lease first, then for the key, as etcd 3.7 does, alone and in a txn.
+  absl::Status CheckPut(const etcdserverpb::PutRequest& put) const;
   absl::StatusOr<Evaluation> Evaluate(absl::Span<const PlannedOp> ops) const;
 
   // Pre-check of a range inside a txn: 0 is the present, even -1 while never compacted.

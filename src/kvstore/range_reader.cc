@@ -83,9 +83,10 @@ void AppendField(uint32_t field_and_type, uint64_t value, std::string* out) {
 }
 
 // mvccpb.KeyValue without value and, like etcd 3.7, without lease.
-std::string EncodeKeyOnly(const mvcc::KeyValueView& kv) {
+// The lease comes along only where etcd had to read the value anyway, to sort by it.
+std::string EncodeKeyOnly(const mvcc::KeyValueView& kv, bool with_lease) {
   constexpr uint32_t kKeyField = (1 << 3) | 2, kCreateField = 2 << 3, kModField = 3 << 3,
-                     kVersionField = 4 << 3;
+                     kVersionField = 4 << 3, kLeaseField = 6 << 3;
   constexpr size_t kFramingBytes = 40;
   std::string wire;
   wire.reserve(kv.key.size() + kFramingBytes);
@@ -94,6 +95,9 @@ std::string EncodeKeyOnly(const mvcc::KeyValueView& kv) {
   AppendField(kCreateField, static_cast<uint64_t>(kv.create_revision.value()), &wire);
   AppendField(kModField, static_cast<uint64_t>(kv.mod_revision.value()), &wire);
   AppendField(kVersionField, static_cast<uint64_t>(kv.version), &wire);
+  if (with_lease && kv.lease.value() != 0) {
+    AppendField(kLeaseField, static_cast<uint64_t>(kv.lease.value()), &wire);
+  }
   return wire;
 }
 
@@ -176,8 +180,9 @@ void RangeReader::AddItem(const mvcc::KeyValueView& kv) {
     item.value = kv.value;
   } else {
     auto record = std::make_shared<KeyOnlyRecord>();
-    record->wire = EncodeKeyOnly(kv);
-    if (request_.sort_target() == RangeRequest::VALUE) {
+    const bool by_value = request_.sort_target() == RangeRequest::VALUE;
+    record->wire = EncodeKeyOnly(kv, by_value);
+    if (by_value) {
       record->record = store_.Share(kv);
       item.value = kv.value;
     }

@@ -117,7 +117,7 @@ void ReplicaImpl::EvaluateWrite(Write* write) {
 }
 
 void ReplicaImpl::EvaluatePut(Write* write, const PutRequest& put) {
-  if (absl::Status status = evaluator().CheckLonePut(put); !status.ok()) {
+  if (absl::Status status = evaluator().CheckPut(put); !status.ok()) {
     AnswerWithoutEffects(write, status);
     return;
   }

@@ -54,6 +54,8 @@ class MapModel {
     return newest == nullptr || newest->tombstone ? nullptr : newest;
   }
   const ModelVersion* Previous(const ModelVersion& change) const {
+    // A put that creates the key has none, even if the same entry deleted the key before.
+    if (!change.tombstone && change.create == change.revision.main.value()) return nullptr;
     const int64_t before = change.revision.main.value() - 1;
     return before < compact ? nullptr : At(change.key, before);
   }

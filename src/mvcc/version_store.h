@@ -65,7 +65,8 @@ struct Event {
   Type type = Type::kPut;
   absl::string_view key;
   SharedBytes kv;  // wire KeyValue; for a delete only key and mod_revision
-  // State of the key at main-1; absent for a creating put, or when compacted already.
+  // State of the key at main-1; absent for a creating put (also of a key that
+  // the same entry deleted before), or when compacted already.
   std::optional<SharedBytes> prev_kv;
 };
 

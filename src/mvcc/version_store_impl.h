@@ -72,7 +72,8 @@ class VersionStoreImpl final : public VersionStore {
   // --- version_store_write.cc ---
   void CheckNextChange(int64_t sub);
   void AddVersion(KeyNode* node, RevisionKey revision, bool tombstone, Location location);
-  void AddEvent(const KeyNode& node, RevisionKey revision, Event::Type type, Location location);
+  void AddEvent(const KeyNode& node, RevisionKey revision, Event::Type type, Location location,
+                bool creates);
 
   // --- version_store_read.cc ---
   void CheckedReadable(Revision at) const;

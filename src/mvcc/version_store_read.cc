@@ -122,7 +122,8 @@ Event VersionStoreImpl::MakeEvent(RevisionKey revision, Location location,
   event.type = record.tombstone() ? Event::Type::kDelete : Event::Type::kPut;
   event.kv = log_.Share(location, record.wire());
   event.key = KeyOfWire(record.wire());
-  if (with_prev_kv) {
+  const bool creates = !record.tombstone() && Load(location).create_revision == revision.main;
+  if (with_prev_kv && !creates) {
     const KeyNode* node = index_.Find(event.key);
     CHECK(node != nullptr);
     event.prev_kv = PreviousOf(*node, revision.main);

@@ -39,7 +39,7 @@ std::optional<KeyValue> VersionStoreImpl::Put(int64_t sub, absl::string_view key
     stats_.live_keys += 1;
   }
   stats_.logical_live_bytes += LogicalBytes(log_.Record(location));
-  AddEvent(*node, last_change_, Event::Type::kPut, location);
+  AddEvent(*node, last_change_, Event::Type::kPut, location, /*creates=*/!replaced);
   AddVersion(node, last_change_, false, location);
   return replaced;
 }
@@ -55,19 +55,19 @@ KeyValue VersionStoreImpl::Delete(int64_t sub, absl::string_view key) {
   const Location location = log_.Append(last_change_, true, fields);
   stats_.live_keys -= 1;
   stats_.logical_live_bytes -= static_cast<int64_t>(deleted.wire.size()) + kRecordOverheadBytes;
-  AddEvent(*node, last_change_, Event::Type::kDelete, location);
+  AddEvent(*node, last_change_, Event::Type::kDelete, location, /*creates=*/false);
   AddVersion(node, last_change_, true, location);
   return deleted;
 }
 
 void VersionStoreImpl::AddEvent(const KeyNode& node, RevisionKey revision, Event::Type type,
-                                Location location) {
+                                Location location, bool creates) {
   Event& event = events_.emplace_back();
   event.revision = revision;
   event.type = type;
   event.kv = ShareWire(location);
   event.key = KeyOfWire(event.kv.view());
-  event.prev_kv = PreviousOf(node, revision.main);
+  if (!creates) event.prev_kv = PreviousOf(node, revision.main);
 }
 
 void VersionStoreImpl::AddVersion(KeyNode* node, RevisionKey revision, bool tombstone,

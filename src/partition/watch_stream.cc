@@ -127,8 +127,8 @@ void WatchStreamImpl::RunControls() {
 }
 
 absl::string_view WatchStreamImpl::Refusal(const WatchCreateRequest& request) const {
-  if (RangeOf(request).view().Empty()) return kRangeEmpty;
   if (request.start_revision() < 0) return kStartCompacted;
+  if (RangeOf(request).view().Empty()) return kRangeEmpty;
   if (request.watch_id() != 0 && by_id_.contains(request.watch_id())) return kDuplicateId;
   return "";
 }

@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "src/base/check.h"
 #include "tests/differential/known_differences.h"
@@ -85,11 +86,27 @@ class Driver {
   int64_t events() const { return events_; }
 
  private:
+  // The lines around the first that differs, none longer than a screen is wide.
+  static std::string Excerpt(const std::string& text, const std::string& other) {
+    const std::vector<std::string> lines = absl::StrSplit(text, '\n');
+    const std::vector<std::string> others = absl::StrSplit(other, '\n');
+    size_t differs = 0;
+    while (differs < lines.size() && differs < others.size() && lines[differs] == others[differs]) {
+      ++differs;
+    }
+    std::string excerpt;
+    for (size_t i = differs > 6 ? differs - 6 : 0; i < std::min(lines.size(), differs + 12); ++i) {
+      absl::StrAppend(&excerpt, i == differs ? "> " : "  ", lines[i].substr(0, 300), "\n");
+    }
+    return excerpt;
+  }
+
   [[noreturn]] void Fail(const std::string& what, const std::string& request,
                          const std::string& etcd, const std::string& tidemark) {
     std::cout << "DIFFERENCE in " << what << " (seed " << options_.seed << ", request "
-              << compared_ << ")\n--- request\n" << request << "--- etcd\n" << etcd
-              << "--- tidemark\n" << tidemark << std::endl;
+              << compared_ << ")\n--- request\n" << request.substr(0, 8000)
+              << "--- etcd\n" << Excerpt(etcd, tidemark) << "--- tidemark\n"
+              << Excerpt(tidemark, etcd) << std::endl;
     std::_Exit(1);
   }
 

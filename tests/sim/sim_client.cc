@@ -127,7 +127,7 @@ ClientRequest SimClient::Draw() {
   }
   if (kind < 95) {
     etcdserverpb::LeaseGrantRequest grant;
-    grant.set_id(1000 * (id_ + 1) + number_);
+    grant.set_id(1000000 * (id_ + 1) + number_);
     grant.set_ttl(2 + Below(4));
     return grant;
   }

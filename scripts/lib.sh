@@ -8,6 +8,10 @@ cache_root="${XDG_CACHE_HOME:-$HOME/.cache}/tidemark"
 release_build="$build_root/release"
 tidemark_binary="$release_build/tidemark"
 results="$build_root/test-results"
+checked_arguments=(
+  -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DTIDEMARK_SANITIZE=address
+  -DTIDEMARK_PLANTED_BUGS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
+)
 
 # A checkout elsewhere shall find what this one compiled.
 export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1

@@ -40,7 +40,7 @@ namespace tidemark::kvstore {
 struct Freshness {
   enum class Kind {
     kLinearizable,  // confirm a tail after now, wait for it
-    kSerializable,  // as applied here
+    kSerializable,  // what this process knows to be committed, without asking a quorum
     kAtTail,        // the caller confirmed `tail`: wait for it, read at tail.revision
   };
   Kind kind = Kind::kLinearizable;

@@ -56,7 +56,8 @@ void ReplicaImpl::StartRead(std::shared_ptr<ReadJob> job) {
   }
   switch (job->freshness.kind) {
     case Freshness::Kind::kSerializable:
-      PlanRead(std::move(job));
+      barrier_.WhenApplied(journal_.KnownTail().position,
+                           [this, job = std::move(job)]() mutable { PlanRead(std::move(job)); });
       return;
     case Freshness::Kind::kLinearizable:
       barrier_.Ask([this, job = std::move(job)](absl::StatusOr<journal::Tail> tail) mutable {

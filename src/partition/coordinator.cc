@@ -22,6 +22,7 @@ absl::Status AppendRefusal(const absl::Status& status) {
 Coordinator::Coordinator(const Parts& parts, journal::Journal& journal, OriginId origin,
                          size_t max_operations)
     : parts_(parts),
+      journal_(journal),
       home_(parts.system().executor()),
       writer_(journal, home_, origin),
       max_operations_(max_operations) {}

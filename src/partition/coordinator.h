@@ -59,6 +59,8 @@ class Coordinator {
   void TakeHolds(std::vector<std::pair<PartitionId, kvstore::Scope>> scopes, HoldsCallback done);
   void Release(const std::vector<Held>& held);
 
+  // The newest tail known to this process, not confirmed.
+  journal::Tail KnownTail() const { return journal_.KnownTail(); }
   // A tail confirmed from now on, applied by the system partition.
   void Barrier(absl::AnyInvocable<void(absl::StatusOr<journal::Tail>)> done);
   // One entry without key changes for `partitions`; `done` once they all applied it.
@@ -73,6 +75,7 @@ class Coordinator {
   void TakeNext(std::shared_ptr<Taking> taking);
 
   const Parts& parts_;
+  journal::Journal& journal_;
   Executor& home_;
   JournalWriter writer_;
   const size_t max_operations_;

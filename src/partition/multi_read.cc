@@ -26,21 +26,12 @@ using kvstore::TxnResult;
 // How often a read starts again because compaction passed the revision it agreed on.
 constexpr int kMaxTries = 16;
 
-// Hands over the tail that all `partitions` read at: confirmed, or the smallest watermark.
-void AgreeOnTail(Coordinator& coordinator, const std::vector<PartitionId>& partitions,
-                 bool serializable, absl::AnyInvocable<void(absl::StatusOr<journal::Tail>)> done) {
-  if (!serializable) return coordinator.Barrier(std::move(done));
-  AskAll<journal::Tail>(
-      coordinator.parts(), partitions, coordinator.home(),
-      [](Replica& replica, size_t, absl::AnyInvocable<void(journal::Tail)> answer) {
-        answer(replica.watermark());
-      },
-      [done = std::move(done)](std::vector<journal::Tail> tails) mutable {
-        done(*std::min_element(tails.begin(), tails.end(),
-                               [](const journal::Tail& a, const journal::Tail& b) {
-                                 return a.position < b.position;
-                               }));
-      });
+// Hands over the tail that all partitions read at: confirmed, or the newest known here (so that
+// whoever was answered by this process finds its write).
+void AgreeOnTail(Coordinator& coordinator, bool serializable,
+                 absl::AnyInvocable<void(absl::StatusOr<journal::Tail>)> done) {
+  if (serializable) return done(coordinator.KnownTail());
+  coordinator.Barrier(std::move(done));
 }
 
 bool IsOvertaken(const Coordinator& coordinator, const journal::Tail& tail,
@@ -60,7 +51,7 @@ class MultiRange : public std::enable_shared_from_this<MultiRange> {
         done_(std::move(done)) {}
 
   void Start() {
-    AgreeOnTail(coordinator_, owners_, request_.serializable(),
+    AgreeOnTail(coordinator_, request_.serializable(),
                 [self = shared_from_this()](absl::StatusOr<journal::Tail> tail) {
                   if (!tail.ok()) return self->Finish(kvstore::ErrTimeout());
                   self->Read(*tail);
@@ -122,7 +113,7 @@ class MultiReadTxn : public std::enable_shared_from_this<MultiReadTxn> {
         done_(std::move(done)) {}
 
   void Start() {
-    AgreeOnTail(coordinator_, plan_.partitions(), serializable_,
+    AgreeOnTail(coordinator_, serializable_,
                 [self = shared_from_this()](absl::StatusOr<journal::Tail> tail) {
                   if (!tail.ok()) return self->Finish(kvstore::ErrTimeout());
                   self->tail_ = *tail;

@@ -110,10 +110,10 @@ class Driver {
     std::_Exit(1);
   }
 
-  void CompareAnswers(const std::string& request, const Answer& etcd, const Answer& tidemark) {
+  void CompareAnswers(const Request& sent, const std::string& request, const Answer& etcd,
+                      const Answer& tidemark) {
     ++compared_;
-    const bool same_status = etcd.status.error_code() == tidemark.status.error_code() &&
-                             etcd.status.error_message() == tidemark.status.error_message();
+    const bool same_status = SameRefusal(sent, etcd.status, tidemark.status);
     const bool same_response =
         !etcd.status.ok() || google::protobuf::util::MessageDifferencer::Equals(
                                  *etcd.response, *tidemark.response);
@@ -132,7 +132,7 @@ class Driver {
     RemoveKnownDifferences(request, line_, &tidemark);
     const std::string text =
         std::visit([](const auto& r) { return r.GetTypeName() + "\n" + r.DebugString(); }, request);
-    CompareAnswers(text, etcd, tidemark);
+    CompareAnswers(request, text, etcd, tidemark);
     return etcd.status;
   }
 
@@ -158,7 +158,7 @@ class Driver {
       RemoveKnownDifferences(request, line_,
                              static_cast<etcdserverpb::RangeResponse*>(answer->response.get()));
     }
-    CompareAnswers("RangeStream\n" + request.DebugString(), etcd, tidemark);
+    CompareAnswers(request, "RangeStream\n" + request.DebugString(), etcd, tidemark);
   }
 
   void Round() {

@@ -116,6 +116,24 @@ void RemoveKnownDifferences(const Request& request, EtcdLine line, Answer* answe
   }
 }
 
+// A txn over several partitions with several faults that depend on state (revisions, leases, keys to
+// keep) is refused for one of them; etcd names the first in the order of operations, Tidemark the
+// first of one partition. Nothing is applied either way.
+bool SameRefusal(const Request& request, const grpc::Status& etcd, const grpc::Status& tidemark) {
+  if (etcd.error_code() == tidemark.error_code() &&
+      etcd.error_message() == tidemark.error_message()) {
+    return true;
+  }
+  auto depends_on_state = [](const grpc::Status& status) {
+    const std::string& text = status.error_message();
+    return text == "etcdserver: mvcc: required revision has been compacted" ||
+           text == "etcdserver: mvcc: required revision is a future revision" ||
+           text == "etcdserver: requested lease not found" || text == "etcdserver: key not found";
+  };
+  return std::holds_alternative<etcdserverpb::TxnRequest>(request) && depends_on_state(etcd) &&
+         depends_on_state(tidemark);
+}
+
 bool Comparable(const Request& request, EtcdLine line) {
   if (line == EtcdLine::k37) return true;
   // 3.4's hash covers other data and lacks hash_revision.

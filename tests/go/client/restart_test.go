@@ -113,6 +113,7 @@ func TestSecondProcessIsKeptOut(t *testing.T) {
 		"--listen-client-urls", fmt.Sprint("http://127.0.0.1:", port), "--advertise-client-urls", fmt.Sprint("http://127.0.0.1:", port),
 		"--listen-peer-urls", fmt.Sprint("http://127.0.0.1:", harness.FreePort(t)))
 	done := make(chan error, 1)
+	command.Env = append(os.Environ(), "ETCD_MEMORY_DIR="+harness.MemoryDir(t))
 	var output strings.Builder
 	command.Stdout, command.Stderr = &output, &output
 	n.must(command.Start())
@@ -154,6 +155,7 @@ func TestBadStarts(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		command := exec.CommandContext(ctx, harness.Binary(t), args...)
 		command.Dir = dir
+		command.Env = append(os.Environ(), "ETCD_MEMORY_DIR="+harness.MemoryDir(t))
 		output, err := command.CombinedOutput()
 		cancel()
 		check(t, name+": it must not start", err != nil)
@@ -178,6 +180,15 @@ func TestEnvironmentAndConfigFile(t *testing.T) {
 	err := os.WriteFile(config, fmt.Appendf(nil, "name: from-file\ndata-dir: %s/data\nlisten-client-urls: %s\nadvertise-client-urls: %s\n"+
 		"listen-peer-urls: %s\ninitial-advertise-peer-urls: %s\ninitial-cluster: from-file=%s\nmax-txn-ops: 3\n",
 		dir, client, client, peer, peer, peer), 0o600)
+	if err == nil && !harness.IsEtcd() {
+		// With a configuration file other flags and variables are ignored.
+		file, openErr := os.OpenFile(config, os.O_APPEND|os.O_WRONLY, 0)
+		if openErr != nil {
+			t.Fatal(openErr)
+		}
+		_, err = fmt.Fprintf(file, "memory-dir: %s\n", harness.MemoryDir(t))
+		file.Close()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +196,7 @@ func TestEnvironmentAndConfigFile(t *testing.T) {
 		"file": exec.Command(harness.Binary(t), "--config-file", config),
 		"environment": {Path: harness.Binary(t), Args: []string{"server"}, Env: []string{"ETCD_NAME=from-file", "ETCD_DATA_DIR=" + dir + "/data2",
 			"ETCD_LISTEN_CLIENT_URLS=" + client, "ETCD_ADVERTISE_CLIENT_URLS=" + client, "ETCD_LISTEN_PEER_URLS=" + peer,
-			"ETCD_INITIAL_ADVERTISE_PEER_URLS=" + peer, "ETCD_INITIAL_CLUSTER=from-file=" + peer, "ETCD_MAX_TXN_OPS=3"}},
+			"ETCD_INITIAL_ADVERTISE_PEER_URLS=" + peer, "ETCD_INITIAL_CLUSTER=from-file=" + peer, "ETCD_MAX_TXN_OPS=3", "ETCD_MEMORY_DIR=" + harness.MemoryDir(t)}},
 	} {
 		log, err := os.Create(filepath.Join(dir, name+".log"))
 		if err != nil {

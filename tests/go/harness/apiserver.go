@@ -116,7 +116,7 @@ func (a *APIServer) Run() {
 		cmd.Wait()
 		close(exited)
 	}(a.cmd)
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if !a.Alive() || time.Now().After(deadline) {
 			a.t.Fatalf("the apiserver is not ready; the end of its log:\n%s", a.tail())
 		}

@@ -27,6 +27,7 @@ type Server struct {
 
 	t       testing.TB
 	args    []string
+	memory  string
 	cmd     *exec.Cmd
 	exited  chan struct{}
 	exitErr error
@@ -74,6 +75,14 @@ func NewDir(t testing.TB) string {
 	return dir
 }
 
+// MemoryDir names a place on tmpfs for a server's memory (ETCD_MEMORY_DIR; etcd does not mind), removed with the test: a
+// server that is killed leaves it behind.
+func MemoryDir(t testing.TB) string {
+	dir := fmt.Sprintf("/dev/shm/tidemark-test-%d-%d", os.Getpid(), serial.Add(1))
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // Ports below the kernel's ephemeral range, counted up, so that neither a parallel test nor an outgoing connection
 // takes one between the check and its use. Test processes that run at once start at different places.
 var nextPort = func() *atomic.Int64 {
@@ -112,6 +121,7 @@ func StartAt(t testing.TB, clientURL string, flags ...string) *Server {
 		DataDir:  filepath.Join(dir, "data"),
 		LogPath:  filepath.Join(dir, "log"),
 		t:        t,
+		memory:   MemoryDir(t),
 	}
 	s.args = append([]string{
 		"--name", "only",
@@ -154,6 +164,7 @@ func (s *Server) TryRun() error {
 	s.cmd = exec.Command(Binary(s.t), s.args...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.Dir = filepath.Dir(s.LogPath)
+	s.cmd.Env = append(os.Environ(), "ETCD_MEMORY_DIR="+s.memory)
 	// A test process that dies must not leave servers behind.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
@@ -217,9 +228,6 @@ func (s *Server) Alive() bool {
 
 // Pid of the running process.
 func (s *Server) Pid() int { return s.cmd.Process.Pid }
-
-// SetFlags replaces the flags added by the test; they take effect at the next Run.
-func (s *Server) SetFlags(flags ...string) { s.args = append(s.args[:14], flags...) }
 
 // LogContains searches the whole log.
 func (s *Server) LogContains(text string) bool {

@@ -22,8 +22,8 @@ constexpr absl::Duration kDeadline = absl::Seconds(20);
 
 absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  return absl::UnknownError(absl::StrCat("code ", status.error_code(), ": ",
-                                         status.error_message()));
+  return absl::UnknownError(
+      absl::StrCat("code ", status.error_code(), ": ", status.error_message()));
 }
 
 // Requests are built once; only what differs from one to the next is set before each.
@@ -50,9 +50,9 @@ class TypedCaller : public Caller {
   absl::Status CheckAnswer() override {
     if (!status_.ok()) return FromGrpc(status_);
     if (IsRight(response_)) return absl::OkStatus();
-    return absl::DataLossError(
-        absl::StrCat("wrong answer for ", Dataset::Key(index_), " last changed in revision ",
-                     known_revision(), ": ", response_.ShortDebugString()));
+    return absl::DataLossError(absl::StrCat("wrong answer for ", Dataset::Key(index_),
+                                            " last changed in revision ", known_revision(), ": ",
+                                            response_.ShortDebugString()));
   }
 
  protected:

@@ -39,11 +39,11 @@ absl::Duration MachineCpuTime() {
 CpuTimes Sample(const process::ServerProcess& server) {
   rusage own;
   CHECK(getrusage(RUSAGE_SELF, &own) == 0);
-  return {.at = absl::Now(),
-          .server = server.CpuTime(),
-          .client = absl::DurationFromTimeval(own.ru_utime) +
-                    absl::DurationFromTimeval(own.ru_stime),
-          .machine = MachineCpuTime()};
+  return {
+      .at = absl::Now(),
+      .server = server.CpuTime(),
+      .client = absl::DurationFromTimeval(own.ru_utime) + absl::DurationFromTimeval(own.ru_stime),
+      .machine = MachineCpuTime()};
 }
 
 double Percentile(std::vector<int64_t>* values, double fraction) {
@@ -65,8 +65,8 @@ Measurement Summarize(const CpuTimes& before, const CpuTimes& after,
   result.p99_us = Percentile(latencies_ns, 0.99) / 1e3;
   result.server_cores = cores(&CpuTimes::server);
   result.client_cores = cores(&CpuTimes::client);
-  result.other_cores = std::max(
-      0.0, cores(&CpuTimes::machine) - result.server_cores - result.client_cores);
+  result.other_cores =
+      std::max(0.0, cores(&CpuTimes::machine) - result.server_cores - result.client_cores);
   result.server_cpu_us = result.server_cores * elapsed_s * 1e6 / count;
   return result;
 }

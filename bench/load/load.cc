@@ -66,8 +66,8 @@ std::vector<Case> Cases(const Settings& settings) {
 }
 
 absl::Status Annotated(const absl::Status& status, Contender contender, const std::string& what) {
-  return absl::Status(status.code(), absl::StrCat(Name(contender), ", ", what, ": ",
-                                                  status.message()));
+  return absl::Status(status.code(),
+                      absl::StrCat(Name(contender), ", ", what, ": ", status.message()));
 }
 
 absl::Status Measure(const Settings& settings, const Case& measured, Loaded* loaded,
@@ -138,7 +138,8 @@ int main(int argc, char** argv) {
   app.add_option("--tidemark", settings.tidemark, "its binary");
   app.add_option("--etcd", settings.etcd, "its binary");
   app.add_option("--rounds", settings.rounds)->check(CLI::PositiveNumber);
-  app.add_option("--seconds", settings.seconds, "measured for each case")->check(CLI::PositiveNumber);
+  app.add_option("--seconds", settings.seconds, "measured for each case")
+      ->check(CLI::PositiveNumber);
   app.add_option("--warm-up", settings.warm_up_seconds, "seconds before")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--keys", settings.keys)->check(CLI::Range(1'000, 1'000'000));

@@ -41,14 +41,13 @@ std::string Cores(const std::vector<Measurement>& rounds, Field field) {
 std::string FigureRow(const Case& measured, Contender contender,
                       const std::vector<Measurement>& rounds) {
   double cpu_us = Median(rounds, &Measurement::server_cpu_us);
-  return absl::StrCat("| ", Name(measured.workload), " | ", measured.callers, " | ",
-                      Name(contender), " | ", Spread(rounds, &Measurement::server_cpu_us), " | ",
-                      Number(1e6 / cpu_us), " | ", Spread(rounds, &Measurement::requests_per_s),
-                      " | ", Spread(rounds, &Measurement::p50_us), " | ",
-                      Spread(rounds, &Measurement::p99_us), " | ",
-                      Cores(rounds, &Measurement::server_cores), " | ",
-                      Cores(rounds, &Measurement::client_cores), " | ",
-                      Cores(rounds, &Measurement::other_cores), " |\n");
+  return absl::StrCat(
+      "| ", Name(measured.workload), " | ", measured.callers, " | ", Name(contender), " | ",
+      Spread(rounds, &Measurement::server_cpu_us), " | ", Number(1e6 / cpu_us), " | ",
+      Spread(rounds, &Measurement::requests_per_s), " | ", Spread(rounds, &Measurement::p50_us),
+      " | ", Spread(rounds, &Measurement::p99_us), " | ", Cores(rounds, &Measurement::server_cores),
+      " | ", Cores(rounds, &Measurement::client_cores), " | ",
+      Cores(rounds, &Measurement::other_cores), " |\n");
 }
 
 // Above 1 Tidemark is the better one.
@@ -60,7 +59,8 @@ std::string RatioRow(const Case& measured, const std::vector<Measurement>& tidem
   };
   return absl::StrCat(
       "| ", Name(measured.workload), " | ", measured.callers, " | ",
-      more(median(etcd, &Measurement::server_cpu_us), median(tidemark, &Measurement::server_cpu_us)),
+      more(median(etcd, &Measurement::server_cpu_us),
+           median(tidemark, &Measurement::server_cpu_us)),
       " | ",
       more(median(tidemark, &Measurement::requests_per_s),
            median(etcd, &Measurement::requests_per_s)),
@@ -89,7 +89,8 @@ std::string Name(Contender contender) {
 
 std::string MarkdownReport(const Results& results) {
   std::string figures =
-      "| workload | clients | server | server CPU, us/request | requests per CPU-second | requests/s "
+      "| workload | clients | server | server CPU, us/request | requests per CPU-second | "
+      "requests/s "
       "| p50, us | p99, us | server, cores | client, cores | others, cores |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|\n";
   std::string ratios =

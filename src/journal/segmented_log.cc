@@ -81,8 +81,8 @@ absl::Status SegmentedLog::OpenNewest() {
 }
 
 // After a sync that failed (and ended the process) the page cache may show a block that the disk
-// does not have, marked clean, so that no later sync would write it (Rebello et al., ATC 2020). Only
-// the newest block can be such (invariant 2); writing it again makes its pages dirty.
+// does not have, marked clean, so that no later sync would write it (Rebello et al., ATC 2020).
+// Only the newest block can be such (invariant 2); writing it again makes its pages dirty.
 absl::Status SegmentedLog::RewriteNewestEnd() {
   const uint64_t begin = newest().last_block_offset;
   const uint64_t end = newest().end_offset + kBlockAlignmentBytes;  // a mark may follow

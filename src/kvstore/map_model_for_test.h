@@ -239,10 +239,10 @@ class MapModel {
         if (op.request_range().revision() < compacted_ && !compaction_blind) *error = kCompacted;
       } else if (op.has_request_put()) {
         const auto& put = op.request_put();
-        if (put.lease() != 0 && leases_.count(put.lease()) == 0) *error = kLeaseMissing;
         if ((put.ignore_value() || put.ignore_lease()) && state_.count(put.key()) == 0) {
           *error = kKeyMissing;
         }
+        if (put.lease() != 0 && leases_.count(put.lease()) == 0) *error = kLeaseMissing;
       }
     }
   }

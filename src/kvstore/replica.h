@@ -158,14 +158,15 @@ class Replica {
   virtual void Barrier(absl::AnyInvocable<void(absl::StatusOr<journal::Tail>)> done) = 0;
 
   // --- Parts of writes that span partitions (design note "Holds"). ---
-  // Runs `done` when nothing in flight or held here conflicts; from then on conflicting writes wait.
+  // Runs `done` when nothing in flight or held here conflicts; from then on conflicting writes
+  // wait.
   virtual void Hold(Scope scope, absl::AnyInvocable<void(HoldId)> done) = 0;
   virtual void Release(HoldId hold) = 0;
   // AND over the compares, against the state before the txn. A range compare that spans partitions
   // is asked in each; `exists` says whether a key was found (an empty range compares like a missing
   // key only if it is empty everywhere).
   struct CompareOutcome {
-    bool holds = true;   // every key found here satisfies it
+    bool holds = true;  // every key found here satisfies it
     bool exists = false;
   };
   virtual CompareOutcome Compare(HoldId hold, const etcdserverpb::Compare& compare) = 0;

@@ -10,7 +10,8 @@
 //  1. Changes arrive in ascending (main, sub); an entry's changes become final at CommitEntry.
 //  2. Reads at a revision R with compact revision <= R <= current give the same answer for ever,
 //     until a compaction above R.
-//  3. Compact(R) keeps, for every key, the newest version <= R if it is a put, everything > R, and a
+//  3. Compact(R) keeps, for every key, the newest version <= R if it is a put, everything > R, and
+//  a
 //     tombstone whose main revision is exactly R (etcd >= 3.4.34; contract 2.8).
 //  4. Physical removal never touches a version that a Pin still needs.
 #pragma once
@@ -71,7 +72,7 @@ struct Event {
 };
 
 struct StoreOptions {
-  std::string name;  // prefix of region names
+  std::string name;                     // prefix of region names
   size_t segment_size_bytes = 4 << 20;  // larger records get a segment of their own
 };
 
@@ -130,17 +131,17 @@ class VersionStore {
 
   // --- History ---
   // Events from `from` on in order, up to and including main `upto`, of keys in `range`: visits
-  // stored changes until `max_scanned` were looked at or the visitor returns false. Returns where to
-  // continue (main > upto: all seen). `with_prev_kv` looks prev_kv up. REQUIRES
-  // from.main >= compact_revision.
+  // stored changes until `max_scanned` were looked at or the visitor returns false. Returns where
+  // to continue (main > upto: all seen). `with_prev_kv` looks prev_kv up. REQUIRES from.main >=
+  // compact_revision.
   virtual RevisionKey VisitEvents(RevisionKey from, Revision upto, const KeyRangeView& range,
                                   bool with_prev_kv, int64_t max_scanned,
                                   absl::FunctionRef<bool(const Event&)> visitor) const = 0;
 
   // --- Compaction ---
   virtual Revision compact_revision() const = 0;  // kNeverCompacted before the first
-  // Reads below `revision` fail from now on. REQUIRES compact_revision < revision <= current (also 0
-  // on a never compacted store).
+  // Reads below `revision` fail from now on. REQUIRES compact_revision < revision <= current (also
+  // 0 on a never compacted store).
   virtual void Compact(Revision revision) = 0;
   // Frees memory of versions below the compact revision in a step of about `max_versions`; returns
   // true while there is more to do.
@@ -157,8 +158,9 @@ class VersionStore {
   };
   // The stored changes that count for HashKV at `at` given that `compacted` is the compact revision
   // to reckon with, in revision order, starting at `from`; looks at no more than `max_scanned`.
-  // Returns where to continue (main > at: done). REQUIRES that nothing above `compacted` was removed
-  // yet: hash before the first CompactStep of a later compaction, or hold a Pin at `compacted`.
+  // Returns where to continue (main > at: done). REQUIRES that nothing above `compacted` was
+  // removed yet: hash before the first CompactStep of a later compaction, or hold a Pin at
+  // `compacted`.
   virtual RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted,
                                    int64_t max_scanned,
                                    absl::FunctionRef<void(HashItem)> visitor) const = 0;

@@ -190,8 +190,8 @@ void LocalRouter::Compact(CallContext context, etcdserverpb::CompactionRequest r
 }
 
 std::unique_ptr<WatchStream> LocalRouter::OpenWatch(Executor& executor, WatchOutput& output) {
-  return std::make_unique<WatchStreamImpl>(w_.parts, w_.clock, limits_.watch_credit_bytes, executor,
-                                           output);
+  return std::make_unique<WatchStreamImpl>(w_.parts, w_.journal, w_.clock,
+                                           limits_.watch_credit_bytes, executor, output);
 }
 
 void LocalRouter::LeaseGrant(int64_t id, int64_t ttl_seconds, ReplyCallback<LeaseGranted> done) {

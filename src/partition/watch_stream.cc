@@ -35,9 +35,10 @@ mvcc::WatchSpec SpecOf(const WatchCreateRequest& request) {
 
 }  // namespace
 
-WatchStreamImpl::WatchStreamImpl(const Parts& parts, Clock& clock, size_t credit_bytes,
-                                 Executor& executor, WatchOutput& output)
+WatchStreamImpl::WatchStreamImpl(const Parts& parts, const journal::Journal& journal, Clock& clock,
+                                 size_t credit_bytes, Executor& executor, WatchOutput& output)
     : parts_(parts),
+      journal_(journal),
       clock_(clock),
       output_(output),
       mailbox_(std::make_shared<WatchMailbox>(executor, [this] { OnWake(); })),
@@ -159,7 +160,6 @@ void WatchStreamImpl::FinishCreate(const absl::StatusOr<journal::Tail>& tail) {
   controls_.pop_front();
   create_ticket_ = 0;
   if (!tail.ok()) return output_.OnCreateRefused(KnownRevision(), tail.status().message());
-  newest_ = std::max(newest_, tail->revision);
 
   auto watch = std::make_unique<Watch>();
   watch->key = next_key_++;
@@ -223,7 +223,6 @@ void WatchStreamImpl::OnMessage(PortEvents& message) {
     return;
   }
   Watch& watch = *it->second;
-  newest_ = std::max(newest_, message.header_revision);
   if (watch.merge == nullptr) {
     return Emit(watch, std::move(message.batch), message.header_revision);
   }
@@ -251,7 +250,6 @@ void WatchStreamImpl::OnMessage(TailConfirmed& message) {
     }
     round->has_tail = true;
     round->tail = *message.tail;
-    newest_ = std::max(newest_, message.tail->revision);
     return AskPorts(*round);
   }
 }
@@ -283,9 +281,7 @@ void WatchStreamImpl::Emit(Watch& watch, mvcc::EventBatchPtr batch, Revision hea
   output_.OnEvents(watch.id, std::move(batch), header_revision, watch.fragment);
 }
 
-Revision WatchStreamImpl::KnownRevision() const {
-  return std::max(newest_, Revision(parts_.system().stats().revision.load()));
-}
+Revision WatchStreamImpl::KnownRevision() const { return journal_.KnownTail().revision; }
 
 WatchPort& WatchStreamImpl::PortOf(PartitionId id) {
   std::shared_ptr<WatchPort>& port = ports_[id];

@@ -18,6 +18,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "src/journal/journal.h"
 #include "src/partition/parts.h"
 #include "src/partition/watch_mailbox.h"
 #include "src/partition/watch_merge.h"
@@ -28,8 +29,8 @@ namespace tidemark::partition {
 
 class WatchStreamImpl final : public WatchStream {
  public:
-  WatchStreamImpl(const Parts& parts, Clock& clock, size_t credit_bytes, Executor& executor,
-                  WatchOutput& output);
+  WatchStreamImpl(const Parts& parts, const journal::Journal& journal, Clock& clock,
+                  size_t credit_bytes, Executor& executor, WatchOutput& output);
   ~WatchStreamImpl() override;
 
   void Create(const etcdserverpb::WatchCreateRequest& request) override;
@@ -107,6 +108,7 @@ class WatchStreamImpl final : public WatchStream {
                                       bool merging);
 
   const Parts& parts_;
+  const journal::Journal& journal_;
   Clock& clock_;
   WatchOutput& output_;
   std::shared_ptr<WatchMailbox> mailbox_;
@@ -119,7 +121,6 @@ class WatchStreamImpl final : public WatchStream {
   WatchKey next_key_ = 1;
   int64_t next_id_ = 0;
   uint64_t next_ticket_ = 1;
-  Revision newest_{0};  // newest revision that this stream heard of
 
   std::deque<Control> controls_;
   uint64_t create_ticket_ = 0;  // of the create at the front that waits for its tail; 0: none

@@ -39,20 +39,27 @@ Options ParseOptions(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const absl::string_view name = argv[i];
     const std::string value = argv[i + 1];
-    if (name == "--server") options.server = value;
-    else if (name == "--cycles") CHECK(absl::SimpleAtoi(value, &options.cycles));
-    else if (name == "--seed") CHECK(absl::SimpleAtoi(value, &options.seed));
-    else if (name == "--server-flag") options.server_flags.push_back(value);
-    else Fatal(absl::StrCat("unknown option ", name));
+    if (name == "--server")
+      options.server = value;
+    else if (name == "--cycles")
+      CHECK(absl::SimpleAtoi(value, &options.cycles));
+    else if (name == "--seed")
+      CHECK(absl::SimpleAtoi(value, &options.seed));
+    else if (name == "--server-flag")
+      options.server_flags.push_back(value);
+    else
+      Fatal(absl::StrCat("unknown option ", name));
   }
   CHECK_MSG(!options.server.empty(), "--server is needed");
   return options;
 }
 
 const char* const kFailPoints[] = {
-    "journal.before_write", "journal.after_write", "journal.before_sync",
-    "journal.after_sync",   "journal.before_ack",  "kvstore.before_apply",
-    "kvstore.after_apply",  "journal.before_segment_create", "journal.after_segment_create",
+    "journal.before_write",         "journal.after_write",
+    "journal.before_sync",          "journal.after_sync",
+    "journal.before_ack",           "kvstore.before_apply",
+    "kvstore.after_apply",          "journal.before_segment_create",
+    "journal.after_segment_create",
 };
 
 struct KeyState {
@@ -157,17 +164,7 @@ void KillAndRestart(process::ServerProcess& server, std::mt19937_64& random) {
   server.Start();
 }
 
-int Main(int argc, char** argv) {
-  const Options options = ParseOptions(argc, argv);
-  const std::string directory = process::MakeTestDirectory("crash");
-  std::mt19937_64 random(options.seed);
-  process::ServerOptions server_options{.binary = options.server,
-                                        .directory = directory,
-                                        .extra_flags = options.server_flags};
-  process::ServerProcess server(server_options);
-  server.Start();
-  CHECK_MSG(server.WaitReady(), server.log_path());
-
+std::vector<std::unique_ptr<Writer>> StartWriters(process::ServerProcess& server) {
   std::vector<std::unique_ptr<Writer>> writers;
   auto add = [&](WriteKind kind, std::vector<std::string> keys) {
     writers.push_back(std::make_unique<Writer>(server.Connect(), kind, std::move(keys)));
@@ -179,18 +176,21 @@ int Main(int argc, char** argv) {
   add(WriteKind::kAcrossTxn, {"/registry/pods/ns/across", "/registry/minions/across"});
   add(WriteKind::kAcrossTxn, {"compact", "/registry/events/ns/across"});
   add(WriteKind::kLeasedPut, {"/registry/events/ns/leased"});
-  Follower follower(server.Connect());
+  return writers;
+}
 
-  const absl::Time start = absl::Now();
+// Lives that end by a kill at a random time, or by themselves at a fail point. Returns how many
+// were of the second kind; the server runs and is ready afterwards.
+int64_t RunCycles(const Options& options, process::ServerProcess& server) {
+  std::mt19937_64 random(options.seed);
   int64_t revision = 1;
   int64_t fail_point_kills = 0;
+  int wait_status = 0;
   for (int64_t cycle = 0; cycle < options.cycles; ++cycle) {
-    int wait_status = 0;
     if (server.HasEnded(&wait_status)) {
       ++fail_point_kills;
       server.Start();
     } else if (cycle % 3 == 2) {
-      // The next life ends by itself at a fail point.
       server.Kill();
       const char* point = kFailPoints[random() % std::size(kFailPoints)];
       setenv("TIDEMARK_FAILPOINTS", absl::StrCat(point, "=kill@", 1 + random() % 60).c_str(), 1);
@@ -201,18 +201,28 @@ int Main(int argc, char** argv) {
     } else {
       KillAndRestart(server, random);
     }
-    if (!server.WaitReady()) {
-      std::printf("the server does not come back in cycle %lld; log: %s\n",
-                  static_cast<long long>(cycle), server.log_path().c_str());
-      return 1;
-    }
+    CHECK_MSG(server.WaitReady(), absl::StrCat("the server does not come back in cycle ", cycle,
+                                               "; log: ", server.log_path()));
     const int64_t now = CurrentRevision(server);
     CHECK_MSG(now >= revision, absl::StrCat("revision went back from ", revision, " to ", now));
     revision = now;
   }
-  int wait_status = 0;
   if (server.HasEnded(&wait_status)) server.Start();
   CHECK(server.WaitReady());
+  return fail_point_kills;
+}
+
+int Main(int argc, char** argv) {
+  const Options options = ParseOptions(argc, argv);
+  const std::string directory = process::MakeTestDirectory("crash");
+  process::ServerProcess server(
+      {.binary = options.server, .directory = directory, .extra_flags = options.server_flags});
+  server.Start();
+  CHECK_MSG(server.WaitReady(), server.log_path());
+  std::vector<std::unique_ptr<Writer>> writers = StartWriters(server);
+  Follower follower(server.Connect());
+  const absl::Time start = absl::Now();
+  const int64_t fail_point_kills = RunCycles(options, server);
 
   int64_t acknowledged = 0;
   for (auto& writer : writers) writer->Stop();
@@ -233,12 +243,12 @@ int Main(int argc, char** argv) {
       static_cast<long long>(acknowledged), reader.events().size(),
       static_cast<long long>(follower.resumed()), check.problems().size(),
       absl::ToDoubleSeconds(absl::Now() - start), static_cast<unsigned long long>(options.seed));
+  server.Kill();
   const bool passed = check.problems().empty() && caught_up && acknowledged > 10 * options.cycles;
   if (!passed) {
     std::printf("FAILED; the directory is kept: %s\n", directory.c_str());
     return 1;
   }
-  server.Kill();
   process::RemoveTree(directory);
   return 0;
 }

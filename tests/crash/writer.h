@@ -26,10 +26,10 @@ struct Acknowledged {
 };
 
 enum class WriteKind {
-  kPut,          // one key, plain put
-  kUpdateTxn,    // one key, compare on mod_revision, as kube-apiserver updates
-  kAcrossTxn,    // two keys of different partitions in one txn
-  kLeasedPut,    // one key, attached to a lease granted at the start
+  kPut,        // one key, plain put
+  kUpdateTxn,  // one key, compare on mod_revision, as kube-apiserver updates
+  kAcrossTxn,  // two keys of different partitions in one txn
+  kLeasedPut,  // one key, attached to a lease granted at the start
 };
 
 class Writer {

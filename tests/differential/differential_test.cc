@@ -40,12 +40,18 @@ Options ParseOptions(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const absl::string_view name = argv[i];
     const std::string value = argv[i + 1];
-    if (name == "--etcd") options.etcd = value;
-    else if (name == "--tidemark") options.tidemark = value;
-    else if (name == "--requests") CHECK(absl::SimpleAtoi(value, &options.requests));
-    else if (name == "--seed") CHECK(absl::SimpleAtoi(value, &options.seed));
-    else if (name == "--tidemark-flag") options.tidemark_flags.push_back(value);
-    else Fatal(absl::StrCat("unknown option ", name));
+    if (name == "--etcd")
+      options.etcd = value;
+    else if (name == "--tidemark")
+      options.tidemark = value;
+    else if (name == "--requests")
+      CHECK(absl::SimpleAtoi(value, &options.requests));
+    else if (name == "--seed")
+      CHECK(absl::SimpleAtoi(value, &options.seed));
+    else if (name == "--tidemark-flag")
+      options.tidemark_flags.push_back(value);
+    else
+      Fatal(absl::StrCat("unknown option ", name));
   }
   CHECK_MSG(!options.etcd.empty() && !options.tidemark.empty(), "--etcd and --tidemark are needed");
   return options;
@@ -63,8 +69,8 @@ EtcdLine LineOf(const std::string& binary) {
 
 std::string Show(const grpc::Status& status) {
   if (status.ok()) return "OK";
-  return absl::StrCat("code ", static_cast<int>(status.error_code()), " \"",
-                      status.error_message(), "\"");
+  return absl::StrCat("code ", static_cast<int>(status.error_code()), " \"", status.error_message(),
+                      "\"");
 }
 
 class Driver {
@@ -103,9 +109,10 @@ class Driver {
 
   [[noreturn]] void Fail(const std::string& what, const std::string& request,
                          const std::string& etcd, const std::string& tidemark) {
-    std::cout << "DIFFERENCE in " << what << " (seed " << options_.seed << ", request "
-              << compared_ << ")\n--- request\n" << request.substr(0, 8000)
-              << "--- etcd\n" << Excerpt(etcd, tidemark) << "--- tidemark\n"
+    std::cout << "DIFFERENCE in " << what << " (seed " << options_.seed << ", request " << compared_
+              << ")\n--- request\n"
+              << request.substr(0, 8000) << "--- etcd\n"
+              << Excerpt(etcd, tidemark) << "--- tidemark\n"
               << Excerpt(tidemark, etcd) << std::endl;
     std::_Exit(1);
   }
@@ -115,8 +122,8 @@ class Driver {
     ++compared_;
     const bool same_status = SameRefusal(sent, etcd.status, tidemark.status);
     const bool same_response =
-        !etcd.status.ok() || google::protobuf::util::MessageDifferencer::Equals(
-                                 *etcd.response, *tidemark.response);
+        !etcd.status.ok() ||
+        google::protobuf::util::MessageDifferencer::Equals(*etcd.response, *tidemark.response);
     if (same_status && same_response) return;
     Fail("an answer", request, absl::StrCat(Show(etcd.status), "\n", etcd.response->DebugString()),
          absl::StrCat(Show(tidemark.status), "\n", tidemark.response->DebugString()));

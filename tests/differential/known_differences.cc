@@ -28,10 +28,14 @@ void OrderTies(const RangeRequest& request, RangeResponse* response) {
   if (!SortsByValueLike(request)) return;
   auto target = [&](const mvccpb::KeyValue& kv) -> std::string {
     switch (request.sort_target()) {
-      case RangeRequest::VERSION: return std::to_string(kv.version());
-      case RangeRequest::CREATE: return std::to_string(kv.create_revision());
-      case RangeRequest::MOD: return std::to_string(kv.mod_revision());
-      default: return kv.value();
+      case RangeRequest::VERSION:
+        return std::to_string(kv.version());
+      case RangeRequest::CREATE:
+        return std::to_string(kv.create_revision());
+      case RangeRequest::MOD:
+        return std::to_string(kv.mod_revision());
+      default:
+        return kv.value();
     }
   };
   auto* kvs = response->mutable_kvs();
@@ -52,7 +56,8 @@ void OrderTies(const RangeRequest& request, RangeResponse* response) {
 }
 
 void ForTxn(const google::protobuf::RepeatedPtrField<etcdserverpb::RequestOp>& requests,
-            EtcdLine line, google::protobuf::RepeatedPtrField<etcdserverpb::ResponseOp>* responses) {
+            EtcdLine line,
+            google::protobuf::RepeatedPtrField<etcdserverpb::ResponseOp>* responses) {
   for (int i = 0; i < responses->size() && i < requests.size(); ++i) {
     etcdserverpb::ResponseOp& op = *responses->Mutable(i);
     if (op.has_response_range()) {
@@ -116,9 +121,9 @@ void RemoveKnownDifferences(const Request& request, EtcdLine line, Answer* answe
   }
 }
 
-// A txn over several partitions with several faults that depend on state (revisions, leases, keys to
-// keep) is refused for one of them; etcd names the first in the order of operations, Tidemark the
-// first of one partition. Nothing is applied either way.
+// A txn over several partitions with several faults that depend on state (revisions, leases, keys
+// to keep) is refused for one of them; etcd names the first in the order of operations, Tidemark
+// the first of one partition. Nothing is applied either way.
 bool SameRefusal(const Request& request, const grpc::Status& etcd, const grpc::Status& tidemark) {
   if (etcd.error_code() == tidemark.error_code() &&
       etcd.error_message() == tidemark.error_message()) {

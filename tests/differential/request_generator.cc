@@ -8,9 +8,14 @@ namespace {
 using etcdserverpb::Compare;
 using etcdserverpb::RangeRequest;
 
-const char* const kRoots[] = {"/registry/pods/",   "/registry/minions/",    "/registry/leases/",
-                              "/registry/events/", "/registry/configmaps/", "/registry/podtemplates/",
-                              "/pods/",            ""};
+const char* const kRoots[] = {"/registry/pods/",
+                              "/registry/minions/",
+                              "/registry/leases/",
+                              "/registry/events/",
+                              "/registry/configmaps/",
+                              "/registry/podtemplates/",
+                              "/pods/",
+                              ""};
 
 std::string PrefixEnd(std::string prefix) {
   while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
@@ -129,11 +134,21 @@ Compare RequestGenerator::Compare() {
   compare.set_target(static_cast<Compare::CompareTarget>(Draw(0, 4)));
   if (Chance(10)) return compare;  // union left unset
   switch (compare.target()) {
-    case Compare::VERSION: compare.set_version(Draw(0, 4)); break;
-    case Compare::CREATE: compare.set_create_revision(Chance(40) ? 0 : Draw(0, revision_)); break;
-    case Compare::MOD: compare.set_mod_revision(Chance(30) ? 0 : Draw(0, revision_)); break;
-    case Compare::VALUE: compare.set_value(Value()); break;
-    default: compare.set_lease(Chance(50) ? 0 : Lease()); break;
+    case Compare::VERSION:
+      compare.set_version(Draw(0, 4));
+      break;
+    case Compare::CREATE:
+      compare.set_create_revision(Chance(40) ? 0 : Draw(0, revision_));
+      break;
+    case Compare::MOD:
+      compare.set_mod_revision(Chance(30) ? 0 : Draw(0, revision_));
+      break;
+    case Compare::VALUE:
+      compare.set_value(Value());
+      break;
+    default:
+      compare.set_lease(Chance(50) ? 0 : Lease());
+      break;
   }
   return compare;
 }
@@ -158,14 +173,17 @@ etcdserverpb::TxnRequest RequestGenerator::Txn(int depth) {
   auto fill = [&](auto* ops) {
     for (int64_t i = Draw(0, 3); i > 0; --i) {
       etcdserverpb::RequestOp* op = ops->Add();
-      if (reads_only) *op->mutable_request_range() = Range();
-      else FillOp(op, depth);
+      if (reads_only)
+        *op->mutable_request_range() = Range();
+      else
+        FillOp(op, depth);
     }
   };
   fill(txn.mutable_success());
   fill(txn.mutable_failure());
   if (depth == 0 && Chance(1)) {
-    for (int i = 0; i < 130; ++i) txn.add_success()->mutable_request_put()->set_key(absl::StrCat(i));
+    for (int i = 0; i < 130; ++i)
+      txn.add_success()->mutable_request_put()->set_key(absl::StrCat(i));
   }
   return txn;
 }

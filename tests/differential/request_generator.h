@@ -14,13 +14,12 @@
 
 namespace tidemark::differential {
 
-using Request =
-    std::variant<etcdserverpb::RangeRequest, etcdserverpb::PutRequest,
-                 etcdserverpb::DeleteRangeRequest, etcdserverpb::TxnRequest,
-                 etcdserverpb::CompactionRequest, etcdserverpb::LeaseGrantRequest,
-                 etcdserverpb::LeaseRevokeRequest, etcdserverpb::LeaseTimeToLiveRequest,
-                 etcdserverpb::LeaseKeepAliveRequest, etcdserverpb::LeaseLeasesRequest,
-                 etcdserverpb::HashKVRequest, etcdserverpb::AlarmRequest>;
+using Request = std::variant<etcdserverpb::RangeRequest, etcdserverpb::PutRequest,
+                             etcdserverpb::DeleteRangeRequest, etcdserverpb::TxnRequest,
+                             etcdserverpb::CompactionRequest, etcdserverpb::LeaseGrantRequest,
+                             etcdserverpb::LeaseRevokeRequest, etcdserverpb::LeaseTimeToLiveRequest,
+                             etcdserverpb::LeaseKeepAliveRequest, etcdserverpb::LeaseLeasesRequest,
+                             etcdserverpb::HashKVRequest, etcdserverpb::AlarmRequest>;
 
 class RequestGenerator {
  public:

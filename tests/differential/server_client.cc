@@ -48,7 +48,8 @@ Answer ServerClient::Call(const Request& request) {
       invoke(self->kv_, &KV::Stub::Txn, r, std::make_unique<etcdserverpb::TxnResponse>());
     }
     void operator()(const etcdserverpb::CompactionRequest& r) {
-      invoke(self->kv_, &KV::Stub::Compact, r, std::make_unique<etcdserverpb::CompactionResponse>());
+      invoke(self->kv_, &KV::Stub::Compact, r,
+             std::make_unique<etcdserverpb::CompactionResponse>());
     }
     void operator()(const etcdserverpb::LeaseGrantRequest& r) {
       invoke(self->lease_, &Lease::Stub::LeaseGrant, r,
@@ -126,7 +127,9 @@ void WatchSession::ReadLoop() {
     if (response.created()) {
       created_.push_back(response);
       if (!response.canceled()) live_.insert(response.watch_id());
-      records_[response.watch_id()].control.push_back(response);
+      WatchRecord& record = records_[response.watch_id()];
+      record.control.push_back(response);
+      record.last_revision = 0;  // the id may have belonged to a watch cancelled before
     } else if (response.canceled()) {
       live_.erase(response.watch_id());
       records_[response.watch_id()].control.push_back(response);
@@ -137,9 +140,8 @@ void WatchSession::ReadLoop() {
     } else {
       WatchRecord& record = records_[response.watch_id()];
       const int64_t first = response.events(0).kv().mod_revision();
-      if (!record.events.empty() && record.events.back().kv().mod_revision() >= first) {
-        ++record.split_revisions;
-      }
+      if (record.last_revision >= first) ++record.split_revisions;
+      record.last_revision = response.events().rbegin()->kv().mod_revision();
       for (const mvccpb::Event& event : response.events()) record.events.push_back(event);
     }
   }
@@ -147,8 +149,7 @@ void WatchSession::ReadLoop() {
   ended_ = true;
 }
 
-etcdserverpb::WatchResponse WatchSession::Create(
-    const etcdserverpb::WatchCreateRequest& create) {
+etcdserverpb::WatchResponse WatchSession::Create(const etcdserverpb::WatchCreateRequest& create) {
   etcdserverpb::WatchRequest request;
   *request.mutable_create_request() = create;
   size_t before;

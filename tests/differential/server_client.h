@@ -29,6 +29,7 @@ struct WatchRecord {
   std::vector<mvccpb::Event> events;
   // Revisions that arrived in more than one response although no fragment was asked for.
   int split_revisions = 0;
+  int64_t last_revision = 0;
 };
 
 class WatchSession {

@@ -32,8 +32,9 @@ class ServerProcess {
   void Start();
   // Returns once Status answers; false when the process ended or time ran out.
   bool WaitReady(absl::Duration limit = absl::Seconds(30));
-  void Kill();                 // SIGKILL and reaped
-  int Stop(absl::Duration limit = absl::Seconds(20));  // SIGTERM; exit status, -1 when it was killed
+  void Kill();  // SIGKILL and reaped
+  int Stop(
+      absl::Duration limit = absl::Seconds(20));  // SIGTERM; exit status, -1 when it was killed
   // The exit status if it has ended by itself.
   bool HasEnded(int* wait_status);
 

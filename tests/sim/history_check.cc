@@ -19,8 +19,8 @@ std::string Describe(const Operation& operation) {
   std::string request =
       std::visit([](const auto& r) { return r.GetTypeName() + " " + r.ShortDebugString(); },
                  operation.request);
-  return absl::StrCat("client ", operation.client, " ", absl::FormatDuration(operation.called), "..",
-                      absl::FormatDuration(operation.returned), " ", request, " -> ",
+  return absl::StrCat("client ", operation.client, " ", absl::FormatDuration(operation.called),
+                      "..", absl::FormatDuration(operation.returned), " ", request, " -> ",
                       operation.status.ToString(), " @", operation.revision);
 }
 
@@ -57,21 +57,25 @@ class HistoryChecker {
     if (const auto* range = std::get_if<etcdserverpb::RangeRequest>(&operation.request)) {
       if (!Same(model_.Answer(*range, operation.revision),
                 std::get<etcdserverpb::RangeResponse>(operation.response))) {
-        Problem(operation, absl::StrCat(
-            "wrong read, expected ",
-            model_.Answer(*range, operation.revision).ShortDebugString(), " got ",
-            std::get<etcdserverpb::RangeResponse>(operation.response).ShortDebugString()));
+        Problem(operation,
+                absl::StrCat(
+                    "wrong read, expected ",
+                    model_.Answer(*range, operation.revision).ShortDebugString(), " got ",
+                    std::get<etcdserverpb::RangeResponse>(operation.response).ShortDebugString()));
       }
     } else if (const auto* put = std::get_if<etcdserverpb::PutRequest>(&operation.request)) {
-      CheckWrite(operation, [&](int64_t at) { return model_.Evaluate(*put, at); },
-                 [](const Model::Written& w) -> auto& { return w.put; });
+      CheckWrite(
+          operation, [&](int64_t at) { return model_.Evaluate(*put, at); },
+          [](const Model::Written& w) -> auto& { return w.put; });
     } else if (const auto* removed =
                    std::get_if<etcdserverpb::DeleteRangeRequest>(&operation.request)) {
-      CheckWrite(operation, [&](int64_t at) { return model_.Evaluate(*removed, at); },
-                 [](const Model::Written& w) -> auto& { return w.removed; });
+      CheckWrite(
+          operation, [&](int64_t at) { return model_.Evaluate(*removed, at); },
+          [](const Model::Written& w) -> auto& { return w.removed; });
     } else if (const auto* txn = std::get_if<etcdserverpb::TxnRequest>(&operation.request)) {
-      CheckWrite(operation, [&](int64_t at) { return model_.Evaluate(*txn, at); },
-                 [](const Model::Written& w) -> auto& { return w.txn; });
+      CheckWrite(
+          operation, [&](int64_t at) { return model_.Evaluate(*txn, at); },
+          [](const Model::Written& w) -> auto& { return w.txn; });
     }
   }
 

@@ -108,18 +108,25 @@ bool Model::Holds(const etcdserverpb::Compare& compare, int64_t at) const {
   const std::optional<mvccpb::KeyValue> kv = Get(compare.key(), at);
   auto check = [&](auto have, auto want) {
     switch (compare.result()) {
-      case etcdserverpb::Compare::EQUAL: return have == want;
-      case etcdserverpb::Compare::GREATER: return have > want;
-      case etcdserverpb::Compare::LESS: return have < want;
-      default: return have != want;
+      case etcdserverpb::Compare::EQUAL:
+        return have == want;
+      case etcdserverpb::Compare::GREATER:
+        return have > want;
+      case etcdserverpb::Compare::LESS:
+        return have < want;
+      default:
+        return have != want;
     }
   };
   switch (compare.target()) {
-    case etcdserverpb::Compare::VALUE: return kv && check(kv->value(), compare.value());
-    case etcdserverpb::Compare::MOD: return check(kv ? kv->mod_revision() : 0, compare.mod_revision());
+    case etcdserverpb::Compare::VALUE:
+      return kv && check(kv->value(), compare.value());
+    case etcdserverpb::Compare::MOD:
+      return check(kv ? kv->mod_revision() : 0, compare.mod_revision());
     case etcdserverpb::Compare::CREATE:
       return check(kv ? kv->create_revision() : 0, compare.create_revision());
-    default: return check(kv ? kv->version() : 0, compare.version());
+    default:
+      return check(kv ? kv->version() : 0, compare.version());
   }
 }
 

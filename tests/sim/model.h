@@ -1,7 +1,7 @@
 // A sequential etcd, small enough to be read in one go: the oracle of the history check.
 //
-// Built from the list of changes of every revision (the journal's truth); answers requests as of any
-// revision. Knows the requests that the simulated clients send, nothing more.
+// Built from the list of changes of every revision (the journal's truth); answers requests as of
+// any revision. Knows the requests that the simulated clients send, nothing more.
 #pragma once
 
 #include <cstdint>

@@ -5,19 +5,19 @@
 namespace tidemark::sim {
 
 inline constexpr const char* kPlantedBugs[] = {
-    "journal_ack_before_sync",          // R1
-    "journal_recovery_without_sync",    // D3
-    "kvstore_refusal_not_confirmed",    // stale refusals
+    "journal_ack_before_sync",        // R1
+    "journal_recovery_without_sync",  // D3
+    "kvstore_refusal_not_confirmed",  // stale refusals
     "kvstore_answer_before_apply",
     "kvstore_dependent_put_does_not_wait",
-    "read_barrier_reuses_tail",         // etcd #20418
+    "read_barrier_reuses_tail",             // etcd #20418
     "mvcc_compact_drops_newest_tombstone",  // etcd #17780, #18089
-    "watch_skip_on_compaction",         // etcd #17529
+    "watch_skip_on_compaction",             // etcd #17529
     "watch_future_start_gets_old_events",   // etcd #20221
-    "partition_progress_ahead",         // etcd #15220
-    "partition_half_txn",               // P4
+    "partition_progress_ahead",             // etcd #15220
+    "partition_half_txn",                   // P4
     "lease_revoke_without_hold",
-    "merge_ignores_watermark",          // P3
+    "merge_ignores_watermark",  // P3
 };
 
 }  // namespace tidemark::sim

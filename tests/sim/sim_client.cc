@@ -102,8 +102,10 @@ ClientRequest SimClient::Draw() {
   }
   if (kind < 60) {
     etcdserverpb::RangeRequest range;
-    if (Below(2) == 0) range.set_key(DrawKey());
-    else DrawRange(range.mutable_key(), range.mutable_range_end());
+    if (Below(2) == 0)
+      range.set_key(DrawKey());
+    else
+      DrawRange(range.mutable_key(), range.mutable_range_end());
     if (Below(4) == 0) range.set_revision(std::max<int64_t>(1, view_.revision - Below(30)));
     if (Below(3) == 0) range.set_limit(1 + Below(5));
     range.set_keys_only(Below(8) == 0);
@@ -114,8 +116,10 @@ ClientRequest SimClient::Draw() {
   if (kind < 82) return DrawTxn();
   if (kind < 88) {
     etcdserverpb::DeleteRangeRequest removed;
-    if (Below(3) != 0) removed.set_key(DrawKey());
-    else DrawRange(removed.mutable_key(), removed.mutable_range_end());
+    if (Below(3) != 0)
+      removed.set_key(DrawKey());
+    else
+      DrawRange(removed.mutable_key(), removed.mutable_range_end());
     removed.set_prev_kv(Below(2) == 0);
     return removed;
   }
@@ -155,9 +159,7 @@ void SimClient::Next() {
   history_.push_back(operation);
   if (!Lost()) {
     world_.At(world_.clock().Monotonic() + Delay(),
-              [this, request = operation.request, index = current_] {
-                Deliver(request, index);
-              });
+              [this, request = operation.request, index = current_] { Deliver(request, index); });
   }
   world_.At(world_.clock().Monotonic() + network_.give_up,
             [this, index = current_] { Finish(index); });
@@ -173,23 +175,22 @@ void SimClient::Finish(size_t index) {
 void SimClient::Answer(size_t index, absl::Status status, int64_t revision,
                        ClientResponse response) {
   if (Lost()) return;
-  world_.At(world_.clock().Monotonic() + Delay(),
-            [this, index, status, revision, response = std::move(response)] {
-              if (index != current_) return;  // gave up before
-              Operation& operation = history_[index];
-              operation.returned = world_.clock().Monotonic();
-              operation.status = status;
-              operation.revision = revision;
-              operation.response = response;
-              view_.revision = std::max(view_.revision, revision);
-              if (const auto* grant =
-                      std::get_if<etcdserverpb::LeaseGrantRequest>(&operation.request);
-                  grant != nullptr && status.ok()) {
-                view_.leases.push_back(grant->id());
-              }
-              world_.Note(absl::StrCat("answer ", index, " @", revision));
-              Finish(index);
-            });
+  world_.At(world_.clock().Monotonic() + Delay(), [this, index, status, revision,
+                                                   response = std::move(response)] {
+    if (index != current_) return;  // gave up before
+    Operation& operation = history_[index];
+    operation.returned = world_.clock().Monotonic();
+    operation.status = status;
+    operation.revision = revision;
+    operation.response = response;
+    view_.revision = std::max(view_.revision, revision);
+    if (const auto* grant = std::get_if<etcdserverpb::LeaseGrantRequest>(&operation.request);
+        grant != nullptr && status.ok()) {
+      view_.leases.push_back(grant->id());
+    }
+    world_.Note(absl::StrCat("answer ", index, " @", revision));
+    Finish(index);
+  });
 }
 
 void SimClient::Deliver(ClientRequest request, size_t index) {
@@ -200,8 +201,10 @@ void SimClient::Deliver(ClientRequest request, size_t index) {
   // Converts on the store's sequence, as the server encodes; the answer travels on its own.
   auto reply = [this, index](auto convert) {
     return [this, index, convert](auto result) {
-      if (!result.ok()) Answer(index, result.status(), 0, {});
-      else Answer(index, absl::OkStatus(), result->revision.value(), convert(*result));
+      if (!result.ok())
+        Answer(index, result.status(), 0, {});
+      else
+        Answer(index, absl::OkStatus(), result->revision.value(), convert(*result));
     };
   };
   node_.loop().Post([this, request = std::move(request), reply]() mutable {
@@ -234,8 +237,7 @@ void SimClient::Deliver(ClientRequest request, size_t index) {
       router.LeaseGrant(grant->id(), grant->ttl(),
                         reply([](auto&) -> ClientResponse { return {}; }));
     } else if (auto* revoke = std::get_if<etcdserverpb::LeaseRevokeRequest>(&request)) {
-      router.LeaseRevoke(LeaseId(revoke->id()),
-                         reply([](auto&) -> ClientResponse { return {}; }));
+      router.LeaseRevoke(LeaseId(revoke->id()), reply([](auto&) -> ClientResponse { return {}; }));
     } else if (auto* alive = std::get_if<etcdserverpb::LeaseKeepAliveRequest>(&request)) {
       router.LeaseKeepAlive(LeaseId(alive->id()), reply([](auto& r) -> ClientResponse {
                               etcdserverpb::LeaseKeepAliveResponse response;

@@ -99,14 +99,13 @@ int RunJobs(const Options& options) {
     CHECK(child >= 0);
     if (child == 0) {
       const Totals totals = RunSeeds(options, options.first + job, options.jobs);
-      std::printf("sim: %lld seeds, %lld failed; %lld operations (%lld answered), %lld watch events, "
-                  "%lld crashes, %lld revisions\n",
-                  static_cast<long long>(totals.seeds), static_cast<long long>(totals.failed),
-                  static_cast<long long>(totals.operations),
-                  static_cast<long long>(totals.answered),
-                  static_cast<long long>(totals.watch_events),
-                  static_cast<long long>(totals.crashes),
-                  static_cast<long long>(totals.revisions));
+      std::printf(
+          "sim: %lld seeds, %lld failed; %lld operations (%lld answered), %lld watch events, "
+          "%lld crashes, %lld revisions\n",
+          static_cast<long long>(totals.seeds), static_cast<long long>(totals.failed),
+          static_cast<long long>(totals.operations), static_cast<long long>(totals.answered),
+          static_cast<long long>(totals.watch_events), static_cast<long long>(totals.crashes),
+          static_cast<long long>(totals.revisions));
       std::fflush(stdout);
       _exit(totals.failed == 0 ? 0 : 1);
     }

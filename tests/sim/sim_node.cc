@@ -35,8 +35,8 @@ void SimNode::Start() {
   auto process = std::make_unique<Process>();
   process->loop = world_.NewExecutor("loop", group());
   process->journal_executor = world_.NewExecutor("journal", group());
-  process->runner = world_.NewBlockingRunner("disk", absl::Microseconds(50),
-                                             knobs_.sync_latency_max, group());
+  process->runner =
+      world_.NewBlockingRunner("disk", absl::Microseconds(50), knobs_.sync_latency_max, group());
   partition::LocalStoreDoors doors;
   for (size_t i = 0; i < knobs_.store_executors; ++i) {
     process->store_executors.push_back(world_.NewExecutor(absl::StrCat("store", i), group()));
@@ -72,8 +72,10 @@ void SimNode::Start() {
   process_ = std::move(process);
   process_->store->Start([this, incarnation = incarnation_](absl::Status status) {
     if (incarnation != incarnation_) return;
-    if (status.ok()) process_->serving = true;
-    else start_error_ = status.ToString();
+    if (status.ok())
+      process_->serving = true;
+    else
+      start_error_ = status.ToString();
   });
 }
 
@@ -81,8 +83,10 @@ void SimNode::Crash(bool power_loss) {
   CHECK(running());
   world_.KillNode(group());
   process_.reset();
-  if (power_loss) disk_.Crash();
-  else disk_.ProcessDied();
+  if (power_loss)
+    disk_.Crash();
+  else
+    disk_.ProcessDied();
   disk_.ClearFaults();
 }
 

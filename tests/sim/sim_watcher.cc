@@ -57,9 +57,9 @@ class SimWatcher::Port : public partition::WatchOutput, public std::enable_share
   // In order: a stream is one TCP connection.
   void Later(absl::AnyInvocable<void(SimWatcher&, int64_t)> receive) {
     World& world = client_.world_;
-    arrival_ = std::max(arrival_ + absl::Nanoseconds(1),
-                        world.clock().Monotonic() +
-                            absl::Microseconds(1 + DrawBelow(world.random(), 1000)));
+    arrival_ = std::max(
+        arrival_ + absl::Nanoseconds(1),
+        world.clock().Monotonic() + absl::Microseconds(1 + DrawBelow(world.random(), 1000)));
     world.At(arrival_, [self = shared_from_this(), receive = std::move(receive)]() mutable {
       receive(self->client_, self->connection_);
     });
@@ -126,10 +126,9 @@ void SimWatcher::Begin() {
 }
 
 void SimWatcher::OpenLater() {
-  world_.At(world_.clock().Monotonic() + absl::Milliseconds(50),
-            [this, connection = connection_] {
-              if (connection == connection_ && !port_) Open();
-            });
+  world_.At(world_.clock().Monotonic() + absl::Milliseconds(50), [this, connection = connection_] {
+    if (connection == connection_ && !port_) Open();
+  });
 }
 
 void SimWatcher::Open() {
@@ -164,8 +163,10 @@ void SimWatcher::OnItem(int64_t connection, WatchHistory::Item item) {
     Open();
     return;
   }
-  if (item.progress) next_ = std::max(next_, item.revision + 1);
-  else next_ = item.events.back().kv().mod_revision() + 1;
+  if (item.progress)
+    next_ = std::max(next_, item.revision + 1);
+  else
+    next_ = item.events.back().kv().mod_revision() + 1;
   history().items.push_back(std::move(item));
 }
 

@@ -1,5 +1,5 @@
-// A simulated watch client: one watch, followed like kube-apiserver's cache does, resumed at the next
-// revision after a crash, reading slowly at times.
+// A simulated watch client: one watch, followed like kube-apiserver's cache does, resumed at the
+// next revision after a crash, reading slowly at times.
 //
 // Bound to the simulator's one thread; the node's side runs on its loop executor.
 #pragma once

@@ -47,7 +47,9 @@ RunKnobs DrawKnobs(Random& random) {
 class Simulation {
  public:
   explicit Simulation(uint64_t seed)
-      : world_(seed), crashes_(world_.random()), knobs_(DrawKnobs(world_.random())),
+      : world_(seed),
+        crashes_(world_.random()),
+        knobs_(DrawKnobs(world_.random())),
         node_(world_, knobs_.node) {
     // Old pointers into the list of operations must stay valid while clients add to it.
     history_.reserve(100000);
@@ -60,8 +62,8 @@ class Simulation {
   RunResult Run() {
     StartNode();
     for (int i = 0; i < knobs_.clients; ++i) {
-      clients_.push_back(std::make_unique<SimClient>(i, world_, node_, knobs_.network, view_,
-                                                     history_));
+      clients_.push_back(
+          std::make_unique<SimClient>(i, world_, node_, knobs_.network, view_, history_));
     }
     for (int i = 0; i < knobs_.watchers; ++i) {
       watchers_.push_back(std::make_unique<SimWatcher>(world_, node_, view_, watches_));
@@ -110,8 +112,10 @@ class Simulation {
     for (auto& watcher : watchers_) watcher->ConnectionLost();
     const bool power_loss = knobs_.power_loss && DrawOneIn(world_.random(), 2);
     NoteFault(power_loss ? "power loss" : "process ends");
-    if (node_.running()) node_.Crash(power_loss);
-    else node_.disk().ClearFaults();
+    if (node_.running())
+      node_.Crash(power_loss);
+    else
+      node_.disk().ClearFaults();
     RestartLater();
   }
 
@@ -130,9 +134,9 @@ class Simulation {
   void InjectOne() {
     if (!node_.running()) return;
     static const char* const kPoints[] = {
-        "journal.before_write", "journal.after_write", "journal.before_sync", "journal.after_sync",
-        "journal.before_ack", "journal.before_segment_create", "journal.after_segment_create",
-        "kvstore.before_apply", "kvstore.after_apply"};
+        "journal.before_write",         "journal.after_write",  "journal.before_sync",
+        "journal.after_sync",           "journal.before_ack",   "journal.before_segment_create",
+        "journal.after_segment_create", "kvstore.before_apply", "kvstore.after_apply"};
     switch (DrawBelow(world_.random(), 8)) {
       case 0:
       case 1:
@@ -237,9 +241,8 @@ class Simulation {
   std::string StateText(Revision at) {
     std::string text;
     node_.router().HashKv(at, [&text](auto reply) {
-      text = reply.ok() ? absl::StrCat(reply->result.hash, "/",
-                                       reply->result.hash_revision.value(), "/",
-                                       reply->result.compact_revision.value())
+      text = reply.ok() ? absl::StrCat(reply->result.hash, "/", reply->result.hash_revision.value(),
+                                       "/", reply->result.compact_revision.value())
                         : reply.status().ToString();
     });
     Expect(world_.RunUntil([&] { return !text.empty(); }, absl::Seconds(60)), "HashKV answers");
@@ -288,10 +291,10 @@ class Simulation {
       for (const auto& item : watch.items) result_.watch_events += item.events.size();
     }
     for (const auto& [point, passes] : crashes_.passes()) result_.fail_points.push_back(point);
-    result_.knobs = absl::StrCat(
-        "partitions ", node_.map().size(), ", store executors ", knobs_.node.store_executors,
-        ", journal segment ", knobs_.node.journal_segment_bytes, ", clients ", knobs_.clients,
-        ", watchers ", knobs_.watchers, ", crashes ", result_.crashes);
+    result_.knobs = absl::StrCat("partitions ", node_.map().size(), ", store executors ",
+                                 knobs_.node.store_executors, ", journal segment ",
+                                 knobs_.node.journal_segment_bytes, ", clients ", knobs_.clients,
+                                 ", watchers ", knobs_.watchers, ", crashes ", result_.crashes);
     for (auto& watcher : watchers_) watcher->End();
     return std::move(result_);
   }

@@ -11,8 +11,8 @@ namespace tidemark::sim {
 
 void Truth::Add(const journal::Entry& entry) {
   if (entry.position != last_.Next()) {
-    problems_.push_back(absl::StrCat("journal: position ", entry.position.value(), " follows ",
-                                     last_.value()));
+    problems_.push_back(
+        absl::StrCat("journal: position ", entry.position.value(), " follows ", last_.value()));
   }
   last_ = entry.position;
   if (entry.changes_keys) revision_ = revision_.Next();
@@ -54,8 +54,8 @@ void Truth::Add(const journal::Entry& entry) {
   std::vector<ModelChange> ordered;
   for (size_t i = 0; i < changes.size(); ++i) {
     if (changes[i].first != static_cast<int64_t>(i)) {
-      problems_.push_back(absl::StrCat("journal: sub revisions of ", revision_.value(),
-                                       " are not dense"));
+      problems_.push_back(
+          absl::StrCat("journal: sub revisions of ", revision_.value(), " are not dense"));
     }
     ordered.push_back(std::move(changes[i].second));
   }

@@ -34,8 +34,8 @@ class WatchChecker {
 
  private:
   void Problem(const std::string& what) {
-    problems_.push_back(absl::StrCat("watch {", watch_.request.ShortDebugString(), "} next ", next_,
-                                     ": ", what));
+    problems_.push_back(
+        absl::StrCat("watch {", watch_.request.ShortDebugString(), "} next ", next_, ": ", what));
   }
 
   bool Wanted(const ModelChange& change) const {

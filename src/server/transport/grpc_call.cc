@@ -225,20 +225,24 @@ bool GrpcCall::MustWait() const { return OutputIsHigh() || !connection_->HasUnse
 
 void GrpcCall::OnData(absl::string_view bytes) {
   if (input_refused_) return connection_->Consume(stream_id_, bytes.size());
-  if (waiting_ || MustWait()) {
-    held_input_.append(bytes.data(), bytes.size());  // at most one stream window
-    // With much output of its own, OnSent will resume it.
-    if (!waiting_ && !OutputIsHigh()) connection_->WaitForRoom(stream_id_);
-    waiting_ = true;
-    return;
-  }
+  if (waiting_ || MustWait()) return Hold(bytes);
   Consume(bytes);
 }
 
+void GrpcCall::Hold(absl::string_view bytes) {
+  held_input_.append(bytes.data(), bytes.size());  // at most one stream window
+  // With much output of its own, OnSent will resume it.
+  if (!waiting_ && !OutputIsHigh()) connection_->WaitForRoom(stream_id_);
+  waiting_ = true;
+}
+
 void GrpcCall::Consume(absl::string_view bytes) {
-  connection_->Consume(stream_id_, bytes.size());
+  const size_t offered = bytes.size();
   absl::Status status =
       reader_.Add(bytes, [this](SharedBytes message) { return OnMessage(std::move(message)); });
+  // The answer to one of several messages may be all that the client can take for now.
+  if (!bytes.empty() && status.ok() && !input_refused_) Hold(bytes);
+  connection_->Consume(stream_id_, offered - (waiting_ ? bytes.size() : 0));
   const size_t held = input_refused_ ? 0 : reader_.held_bytes();
   bool fits = true;
   if (held > assembling_bytes_) fits = connection_->AddAssembling(held - assembling_bytes_);
@@ -253,18 +257,20 @@ void GrpcCall::Consume(absl::string_view bytes) {
   FinishNow(std::move(status));
 }
 
+// True to go on.
 bool GrpcCall::OnMessage(SharedBytes message) {
-  if (finished_) return !(input_refused_ = true);
-  if (got_message_ && !IsBidi()) {
-    input_refused_ = true;
+  if (!finished_ && got_message_ && !IsBidi()) {
     FinishNow(absl::InternalError(
         "cardinality violation: received multiple request messages for non-client-streaming RPC"));
+  }
+  if (finished_) {
+    input_refused_ = true;
     return false;
   }
   got_message_ = true;
   if (context_.observer != nullptr) context_.observer->OnMessageReceived(method_);
   handler_->OnMessage(std::move(message));
-  return true;
+  return !MustWait();
 }
 
 void GrpcCall::OnInputEnd() {
@@ -289,7 +295,7 @@ void GrpcCall::OnMayResume() {
   waiting_ = false;
   const std::string bytes = std::exchange(held_input_, std::string());
   if (!bytes.empty()) Consume(bytes);
-  if (input_ended_) DeliverInputEnd();
+  if (input_ended_ && !waiting_) DeliverInputEnd();
 }
 
 // ---- the end ----------------------------------------------------------------------------------

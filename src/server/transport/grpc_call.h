@@ -72,6 +72,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   void Wake();
   bool OutputIsHigh() const;
   bool MustWait() const;
+  void Hold(absl::string_view bytes);
   void Consume(absl::string_view bytes);
   bool OnMessage(SharedBytes message);
   void DeliverInputEnd();

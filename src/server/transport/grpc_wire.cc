@@ -91,7 +91,7 @@ absl::Status GrpcMessageReader::CheckPrefix(const char* prefix, uint32_t& size_b
   return absl::OkStatus();
 }
 
-absl::Status GrpcMessageReader::Add(absl::string_view bytes,
+absl::Status GrpcMessageReader::Add(absl::string_view& bytes,
                                     absl::FunctionRef<bool(SharedBytes)> on_message) {
   while (!bytes.empty()) {
     if (prefix_size_ < kGrpcPrefixBytes) {

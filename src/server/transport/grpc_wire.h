@@ -37,9 +37,9 @@ class GrpcMessageReader {
  public:
   explicit GrpcMessageReader(size_t max_message_bytes) : max_message_bytes_(max_message_bytes) {}
 
-  // Calls `on_message` for each message completed; stops early, keeping nothing, when it returns
-  // false or on an error.
-  absl::Status Add(absl::string_view bytes, absl::FunctionRef<bool(SharedBytes)> on_message);
+  // Takes bytes from the front of `bytes` and calls `on_message` for each message completed. Stops
+  // when it returns false or on an error; what was not taken stays in `bytes`.
+  absl::Status Add(absl::string_view& bytes, absl::FunctionRef<bool(SharedBytes)> on_message);
 
   // Bytes held of an incomplete message.
   size_t held_bytes() const { return body_.size() + prefix_size_; }

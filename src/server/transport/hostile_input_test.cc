@@ -206,6 +206,48 @@ TEST(HostileInputTest, BrokenMessagesEndTheCallOnly) {
   }
 }
 
+// Several messages in one frame: the second waits until the first one's answer was taken.
+TEST(HostileInputTest, MessagesWaitAlsoWithinOneFrame) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  std::string body;
+  for (int i = 0; i < 10; ++i) body += GrpcMessageBytes("4000000");
+  client.SendFrame(kHeaders, 4, 1, HeadersPayload(GrpcRequestHeaders("/test.Echo/Pour")));
+  client.SendFrame(kData, 1, 1, body);
+  ASSERT_TRUE(client.SendRequest(3, "/test.Echo/Fail", "0 "));
+  while (true) {
+    const auto headers = client.NextOfType(kHeaders);
+    ASSERT_TRUE(headers.has_value());
+    if (headers->stream_id == 3) break;
+  }
+  EXPECT_EQ(server.counters().messages.load(), 2);
+  EXPECT_LE(server.counters().max_unsent_bytes.load(), 4'000'005);
+}
+
+// Input held for calls whose answers are not read goes back to the window when they are cancelled.
+TEST(HostileInputTest, CancelledCallsReturnHeldInput) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  client.SendFrame(kSettings, 1, 0);  // stream windows grow with the acknowledgement
+  const std::string headers = HeadersPayload(GrpcRequestHeaders("/test.Echo/Pour"));
+  const std::string piece(10'000, ' ');
+  uint32_t stream_id = 1;
+  for (int i = 0; i < 40; ++i, stream_id += 2) {  // 40 MB through a window of 16 MiB
+    std::string bytes = FrameBytes(kHeaders, 4, stream_id, headers) +
+                        FrameBytes(kData, 0, stream_id, GrpcMessageBytes("20000000"));
+    for (int k = 0; k < 100; ++k) bytes += FrameBytes(kData, 0, stream_id, piece);
+    bytes += FrameBytes(kReset, 0, stream_id, std::string("\0\0\0\x08", 4));
+    ASSERT_TRUE(client.client().Send(bytes)) << i;
+  }
+  // Not on this connection's output window, which the floods used up: headers alone answer.
+  client.SendRequest(stream_id, "/test.Echo/Fail", "5 still served");
+  while (true) {
+    const auto answer = client.NextOfType(kHeaders);
+    ASSERT_TRUE(answer.has_value());
+    if (answer->stream_id == stream_id) break;
+  }
+}
+
 // Valid frames with random damage, and pure noise: no crash (ASan watches), no stuck calls.
 TEST(HostileInputTest, RandomBytes) {
   EchoServer server;

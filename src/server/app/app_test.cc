@@ -37,7 +37,8 @@ TEST(Ids, DefaultMemberAndCluster) {
 }
 
 TEST(Ids, OrderDoesNotMatter) {
-  EXPECT_EQ(MemberId({"http://a:1", "http://b:1"}, "t"), MemberId({"http://b:1", "http://a:1"}, "t"));
+  EXPECT_EQ(MemberId({"http://a:1", "http://b:1"}, "t"),
+            MemberId({"http://b:1", "http://a:1"}, "t"));
   EXPECT_NE(MemberId({"http://a:1"}, "t"), MemberId({"http://a:1"}, "u"));
   EXPECT_EQ(ClusterId({1, 2}), ClusterId({2, 1}));
 }
@@ -58,9 +59,8 @@ TEST(DataDir, FreshThenKept) {
     EXPECT_FALSE(OpenDataDir(files, MakeOptions({"--data-dir", dir})).ok());
   }
   // The initial-* flags are ignored now.
-  auto again = OpenDataDir(
-      files, MakeOptions({"--data-dir", dir, "--initial-cluster-token=other",
-                          "--initial-cluster=a=http://a:1,b=http://b:1"}));
+  auto again = OpenDataDir(files, MakeOptions({"--data-dir", dir, "--initial-cluster-token=other",
+                                               "--initial-cluster=a=http://a:1,b=http://b:1"}));
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_FALSE(again->fresh);
   EXPECT_EQ(again->identity.member_id, member_id);
@@ -99,9 +99,9 @@ TEST(Listeners, WhoServesWhat) {
   EXPECT_EQ(apart[0].traffic, "grpc");
   EXPECT_EQ(apart[1].traffic, "http");
 
-  auto merged = PlanClientListeners(MakeOptions(
-      {"--listen-client-urls=http://127.0.0.1:5,https://127.0.0.1:5,unix://a:1",
-       "--advertise-client-urls=http://127.0.0.1:5", "--cert-file=c", "--key-file=k"}));
+  auto merged = PlanClientListeners(
+      MakeOptions({"--listen-client-urls=http://127.0.0.1:5,https://127.0.0.1:5,unix://a:1",
+                   "--advertise-client-urls=http://127.0.0.1:5", "--cert-file=c", "--key-file=k"}));
   ASSERT_EQ(merged.size(), 2u);
   EXPECT_TRUE(merged[0].spec.plaintext);
   EXPECT_TRUE(merged[0].spec.tls.has_value());

@@ -48,8 +48,8 @@ void RaiseFileLimit() {
 
 // Every value that was given, and those that tools look for.
 void LogConfiguration(const Options& options) {
-  std::string given = absl::StrJoin(
-      options.flags.values(), " ", [](std::string* out, const auto& item) {
+  std::string given =
+      absl::StrJoin(options.flags.values(), " ", [](std::string* out, const auto& item) {
         bool secret = item.first == "discovery-password";
         absl::StrAppend(out, "--", item.first, "=", secret ? "..." : item.second);
       });

@@ -60,7 +60,8 @@ absl::StatusOr<partition::PartitionMap> MakePartitionMap(const Options& options)
 partition::AutoCompaction MakeAutoCompaction(const CompactionOptions& options) {
   partition::AutoCompaction compaction;
   switch (options.mode) {
-    case CompactionOptions::Mode::kOff: break;
+    case CompactionOptions::Mode::kOff:
+      break;
     case CompactionOptions::Mode::kPeriodic:
       compaction.mode = partition::AutoCompaction::Mode::kPeriodic;
       compaction.period = options.retention;
@@ -140,8 +141,8 @@ absl::Status Node::OpenMemory() {
     TLOG(kInfo, "store memory is on tmpfs", {{"memory-dir", directory}});
     return absl::OkStatus();
   }
-  absl::Status why = mapper.ok() ? absl::FailedPreconditionError("it is not on tmpfs")
-                                 : mapper.status();
+  absl::Status why =
+      mapper.ok() ? absl::FailedPreconditionError("it is not on tmpfs") : mapper.status();
   if (!options_.allow_anonymous_memory) {
     return absl::Status(why.code(),
                         absl::StrCat("--memory-dir ", directory, ": ", why.message(),
@@ -157,20 +158,17 @@ absl::Status Node::OpenJournal() {
   disk_ = std::make_unique<ThreadBlockingRunner>("tm-disk");
   journal_executor_ = std::make_unique<ThreadExecutor>("tm-journal", clock_);
   journal::EmbeddedJournalOptions journal;
-  journal.directory =
-      options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
+  journal.directory = options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
   journal.segment_bytes = options_.journal_segment_bytes;
   journal.file_system = &files_;
   journal.clock = &clock_;
   journal.random = &random_;
   journal.executor = journal_executor_.get();
   journal.runner = disk_.get();
-  journal.observe_sync =
-      DiskHistogram(metrics_, "etcd_disk_wal_fsync_duration_seconds",
-                    "The latency distributions of fsync called by WAL.");
-  journal.observe_write =
-      DiskHistogram(metrics_, "etcd_disk_wal_write_duration_seconds",
-                    "The latency distributions of write called by WAL.");
+  journal.observe_sync = DiskHistogram(metrics_, "etcd_disk_wal_fsync_duration_seconds",
+                                       "The latency distributions of fsync called by WAL.");
+  journal.observe_write = DiskHistogram(metrics_, "etcd_disk_wal_write_duration_seconds",
+                                        "The latency distributions of write called by WAL.");
   absl::StatusOr<std::unique_ptr<journal::EmbeddedJournal>> opened =
       journal::EmbeddedJournal::Open(std::move(journal));
   if (!opened.ok()) return opened.status();
@@ -238,15 +236,16 @@ void Node::CreateHttp() {
   http.host_whitelist = options_.host_whitelist;
   http.enable_grpc_gateway = options_.enable_grpc_gateway;
   http.metrics_text = [this] { return metrics_.Text(); };
-  prometheus::Counter& success =
-      metrics_.Counter("etcd_server_health_success", "The total number of successful health checks");
+  prometheus::Counter& success = metrics_.Counter("etcd_server_health_success",
+                                                  "The total number of successful health checks");
   prometheus::Counter& failures =
       metrics_.Counter("etcd_server_health_failures", "The total number of failed health checks");
   http.count_check = [this, &success, &failures](const std::string& type, const std::string& name,
                                                  bool ok) {
     if (type == "health") return (ok ? success : failures).Increment();
-    metrics_.Gauge("etcd_server_healthcheck", "The result of each kind of healthcheck.",
-                   {{"type", type}, {"name", name}})
+    metrics_
+        .Gauge("etcd_server_healthcheck", "The result of each kind of healthcheck.",
+               {{"type", type}, {"name", name}})
         .Set(ok ? 1 : 0);
     metrics_
         .Counter("etcd_server_healthchecks_total", "The total number of each kind of healthcheck.",

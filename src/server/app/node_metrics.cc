@@ -124,12 +124,12 @@ void AddStoreFigures(Metrics& metrics, partition::LocalStore& store) {
 }
 
 void AddServiceFigures(Metrics& metrics, ServiceContext& context) {
-  auto& streams = metrics.Gauge("etcd_debugging_mvcc_watch_stream_total",
-                                "Total number of watch streams.");
-  auto& granted = metrics.Counter("etcd_debugging_lease_granted_total",
-                                  "The total number of granted leases.");
-  auto& revoked = metrics.Counter("etcd_debugging_lease_revoked_total",
-                                  "The total number of revoked leases.");
+  auto& streams =
+      metrics.Gauge("etcd_debugging_mvcc_watch_stream_total", "Total number of watch streams.");
+  auto& granted =
+      metrics.Counter("etcd_debugging_lease_granted_total", "The total number of granted leases.");
+  auto& revoked =
+      metrics.Counter("etcd_debugging_lease_revoked_total", "The total number of revoked leases.");
   auto& renewed = metrics.Counter("etcd_debugging_lease_renewed_total",
                                   "The number of renewed leases seen by the leader.");
   metrics.OnScrape([&] {
@@ -144,19 +144,32 @@ void AddServiceFigures(Metrics& metrics, ServiceContext& context) {
 // Constant for a single node.
 void AddConstants(Metrics& metrics, const ServiceContext& context,
                   const std::map<std::string, bool>& feature_gates) {
-  metrics.Gauge("etcd_server_version", "Which version is running. 1 for 'server_version' label "
-                "with current version.", {{"server_version", std::string(kEtcdVersion)}}).Set(1);
-  metrics.Gauge("etcd_cluster_version", "Which version is running. 1 for 'cluster_version' label "
-                "with current cluster version",
-                {{"cluster_version", std::string(kClusterVersion.substr(0, 3))}}).Set(1);
-  metrics.Gauge("etcd_server_id", "Server or member ID in hexadecimal format. 1 for 'server_id' "
-                "label with current ID.",
-                {{"server_id", absl::StrCat(absl::Hex(context.options().member_id))}}).Set(1);
-  metrics.Gauge("tidemark_version", "Which version of Tidemark is running.",
-                {{"version", std::string(kTidemarkVersion)}}).Set(1);
+  metrics
+      .Gauge("etcd_server_version",
+             "Which version is running. 1 for 'server_version' label "
+             "with current version.",
+             {{"server_version", std::string(kEtcdVersion)}})
+      .Set(1);
+  metrics
+      .Gauge("etcd_cluster_version",
+             "Which version is running. 1 for 'cluster_version' label "
+             "with current cluster version",
+             {{"cluster_version", std::string(kClusterVersion.substr(0, 3))}})
+      .Set(1);
+  metrics
+      .Gauge("etcd_server_id",
+             "Server or member ID in hexadecimal format. 1 for 'server_id' "
+             "label with current ID.",
+             {{"server_id", absl::StrCat(absl::Hex(context.options().member_id))}})
+      .Set(1);
+  metrics
+      .Gauge("tidemark_version", "Which version of Tidemark is running.",
+             {{"version", std::string(kTidemarkVersion)}})
+      .Set(1);
   for (const auto& [name, on] : feature_gates) {
-    metrics.Gauge("etcd_server_feature_enabled", "Whether or not a feature is enabled.",
-                  {{"name", name}, {"stage", name == "FastLeaseKeepAlive" ? "BETA" : "ALPHA"}})
+    metrics
+        .Gauge("etcd_server_feature_enabled", "Whether or not a feature is enabled.",
+               {{"name", name}, {"stage", name == "FastLeaseKeepAlive" ? "BETA" : "ALPHA"}})
         .Set(on ? 1 : 0);
   }
   for (const char* zero :

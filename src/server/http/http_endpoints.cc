@@ -136,8 +136,8 @@ void HttpEndpoints::Serve(HttpRequest request, Respond plain_respond, bool metri
           421, absl::StrCat("host \"", name, "\" is not in --host-whitelist of this server\n")));
     }
   }
-  Respond respond = [this, request, plain_respond = std::move(plain_respond)](
-                        HttpResponse response) {
+  Respond respond = [this, request,
+                     plain_respond = std::move(plain_respond)](HttpResponse response) {
     AddCors(request, response);
     plain_respond(std::move(response));
   };
@@ -155,19 +155,19 @@ void HttpEndpoints::Serve(HttpRequest request, Respond plain_respond, bool metri
   if (request.path == "/debug/vars") {
     partition::Router* router = router_.load();
     partition::NodeStatus status = router == nullptr ? partition::NodeStatus() : router->Status();
-    nlohmann::ordered_json json = {
-        {"cmdline", {"tidemark"}},
-        {"raft.status",
-         {{"term", status.term.value()},
-          {"commit", status.committed.value()},
-          {"applied", status.applied.value()}}}};
+    nlohmann::ordered_json json = {{"cmdline", {"tidemark"}},
+                                   {"raft.status",
+                                    {{"term", status.term.value()},
+                                     {"commit", status.committed.value()},
+                                     {"applied", status.applied.value()}}}};
     return respond(JsonText(200, json.dump() + "\n"));
   }
-  bool gateway = absl::StartsWith(request.path, "/v3/") ||
-                 absl::StartsWith(request.path, "/v3beta/");
+  bool gateway =
+      absl::StartsWith(request.path, "/v3/") || absl::StartsWith(request.path, "/v3beta/");
   if (gateway && options_.enable_grpc_gateway) {
-    return respond(JsonText(
-        501, R"({"code":12,"message":"not implemented by this version of Tidemark: the JSON gateway"})"));
+    return respond(JsonText(501,
+                            R"({"code":12,"message":"not implemented by this version of Tidemark: )"
+                            R"(the JSON gateway"})"));
   }
   respond(NotFound());
 }
@@ -206,11 +206,11 @@ void HttpEndpoints::ProbeRead(bool serializable, absl::AnyInvocable<void(absl::S
   request.set_limit(1);
   request.set_keys_only(true);
   request.set_serializable(serializable);
-  router->Range({}, std::move(request),
-                [done = std::move(done)](
-                    absl::StatusOr<kvstore::Reply<kvstore::RangeResult>> reply) mutable {
-                  done(reply.status());
-                });
+  router->Range(
+      {}, std::move(request),
+      [done = std::move(done)](absl::StatusOr<kvstore::Reply<kvstore::RangeResult>> reply) mutable {
+        done(reply.status());
+      });
 }
 
 void HttpEndpoints::ServeHealth(const HttpRequest& request, Respond respond) {
@@ -288,8 +288,7 @@ void HttpEndpoints::RunChecks(std::shared_ptr<CheckRun> run) {
   });
 }
 
-void HttpEndpoints::RunCheck(const std::string& name,
-                             absl::AnyInvocable<void(std::string)> done) {
+void HttpEndpoints::RunCheck(const std::string& name, absl::AnyInvocable<void(std::string)> done) {
   if (name == "non_learner") return done("");
   if (name == "data_corruption") {
     partition::Router* router = router_.load();

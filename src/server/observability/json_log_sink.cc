@@ -29,10 +29,14 @@ Json ToJson(const LogField& field) {
 
 const char* LevelName(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return "debug";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kWarn: return "warn";
-    case LogLevel::kError: return "error";
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarn:
+      return "warn";
+    case LogLevel::kError:
+      return "error";
   }
   return "error";
 }
@@ -58,7 +62,9 @@ std::string FormatLogLine(bool json, absl::Time when, LogLevel level, const char
                           absl::string_view message, absl::Span<const LogField> fields) {
   std::string ts = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", when, absl::UTCTimeZone());
   if (json) {
-    Json object = {{"level", LevelName(level)}, {"ts", ts}, {"caller", Caller(file, line)},
+    Json object = {{"level", LevelName(level)},
+                   {"ts", ts},
+                   {"caller", Caller(file, line)},
                    {"msg", std::string(Std(message))}};
     for (const LogField& field : fields) object[std::string(Std(field.name))] = ToJson(field);
     return Dump(object);
@@ -102,9 +108,9 @@ absl::StatusOr<std::unique_ptr<JsonLogSink>> JsonLogSink::Open(const LogSettings
   }
   auto outputs = std::make_unique<Outputs>();
   outputs->pool = std::make_shared<spdlog::details::thread_pool>(kQueuedLines, 1);
-  outputs->logger = std::make_shared<spdlog::async_logger>(
-      "tidemark", sinks.begin(), sinks.end(), outputs->pool,
-      spdlog::async_overflow_policy::overrun_oldest);
+  outputs->logger =
+      std::make_shared<spdlog::async_logger>("tidemark", sinks.begin(), sinks.end(), outputs->pool,
+                                             spdlog::async_overflow_policy::overrun_oldest);
   outputs->logger->set_pattern("%v");
   outputs->logger->set_level(spdlog::level::trace);
   outputs->logger->flush_on(spdlog::level::trace);

@@ -20,17 +20,19 @@ std::map<std::string, std::string> ToMap(const Metrics::Labels& labels) {
 
 // Go's names, by code.
 constexpr const char* kCodeNames[] = {
-    "OK",                "Canceled",       "Unknown",           "InvalidArgument",
-    "DeadlineExceeded",  "NotFound",       "AlreadyExists",     "PermissionDenied",
-    "ResourceExhausted", "FailedPrecondition", "Aborted",       "OutOfRange",
-    "Unimplemented",     "Internal",       "Unavailable",       "DataLoss",
-    "Unauthenticated"};
+    "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+    "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+    "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+    "DataLoss", "Unauthenticated"};
 
 const char* TypeName(CallKind kind) {
   switch (kind) {
-    case CallKind::kUnary: return "unary";
-    case CallKind::kServerStream: return "server_stream";
-    case CallKind::kBidiStream: return "bidi_stream";
+    case CallKind::kUnary:
+      return "unary";
+    case CallKind::kServerStream:
+      return "server_stream";
+    case CallKind::kBidiStream:
+      return "bidi_stream";
   }
   return "unary";
 }
@@ -38,8 +40,8 @@ const char* TypeName(CallKind kind) {
 }  // namespace
 
 Metrics::Metrics()
-    : registry_(std::make_unique<prometheus::Registry>(
-          prometheus::Registry::InsertBehavior::Merge)) {}
+    : registry_(
+          std::make_unique<prometheus::Registry>(prometheus::Registry::InsertBehavior::Merge)) {}
 Metrics::~Metrics() = default;
 
 prometheus::Counter& Metrics::Counter(const std::string& name, const std::string& help,
@@ -57,8 +59,11 @@ prometheus::Histogram& Metrics::Histogram(const std::string& name, const std::st
                                           int count) {
   prometheus::Histogram::BucketBoundaries bounds;
   for (int i = 0; i < count; ++i) bounds.push_back(start * std::pow(factor, i));
-  return prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_).Add(
-      ToMap(labels), bounds);
+  return prometheus::BuildHistogram()
+      .Name(name)
+      .Help(help)
+      .Register(*registry_)
+      .Add(ToMap(labels), bounds);
 }
 
 void Metrics::OnScrape(std::function<void()> refresh) {
@@ -86,9 +91,9 @@ CallMetrics::CallMetrics(Metrics& metrics, const std::vector<Method>& methods, b
     series.received =
         &metrics.Counter("grpc_server_msg_received_total",
                          "Total number of RPC stream messages received on the server.", labels);
-    series.sent = &metrics.Counter("grpc_server_msg_sent_total",
-                                   "Total number of gRPC stream messages sent by the server.",
-                                   labels);
+    series.sent =
+        &metrics.Counter("grpc_server_msg_sent_total",
+                         "Total number of gRPC stream messages sent by the server.", labels);
     for (size_t code = 0; code < series.handled.size(); ++code) {
       Metrics::Labels with_code = labels;
       with_code.emplace_back("grpc_code", kCodeNames[code]);

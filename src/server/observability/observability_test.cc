@@ -37,8 +37,9 @@ TEST(LogLine, InvalidUtf8IsReplaced) {
 
 TEST(LogLine, Console) {
   LogField fields[] = {{"n", -1}};
-  EXPECT_EQ(FormatLogLine(false, FixedClock().Wall(), LogLevel::kError, "node.cc", 3, "bad", fields),
-            "2006-01-02T15:04:05.123456Z\terror\tnode.cc:3\tbad\t{\"n\":-1}");
+  EXPECT_EQ(
+      FormatLogLine(false, FixedClock().Wall(), LogLevel::kError, "node.cc", 3, "bad", fields),
+      "2006-01-02T15:04:05.123456Z\terror\tnode.cc:3\tbad\t{\"n\":-1}");
 }
 
 TEST(LogSink, FileHasEveryLine) {

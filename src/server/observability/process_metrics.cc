@@ -31,16 +31,16 @@ double CpuSeconds() {
 
 void AddProcessMetrics(Metrics& metrics, absl::Time process_start) {
   auto& resident = metrics.Gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
-  auto& virtual_size = metrics.Gauge("process_virtual_memory_bytes",
-                                     "Virtual memory size in bytes.");
+  auto& virtual_size =
+      metrics.Gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.");
   auto& cpu = metrics.Counter("process_cpu_seconds_total",
                               "Total user and system CPU time spent in seconds.");
   auto& open = metrics.Gauge("process_open_fds", "Number of open file descriptors.");
   auto& most = metrics.Gauge("process_max_fds", "Maximum number of open file descriptors.");
   auto& used = metrics.Gauge("os_fd_used", "The number of used file descriptors.");
   auto& limit = metrics.Gauge("os_fd_limit", "The file descriptor limit.");
-  metrics.Gauge("process_start_time_seconds",
-                "Start time of the process since unix epoch in seconds.")
+  metrics
+      .Gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.")
       .Set(absl::ToUnixMillis(process_start) / 1000.0);
   metrics.OnScrape([&] {
     std::ifstream statm("/proc/self/statm");

@@ -19,9 +19,12 @@ namespace {
 
 absl::Status CheckType(const FlagSpec& spec, absl::string_view value) {
   switch (spec.type) {
-    case FlagType::kBool: return ParseGoBool(value).status();
-    case FlagType::kInt: return ParseGoInt(value).status();
-    case FlagType::kUint: return ParseGoUint(value).status();
+    case FlagType::kBool:
+      return ParseGoBool(value).status();
+    case FlagType::kInt:
+      return ParseGoInt(value).status();
+    case FlagType::kUint:
+      return ParseGoUint(value).status();
     case FlagType::kDuration: {
       absl::Duration parsed;
       if (absl::ParseDuration(value, &parsed) && parsed != absl::InfiniteDuration() &&
@@ -30,7 +33,8 @@ absl::Status CheckType(const FlagSpec& spec, absl::string_view value) {
       }
       return absl::InvalidArgumentError("parse error");
     }
-    case FlagType::kString: return absl::OkStatus();
+    case FlagType::kString:
+      return absl::OkStatus();
   }
   return absl::InternalError("unknown flag type");
 }
@@ -135,10 +139,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const std::string> argum
       return absl::InvalidArgumentError(absl::StrCat("flag needs an argument: -", name));
     }
     if (absl::Status status = CheckType(*spec, value); !status.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(spec->type == FlagType::kBool ? "invalid boolean value \""
-                                                     : "invalid value \"",
-                       value, "\" for flag -", name, ": ", status.message()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          spec->type == FlagType::kBool ? "invalid boolean value \"" : "invalid value \"", value,
+          "\" for flag -", name, ": ", status.message()));
     }
     Store(*spec, std::move(value), result.values);
   }
@@ -170,8 +173,8 @@ absl::Status AddEnvironment(absl::Span<const std::string> environment, FlagValue
           "or disable flag)"));
     }
     if (absl::Status status = CheckType(*spec, value); !status.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("invalid value \"", value, "\" for ", key,
-                                                     ": ", status.message()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("invalid value \"", value, "\" for ", key, ": ", status.message()));
     }
     Store(*spec, std::move(value), from_environment);
   }
@@ -185,10 +188,9 @@ namespace {
 
 // The names that a key of a TLS map has as a flag; "" when it has none.
 std::string TlsFlagName(absl::string_view key, bool peer) {
-  static constexpr absl::string_view kSame[] = {"cert-file",        "key-file",
-                                                "client-cert-auth", "trusted-ca-file",
-                                                "client-cert-file", "client-key-file",
-                                                "auto-tls",         "skip-client-san-verification"};
+  static constexpr absl::string_view kSame[] = {
+      "cert-file",        "key-file",        "client-cert-auth", "trusted-ca-file",
+      "client-cert-file", "client-key-file", "auto-tls",         "skip-client-san-verification"};
   for (absl::string_view same : kSame) {
     if (key != same) continue;
     if (!peer && key == "skip-client-san-verification") return "";

@@ -43,11 +43,16 @@ std::vector<std::string> List(const FlagValues& flags, absl::string_view name) {
 
 bool IsDefault(const FlagSpec& spec, const std::string& value) {
   switch (spec.type) {
-    case FlagType::kBool: return *ParseGoBool(value) == *ParseGoBool(spec.default_value);
-    case FlagType::kInt: return *ParseGoInt(value) == *ParseGoInt(spec.default_value);
-    case FlagType::kUint: return *ParseGoUint(value) == *ParseGoUint(spec.default_value);
-    case FlagType::kDuration: return DurationOf(value) == DurationOf(spec.default_value);
-    case FlagType::kString: return value == spec.default_value;
+    case FlagType::kBool:
+      return *ParseGoBool(value) == *ParseGoBool(spec.default_value);
+    case FlagType::kInt:
+      return *ParseGoInt(value) == *ParseGoInt(spec.default_value);
+    case FlagType::kUint:
+      return *ParseGoUint(value) == *ParseGoUint(spec.default_value);
+    case FlagType::kDuration:
+      return DurationOf(value) == DurationOf(spec.default_value);
+    case FlagType::kString:
+      return value == spec.default_value;
   }
   return false;
 }
@@ -73,8 +78,8 @@ absl::Status ApplyVerdicts(Options& options) {
     }
     if (IsDefault(*spec, value)) continue;
     if (spec->verdict == Verdict::kRefuse) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "--", name, " is not supported by this version of Tidemark: ", spec->help));
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", name, " is not supported by this version of Tidemark: ", spec->help));
     }
     if (spec->verdict == Verdict::kIgnore) {
       options.warnings.push_back(absl::StrCat("flag --", name, " has no effect in Tidemark"));
@@ -86,16 +91,20 @@ absl::Status ApplyVerdicts(Options& options) {
 absl::Status ReadUrls(const FlagValues& flags, absl::string_view name, std::vector<Url>& out) {
   absl::StatusOr<std::vector<Url>> urls = ParseUrls(flags.Get(name));
   if (!urls.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("invalid value \"", flags.Get(name),
-                                                   "\" for flag -", name, ": ",
-                                                   urls.status().message()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "invalid value \"", flags.Get(name), "\" for flag -", name, ": ", urls.status().message()));
   }
   out = *std::move(urls);
   return absl::OkStatus();
 }
 
 absl::Status BuildUrls(Options& o) {
-  struct { absl::string_view name; std::vector<Url>* urls; bool needed; bool bind; } lists[] = {
+  struct {
+    absl::string_view name;
+    std::vector<Url>* urls;
+    bool needed;
+    bool bind;
+  } lists[] = {
       {"listen-peer-urls", &o.listen_peer_urls, true, true},
       {"listen-client-urls", &o.listen_client_urls, true, true},
       {"listen-client-http-urls", &o.listen_client_http_urls, false, true},
@@ -126,16 +135,25 @@ absl::Status BuildUrls(Options& o) {
 }
 
 absl::Status CheckCipherSuites(const TlsFlags& tls) {
-  static constexpr absl::string_view kKnown[] = {
-      "TLS_RSA_WITH_AES_128_CBC_SHA", "TLS_RSA_WITH_AES_256_CBC_SHA",
-      "TLS_RSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_AES_256_GCM_SHA384",
-      "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-      "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-      "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-      "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-      "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
-      "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305",
-      "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"};
+  static constexpr absl::string_view kKnown[] = {"TLS_RSA_WITH_AES_128_CBC_SHA",
+                                                 "TLS_RSA_WITH_AES_256_CBC_SHA",
+                                                 "TLS_RSA_WITH_AES_128_GCM_SHA256",
+                                                 "TLS_RSA_WITH_AES_256_GCM_SHA384",
+                                                 "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+                                                 "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+                                                 "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+                                                 "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+                                                 "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+                                                 "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+                                                 "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+                                                 "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+                                                 "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+                                                 "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
+                                                 "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+                                                 "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305",
+                                                 "TLS_AES_128_GCM_SHA256",
+                                                 "TLS_AES_256_GCM_SHA384",
+                                                 "TLS_CHACHA20_POLY1305_SHA256"};
   for (const std::string& suite : tls.cipher_suites) {
     if (std::find(std::begin(kKnown), std::end(kKnown), suite) == std::end(kKnown)) {
       return absl::InvalidArgumentError(
@@ -167,9 +185,8 @@ absl::Status BuildTls(Options& o) {
         absl::StrCat("unexpected TLS version \"", version, "\" (must be one of: TLS1.2, TLS1.3)"));
   }
   if (!tls.max_version.empty() && tls.min_version > tls.max_version) {
-    return absl::InvalidArgumentError(absl::StrCat("min version (", tls.min_version,
-                                                   ") is greater than max version (",
-                                                   tls.max_version, ")"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "min version (", tls.min_version, ") is greater than max version (", tls.max_version, ")"));
   }
   if (absl::Status s = CheckCipherSuites(tls); !s.ok()) return s;
   bool have_pair = !tls.cert_file.empty() && !tls.key_file.empty();
@@ -204,14 +221,14 @@ absl::Status BuildTimes(Options& o) {
   if (heartbeat_ms == 0) return absl::InvalidArgumentError("--heartbeat-interval must be >0");
   if (election_ms == 0) return absl::InvalidArgumentError("--election-timeout must be >0");
   if (heartbeat_ms > 50000 || 5 * heartbeat_ms > election_ms) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--election-timeout[", election_ms,
-                     "ms] should be at least as 5 times as --heartbeat-interval[", heartbeat_ms,
-                     "ms]"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--election-timeout[", election_ms,
+        "ms] should be at least as 5 times as --heartbeat-interval[", heartbeat_ms, "ms]"));
   }
   if (election_ms > 50000) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--election-timeout[", election_ms, "ms] is too long, and should be set less than 50000ms"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--election-timeout[", election_ms,
+                     "ms] is too long, and should be set less than 50000ms"));
   }
   o.heartbeat_interval = absl::Milliseconds(heartbeat_ms);
   o.election_timeout = absl::Milliseconds(election_ms);
@@ -265,10 +282,10 @@ absl::Status BuildCompaction(Options& o) {
 
 absl::Status BuildFeatureGates(Options& o) {
   static const std::map<std::string, bool> kKnown = {
-      {"StopGRPCServiceOnDefrag", false},     {"InitialCorruptCheck", false},
-      {"CompactHashCheck", false},            {"TxnModeWriteWithSharedBuffer", true},
-      {"LeaseCheckpoint", false},             {"LeaseCheckpointPersist", false},
-      {"SetMemberLocalAddr", false},          {"FastLeaseKeepAlive", true},
+      {"StopGRPCServiceOnDefrag", false}, {"InitialCorruptCheck", false},
+      {"CompactHashCheck", false},        {"TxnModeWriteWithSharedBuffer", true},
+      {"LeaseCheckpoint", false},         {"LeaseCheckpointPersist", false},
+      {"SetMemberLocalAddr", false},      {"FastLeaseKeepAlive", true},
       {"PriorityRequest", false}};
   o.feature_gates = kKnown;
   for (const std::string& item : List(o.flags, "feature-gates")) {
@@ -370,9 +387,9 @@ absl::Status BuildOwn(Options& o) {
   std::sort(roles.begin(), roles.end());
   std::vector<std::string> every = {"journal", "router", "store"};
   if (roles != std::vector<std::string>{"all"} && roles != every) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--roles \"", o.flags.Get("roles"),
-        "\": this version of Tidemark runs all roles in one process; use \"all\""));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--roles \"", o.flags.Get("roles"),
+                     "\": this version of Tidemark runs all roles in one process; use \"all\""));
   }
   o.event_loops = Uint(o.flags, "event-loops");
   o.store_threads = Uint(o.flags, "store-threads");
@@ -433,16 +450,15 @@ absl::Status CheckInitialCluster(const Options& o) {
   }
   auto self = members.find(o.name);
   if (self == members.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "couldn't find local name \"", o.name, "\" in the initial cluster configuration"));
+    return absl::InvalidArgumentError(absl::StrCat("couldn't find local name \"", o.name,
+                                                   "\" in the initial cluster configuration"));
   }
   std::set<std::string> advertised;
   for (const Url& url : o.initial_advertise_peer_urls) advertised.insert(url.text);
   if (self->second != advertised) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--initial-cluster has other URLs for ", o.name,
-                     " than --initial-advertise-peer-urls=",
-                     JoinUrls(o.initial_advertise_peer_urls)));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--initial-cluster has other URLs for ", o.name,
+        " than --initial-advertise-peer-urls=", JoinUrls(o.initial_advertise_peer_urls)));
   }
   if (members.size() > 1) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -40,7 +40,7 @@ struct CompactionOptions {
 };
 
 struct LogOptions {
-  std::string level;                 // debug, info, warn, error, dpanic, panic, fatal
+  std::string level;  // debug, info, warn, error, dpanic, panic, fatal
   bool json = true;
   std::vector<std::string> outputs;  // "stdout", "stderr", files
 };
@@ -81,12 +81,12 @@ struct Options {
   std::map<std::string, bool> feature_gates;
   LogOptions log;
 
-  std::string partitions;       // text of --partitions; empty: default
+  std::string partitions;  // text of --partitions; empty: default
   std::string partitions_file;
   bool single_partition = false;
-  std::string memory_dir;       // empty: by the data directory
+  std::string memory_dir;  // empty: by the data directory
   bool allow_anonymous_memory = false;
-  uint64_t event_loops = 0;     // 0: by the machine
+  uint64_t event_loops = 0;  // 0: by the machine
   uint64_t store_threads = 0;
   uint64_t journal_segment_bytes = 0;
 

@@ -142,8 +142,7 @@ TEST(Environment, SetsConflictsAndWarns) {
   EXPECT_EQ(o.name, "env");
   EXPECT_EQ(o.max_txn_ops, 7u);
   EXPECT_TRUE(o.client_tls.client_cert_auth);
-  EXPECT_THAT(o.warnings,
-              ElementsAre("unrecognized environment variable ETCD_NOBODY_KNOWS=1"));
+  EXPECT_THAT(o.warnings, ElementsAre("unrecognized environment variable ETCD_NOBODY_KNOWS=1"));
 
   ExitAtOnce conflict = MustExit({"--name=flag"}, {"ETCD_NAME=env"});
   EXPECT_EQ(conflict.code, 1);
@@ -263,24 +262,26 @@ TEST(Tls, Rules) {
   EXPECT_EQ(MustExit({"--tls-min-version=TLS1.1"}).code, 1);
   EXPECT_EQ(MustExit({"--cipher-suites=NOPE"}).code, 1);
   EXPECT_EQ(MustExit({"--tls-min-version=TLS1.3",
-                      "--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}).code, 1);
-  EXPECT_THAT(MustStart({"--cipher-suites=TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"})
-                  .client_tls.cipher_suites,
-              ElementsAre("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"));
+                      "--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"})
+                .code,
+            1);
+  EXPECT_THAT(
+      MustStart({"--cipher-suites=TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"}).client_tls.cipher_suites,
+      ElementsAre("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"));
 }
 
 TEST(Rules, TimesAndRetention) {
   EXPECT_EQ(MustExit({"--heartbeat-interval=100", "--election-timeout=499"}).code, 1);
   EXPECT_EQ(MustExit({"--heartbeat-interval=1000", "--election-timeout=50001"}).code, 1);
-  EXPECT_EQ(MustStart({"--heartbeat-interval=100", "--election-timeout=500"})
-                .min_lease_ttl_seconds(), 1);
+  EXPECT_EQ(
+      MustStart({"--heartbeat-interval=100", "--election-timeout=500"}).min_lease_ttl_seconds(), 1);
   EXPECT_EQ(MustExit({"--compact-hash-check-time=0s"}).code, 1);
   EXPECT_EQ(MustStart({"--watch-progress-notify-interval=1ms"}).watch_progress_notify_interval,
             absl::Milliseconds(100));
   EXPECT_EQ(MustStart({"--auto-compaction-retention=5"}).compaction.retention, absl::Hours(5));
   EXPECT_EQ(MustStart({"--auto-compaction-retention=5m"}).compaction.retention, absl::Minutes(5));
-  Options revision = MustStart({"--auto-compaction-mode=revision",
-                                "--auto-compaction-retention=1000"});
+  Options revision =
+      MustStart({"--auto-compaction-mode=revision", "--auto-compaction-retention=1000"});
   EXPECT_EQ(revision.compaction.mode, CompactionOptions::Mode::kRevision);
   EXPECT_EQ(revision.compaction.retention_revisions, 1000);
   EXPECT_EQ(MustExit({"--auto-compaction-mode=revision", "--auto-compaction-retention=5m"}).code,
@@ -302,7 +303,8 @@ TEST(Rules, FeatureGates) {
 
 TEST(Rules, OlderNamesAndVerdicts) {
   EXPECT_EQ(MustStart({"--experimental-watch-progress-notify-interval=5s"})
-                .watch_progress_notify_interval, absl::Seconds(5));
+                .watch_progress_notify_interval,
+            absl::Seconds(5));
   EXPECT_EQ(MustStart({"--debug"}).log.level, "debug");
   EXPECT_EQ(MustExit({"--enable-v2=true"}).code, 1);
   EXPECT_TRUE(MustStart({"--enable-v2=false", "--discovery-fallback=exit"}).warnings.empty());
@@ -318,18 +320,18 @@ TEST(Rules, OlderNamesAndVerdicts) {
 }
 
 TEST(Rules, KubeadmManifestStarts) {
-  Options o = MustStart(
-      {"--advertise-client-urls=https://10.0.0.1:2379", "--cert-file=/pki/server.crt",
-       "--client-cert-auth=true", "--data-dir=/var/lib/etcd",
-       "--feature-gates=InitialCorruptCheck=true",
-       "--initial-advertise-peer-urls=https://10.0.0.1:2380",
-       "--initial-cluster=cp=https://10.0.0.1:2380", "--key-file=/pki/server.key",
-       "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379",
-       "--listen-metrics-urls=http://127.0.0.1:2381", "--listen-peer-urls=https://10.0.0.1:2380",
-       "--name=cp", "--peer-cert-file=/pki/peer.crt", "--peer-client-cert-auth=true",
-       "--peer-key-file=/pki/peer.key", "--peer-trusted-ca-file=/pki/ca.crt",
-       "--snapshot-count=10000", "--trusted-ca-file=/pki/ca.crt",
-       "--watch-progress-notify-interval=5s"});
+  Options o = MustStart({"--advertise-client-urls=https://10.0.0.1:2379",
+                         "--cert-file=/pki/server.crt", "--client-cert-auth=true",
+                         "--data-dir=/var/lib/etcd", "--feature-gates=InitialCorruptCheck=true",
+                         "--initial-advertise-peer-urls=https://10.0.0.1:2380",
+                         "--initial-cluster=cp=https://10.0.0.1:2380", "--key-file=/pki/server.key",
+                         "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379",
+                         "--listen-metrics-urls=http://127.0.0.1:2381",
+                         "--listen-peer-urls=https://10.0.0.1:2380", "--name=cp",
+                         "--peer-cert-file=/pki/peer.crt", "--peer-client-cert-auth=true",
+                         "--peer-key-file=/pki/peer.key", "--peer-trusted-ca-file=/pki/ca.crt",
+                         "--snapshot-count=10000", "--trusted-ca-file=/pki/ca.crt",
+                         "--watch-progress-notify-interval=5s"});
   EXPECT_TRUE(o.warnings.empty()) << o.warnings[0];
   EXPECT_TRUE(CheckInitialCluster(o).ok());
   EXPECT_EQ(o.listen_client_urls.size(), 2u);
@@ -341,12 +343,12 @@ TEST(InitialCluster, Consistency) {
   EXPECT_FALSE(CheckInitialCluster(MustStart({"--initial-cluster=b=http://localhost:2380"})).ok());
   EXPECT_FALSE(
       CheckInitialCluster(MustStart({"--initial-cluster=default=http://localhost:9"})).ok());
-  EXPECT_TRUE(CheckInitialCluster(
-                  MustStart({"--initial-advertise-peer-urls=http://h:1,http://h:2",
-                             "--initial-cluster=default=http://h:2,default=http://h:1"}))
-                  .ok());
-  absl::Status several = CheckInitialCluster(MustStart(
-      {"--initial-cluster=default=http://localhost:2380,b=http://b:2380"}));
+  EXPECT_TRUE(
+      CheckInitialCluster(MustStart({"--initial-advertise-peer-urls=http://h:1,http://h:2",
+                                     "--initial-cluster=default=http://h:2,default=http://h:1"}))
+          .ok());
+  absl::Status several = CheckInitialCluster(
+      MustStart({"--initial-cluster=default=http://localhost:2380,b=http://b:2380"}));
   EXPECT_THAT(std::string(several.message()), HasSubstr("single node"));
   EXPECT_FALSE(CheckInitialCluster(MustStart({"--initial-cluster-state=existing",
                                               "--initial-cluster=default=http://localhost:2380"}))

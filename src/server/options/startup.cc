@@ -71,7 +71,8 @@ std::variant<Options, ExitAtOnce> DecideStart(absl::Span<const std::string> argu
     return ExitAtOnce{2, "", absl::StrCat(line.status().message(), "\n", UsageText())};
   }
   if (ParseGoBool(line->values.Get("help")).value_or(false)) return ExitAtOnce{0, UsageText(), ""};
-  if (!line->stray.empty()) return Refuse(absl::StrCat("\"", line->stray, "\" is not a valid flag"));
+  if (!line->stray.empty())
+    return Refuse(absl::StrCat("\"", line->stray, "\" is not a valid flag"));
   if (ParseGoBool(line->values.Get("version")).value_or(false)) {
     return ExitAtOnce{0, VersionText(), ""};
   }

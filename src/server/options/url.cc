@@ -87,8 +87,7 @@ absl::StatusOr<std::vector<Url>> ParseUrls(absl::string_view text) {
     if (!url.ok()) return url.status();
     urls.push_back(*std::move(url));
   }
-  std::sort(urls.begin(), urls.end(),
-            [](const Url& a, const Url& b) { return a.text < b.text; });
+  std::sort(urls.begin(), urls.end(), [](const Url& a, const Url& b) { return a.text < b.text; });
   return urls;
 }
 

@@ -18,7 +18,7 @@ struct Url {
   std::string scheme;  // http, https, unix, unixs
   std::string host;    // without brackets; of unix URLs empty
   int port = 0;
-  std::string path;    // of unix URLs: the socket's file
+  std::string path;  // of unix URLs: the socket's file
 
   bool tls() const { return scheme == "https" || scheme == "unixs"; }
   bool is_unix() const { return scheme == "unix" || scheme == "unixs"; }

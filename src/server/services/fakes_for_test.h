@@ -1,7 +1,8 @@
 // A loop, a call and a router that tests drive by hand.
 //
-// One thread. FakeLoop runs tasks and timers when told; FakeCall remembers what was sent; FakeRouter
-// remembers what was asked and answers when the test says so, or at once from `answer_ranges`.
+// One thread. FakeLoop runs tasks and timers when told; FakeCall remembers what was sent;
+// FakeRouter remembers what was asked and answers when the test says so, or at once from
+// `answer_ranges`.
 #pragma once
 
 #include <deque>
@@ -166,7 +167,9 @@ class FakeRouter : public partition::Router {
   void LeaseGrant(int64_t id, int64_t ttl_seconds, Done<partition::LeaseGranted> done) override {
     done(kvstore::Reply<partition::LeaseGranted>{revision, {LeaseId(id), ttl_seconds}});
   }
-  void LeaseRevoke(LeaseId, Done<Nothing> done) override { nothing_done.push_back(std::move(done)); }
+  void LeaseRevoke(LeaseId, Done<Nothing> done) override {
+    nothing_done.push_back(std::move(done));
+  }
   void LeaseKeepAlive(LeaseId id, Done<partition::LeaseRemaining> done) override {
     keep_alives.emplace_back(id, std::move(done));
   }

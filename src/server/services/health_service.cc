@@ -43,10 +43,9 @@ void AddHealthService(ServiceContext& context, std::vector<Method>& methods) {
         if (!request.service().empty()) return call->Refuse(absl::NotFoundError("unknown service"));
         call->Reply(EncodeHealth(HealthCheckResponse::SERVING));
       }));
-  methods.push_back({"/grpc.health.v1.Health/Watch", CallKind::kServerStream,
-                     [](ServerCallPtr call) {
-                       return std::make_unique<HealthWatch>(std::move(call));
-                     }});
+  methods.push_back(
+      {"/grpc.health.v1.Health/Watch", CallKind::kServerStream,
+       [](ServerCallPtr call) { return std::make_unique<HealthWatch>(std::move(call)); }});
 }
 
 }  // namespace tidemark::server

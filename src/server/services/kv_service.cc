@@ -25,10 +25,9 @@ void AddKvService(ServiceContext& context, std::vector<Method>& methods) {
                        return EncodeRange(header, result);
                      }));
       }));
-  methods.push_back({"/etcdserverpb.KV/RangeStream", CallKind::kServerStream,
-                     [&context](ServerCallPtr call) {
-                       return StartRangeStream(context, std::move(call));
-                     }});
+  methods.push_back(
+      {"/etcdserverpb.KV/RangeStream", CallKind::kServerStream,
+       [&context](ServerCallPtr call) { return StartRangeStream(context, std::move(call)); }});
   methods.push_back(UnaryMethod<etcdserverpb::PutRequest>(
       context, "/etcdserverpb.KV/Put",
       [&router](const UnaryCallPtr& call, etcdserverpb::PutRequest request, size_t size_bytes) {

@@ -63,9 +63,8 @@ void KeepAliveStream::OnRequest(int64_t id) {
   slots_.push_back({id, std::nullopt});
   if (slots_.size() == 1) WatchOldest();
   context_.router().LeaseKeepAlive(
-      LeaseId(id),
-      [self = shared_from_this(),
-       number](absl::StatusOr<kvstore::Reply<partition::LeaseRemaining>> reply) mutable {
+      LeaseId(id), [self = shared_from_this(), number](
+                       absl::StatusOr<kvstore::Reply<partition::LeaseRemaining>> reply) mutable {
         Executor& loop = self->call_->loop();
         loop.Post([self = std::move(self), number, reply = std::move(reply)]() mutable {
           self->OnAnswer(number, std::move(reply));
@@ -73,8 +72,8 @@ void KeepAliveStream::OnRequest(int64_t id) {
       });
 }
 
-void KeepAliveStream::OnAnswer(
-    uint64_t number, absl::StatusOr<kvstore::Reply<partition::LeaseRemaining>> reply) {
+void KeepAliveStream::OnAnswer(uint64_t number,
+                               absl::StatusOr<kvstore::Reply<partition::LeaseRemaining>> reply) {
   if (ended_) return;
   CHECK(number >= first_number_ && number - first_number_ < slots_.size());
   Slot& slot = slots_[number - first_number_];

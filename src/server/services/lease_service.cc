@@ -75,10 +75,9 @@ void AddQuestions(ServiceContext& context, std::vector<Method>& methods) {
 void AddLeaseService(ServiceContext& context, std::vector<Method>& methods) {
   AddGrantAndRevoke(context, methods);
   AddQuestions(context, methods);
-  methods.push_back({"/etcdserverpb.Lease/LeaseKeepAlive", CallKind::kBidiStream,
-                     [&context](ServerCallPtr call) {
-                       return StartLeaseKeepAlive(context, std::move(call));
-                     }});
+  methods.push_back(
+      {"/etcdserverpb.Lease/LeaseKeepAlive", CallKind::kBidiStream,
+       [&context](ServerCallPtr call) { return StartLeaseKeepAlive(context, std::move(call)); }});
 }
 
 }  // namespace tidemark::server

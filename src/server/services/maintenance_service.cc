@@ -42,19 +42,18 @@ void AddAlarm(ServiceContext& context, std::vector<Method>& methods) {
   methods.push_back(UnaryMethod<etcdserverpb::AlarmRequest>(
       context, "/etcdserverpb.Maintenance/Alarm",
       [&context](const UnaryCallPtr& call, etcdserverpb::AlarmRequest request, size_t) {
-        context.router().Alarm(
-            std::move(request),
-            call->Answer<std::vector<AlarmEntry>>(
-                [](const Header& header, const std::vector<AlarmEntry>& alarms) {
-                  etcdserverpb::AlarmResponse response;
-                  SetHeader(header, response);
-                  for (const AlarmEntry& alarm : alarms) {
-                    auto* entry = response.add_alarms();
-                    entry->set_memberid(alarm.member_id);
-                    entry->set_alarm(alarm.type);
-                  }
-                  return Encode(response);
-                }));
+        context.router().Alarm(std::move(request),
+                               call->Answer<std::vector<AlarmEntry>>(
+                                   [](const Header& header, const std::vector<AlarmEntry>& alarms) {
+                                     etcdserverpb::AlarmResponse response;
+                                     SetHeader(header, response);
+                                     for (const AlarmEntry& alarm : alarms) {
+                                       auto* entry = response.add_alarms();
+                                       entry->set_memberid(alarm.member_id);
+                                       entry->set_alarm(alarm.type);
+                                     }
+                                     return Encode(response);
+                                   }));
       }));
 }
 
@@ -104,9 +103,8 @@ void AddMaintenanceService(ServiceContext& context, std::vector<Method>& methods
   methods.push_back(UnaryMethod<etcdserverpb::DefragmentRequest>(
       context, "/etcdserverpb.Maintenance/Defragment",
       [&context](const UnaryCallPtr& call, const etcdserverpb::DefragmentRequest&, size_t) {
-        context.router().Defragment(call->Answer<Nothing>([](const Header&, const Nothing&) {
-          return ByteChain();
-        }));
+        context.router().Defragment(
+            call->Answer<Nothing>([](const Header&, const Nothing&) { return ByteChain(); }));
       },
       TimeLimit::kNone));
 }

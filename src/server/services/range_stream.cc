@@ -55,7 +55,7 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
   RangeResult page_;
   size_t page_sent_ = 0;
   bool have_page_ = false;
-  int64_t keys_sent_ = 0;      // before this page
+  int64_t keys_sent_ = 0;  // before this page
   size_t chunk_keys_ = kFirstChunkKeys;
 };
 

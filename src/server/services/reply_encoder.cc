@@ -55,8 +55,7 @@ void Write(WireWriter& out, const Header& h, const PutResult& r) {
 }
 
 size_t Size(const Header& h, const DeleteResult& r) {
-  size_t size_bytes =
-      LengthFieldSize(Size(h)) + ScalarFieldSize(static_cast<uint64_t>(r.deleted));
+  size_t size_bytes = LengthFieldSize(Size(h)) + ScalarFieldSize(static_cast<uint64_t>(r.deleted));
   for (const SharedBytes& kv : r.prev_kvs) size_bytes += LengthFieldSize(kv.size());
   return size_bytes;
 }

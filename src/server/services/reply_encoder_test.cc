@@ -26,10 +26,14 @@ class Generator {
   uint64_t Below(uint64_t bound) { return random_() % bound; }
   int64_t Number() {
     switch (Below(4)) {
-      case 0: return 0;
-      case 1: return static_cast<int64_t>(Below(200));
-      case 2: return -static_cast<int64_t>(Below(200));
-      default: return static_cast<int64_t>(random_());
+      case 0:
+        return 0;
+      case 1:
+        return static_cast<int64_t>(Below(200));
+      case 2:
+        return -static_cast<int64_t>(Below(200));
+      default:
+        return static_cast<int64_t>(random_());
     }
   }
   Header MakeHeader(etcdserverpb::ResponseHeader& message) {
@@ -105,8 +109,7 @@ class Generator {
         break;
       default:
         message.mutable_response_txn()->mutable_header();  // empty, but there
-        op.result =
-            std::make_unique<TxnResult>(Txn(*message.mutable_response_txn(), depth - 1));
+        op.result = std::make_unique<TxnResult>(Txn(*message.mutable_response_txn(), depth - 1));
     }
     return op;
   }
@@ -148,7 +151,8 @@ TEST(ReplyEncoder, RangeStreamMessages) {
     RangeResult result = generator.Range(inner);
     std::optional<RangeStreamEnd> end;
     if (generator.Below(2)) {
-      end = RangeStreamEnd{generator.MakeHeader(*inner.mutable_header()), result.more, result.count};
+      end =
+          RangeStreamEnd{generator.MakeHeader(*inner.mutable_header()), result.more, result.count};
     } else {
       inner.clear_more();
       inner.clear_count();

@@ -48,7 +48,8 @@ class ServicesTest : public ::testing::Test {
     std::shared_ptr<FakeCall> call;
     std::unique_ptr<CallHandler> handler;
   };
-  Started Start(const std::string& path, std::vector<std::pair<std::string, std::string>> headers = {}) {
+  Started Start(const std::string& path,
+                std::vector<std::pair<std::string, std::string>> headers = {}) {
     for (const Method& method : methods_) {
       if (method.path != path) continue;
       Started started;
@@ -156,11 +157,11 @@ TEST_F(ServicesTest, RefusalsAndBadMessages) {
 }
 
 TEST_F(ServicesTest, Metadata) {
-  Started counted = Ask("/etcdserverpb.KV/Put", etcdserverpb::PutRequest(),
-                        {{"client-api-version", "3.7"}});
+  Started counted =
+      Ask("/etcdserverpb.KV/Put", etcdserverpb::PutRequest(), {{"client-api-version", "3.7"}});
   EXPECT_THAT(clients_, ElementsAre("unary 3.7"));
-  Started invalid = Ask("/etcdserverpb.KV/Put", etcdserverpb::PutRequest(),
-                        {{"client-api-version", "\xff"}});
+  Started invalid =
+      Ask("/etcdserverpb.KV/Put", etcdserverpb::PutRequest(), {{"client-api-version", "\xff"}});
   EXPECT_EQ(invalid.call->status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(invalid.call->status.message(), "etcdserver: invalid client api version");
 
@@ -281,8 +282,8 @@ class RangeStreamTest : public ServicesTest {
       for (size_t i = 0; i < keys_.size(); ++i) {
         if (keys_[i] < request.key()) continue;
         ++result.count;
-        bool full = request.limit() > 0 &&
-                    static_cast<int64_t>(result.items.size()) == request.limit();
+        bool full =
+            request.limit() > 0 && static_cast<int64_t>(result.items.size()) == request.limit();
         result.more |= full;
         if (full || request.count_only()) continue;
         kvstore::RangeItem item;

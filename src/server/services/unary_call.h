@@ -50,12 +50,12 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
     return [self = shared_from_this(),
             encode = std::move(encode)](absl::StatusOr<kvstore::Reply<Result>> reply) mutable {
       Executor& loop = self->call_->loop();
-      loop.Post([self = std::move(self), encode = std::move(encode),
-                 reply = std::move(reply)]() mutable {
-        if (self->ended_) return;
-        if (!reply.ok()) return self->Refuse(reply.status());
-        self->Reply(encode(self->context_.MakeHeader(reply->revision), reply->result));
-      });
+      loop.Post(
+          [self = std::move(self), encode = std::move(encode), reply = std::move(reply)]() mutable {
+            if (self->ended_) return;
+            if (!reply.ok()) return self->Refuse(reply.status());
+            self->Reply(encode(self->context_.MakeHeader(reply->revision), reply->result));
+          });
     };
   }
 
@@ -71,8 +71,9 @@ using UnaryCallPtr = std::shared_ptr<UnaryCall>;
 
 // Text as grpc-go gives it for a request that does not parse.
 inline absl::Status BadMessage() {
-  return absl::InternalError("grpc: error unmarshalling request: proto: cannot parse invalid "
-                             "wire-format data");
+  return absl::InternalError(
+      "grpc: error unmarshalling request: proto: cannot parse invalid "
+      "wire-format data");
 }
 
 enum class TimeLimit { kServers, kNone };

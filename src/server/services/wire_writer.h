@@ -21,9 +21,7 @@ inline size_t VarintSize(uint64_t value) {
 // Of a non-zero scalar field with a number below 16; zero is not written.
 inline size_t ScalarFieldSize(uint64_t value) { return value == 0 ? 0 : 1 + VarintSize(value); }
 // Of a length-delimited field with a number below 16.
-inline size_t LengthFieldSize(size_t size_bytes) {
-  return 1 + VarintSize(size_bytes) + size_bytes;
-}
+inline size_t LengthFieldSize(size_t size_bytes) { return 1 + VarintSize(size_bytes) + size_bytes; }
 
 class WireWriter {
  public:

@@ -305,7 +305,7 @@ class MapModel {
     for (mvccpb::KeyValue& kv : kvs) {
       if (r.keys_only()) {
         kv.clear_value();
-        kv.clear_lease();
+        if (r.sort_target() != etcdserverpb::RangeRequest::VALUE) kv.clear_lease();
       }
       out += KvText(kv.SerializeAsString());
     }

@@ -24,6 +24,29 @@ std::string PrefixEnd(std::string prefix) {
   return prefix;
 }
 
+// etcd's process ends when a put keeps the value or lease of a key that the same txn deleted, so a
+// txn that deletes keeps nothing.
+void KeepNothing(etcdserverpb::TxnRequest* txn) {
+  for (auto* ops : {txn->mutable_success(), txn->mutable_failure()}) {
+    for (etcdserverpb::RequestOp& op : *ops) {
+      if (op.has_request_txn()) KeepNothing(op.mutable_request_txn());
+      if (!op.has_request_put()) continue;
+      op.mutable_request_put()->clear_ignore_value();
+      op.mutable_request_put()->clear_ignore_lease();
+    }
+  }
+}
+
+bool Deletes(const etcdserverpb::TxnRequest& txn) {
+  for (const auto* ops : {&txn.success(), &txn.failure()}) {
+    for (const etcdserverpb::RequestOp& op : *ops) {
+      if (op.has_request_delete_range()) return true;
+      if (op.has_request_txn() && Deletes(op.request_txn())) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string RequestGenerator::Key() {
@@ -181,6 +204,7 @@ etcdserverpb::TxnRequest RequestGenerator::Txn(int depth) {
   };
   fill(txn.mutable_success());
   fill(txn.mutable_failure());
+  if (depth == 0 && Deletes(txn)) KeepNothing(&txn);
   if (depth == 0 && Chance(1)) {
     for (int i = 0; i < 130; ++i)
       txn.add_success()->mutable_request_put()->set_key(absl::StrCat(i));

@@ -13,12 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
 
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "src/base/check.h"
 #include "src/base/posix_clock.h"
 #include "src/server/transport/echo_service.h"
@@ -124,8 +123,6 @@ class EchoClient {
 class Server {
  public:
   Server() : counters_(std::make_shared<EchoCounters>()), transport_(clock_, TransportOptions()) {
-    // As in production: Debian's Abseil looks for deadlocks at every lock otherwise.
-    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     transport_.SetMethods(EchoMethods(counters_));
     ListenerSpec spec;
     spec.address.host = "127.0.0.1";
@@ -133,12 +130,12 @@ class Server {
     CHECK(listener.ok());
     transport_.Start();
     transport_.Accept(*listener);
-    absl::Notification known;
+    std::latch known(1);
     transport_.loop(0).Post([&] {
       CHECK(pthread_getcpuclockid(pthread_self(), &cpu_clock_) == 0);
-      known.Notify();
+      known.count_down();
     });
-    known.WaitForNotification();
+    known.wait();
   }
   ~Server() {
     transport_.BeginShutdown(absl::ZeroDuration());

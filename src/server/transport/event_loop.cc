@@ -47,7 +47,7 @@ EventLoop::~EventLoop() {
     std::vector<Task> tasks;
     std::map<TimerKey, Task> timers;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       tasks.swap(mailbox_);
       timers.swap(timers_);
       timer_times_.clear();
@@ -87,7 +87,7 @@ void EventLoop::Wake() {
 void EventLoop::Post(Task task) {
   bool wake = false;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     mailbox_.push_back(std::move(task));
     wake = std::exchange(sleeping_, false);
   }
@@ -98,7 +98,7 @@ TimerId EventLoop::PostAt(absl::Duration when, Task task) {
   bool wake = false;
   TimerId id = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     id = ++last_timer_id_;
     const auto [it, inserted] = timers_.emplace(TimerKey(when, id), std::move(task));
     CHECK(inserted);
@@ -112,7 +112,7 @@ TimerId EventLoop::PostAt(absl::Duration when, Task task) {
 void EventLoop::Cancel(TimerId id) {
   Task dropped;  // its captures may run code that locks again
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto time = timer_times_.find(id);
     if (time == timer_times_.end()) return;
     const auto timer = timers_.find(TimerKey(time->second, id));
@@ -150,7 +150,7 @@ void EventLoop::Unwatch(int fd) {
 
 int EventLoop::WaitMillis() {
   if (!turn_ends_.empty()) return 0;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!mailbox_.empty()) return 0;
   if (timers_.empty()) {
     sleeping_ = true;
@@ -195,7 +195,7 @@ void EventLoop::RunTimers() {
   while (true) {
     Task task;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       sleeping_ = false;
       if (timers_.empty() || timers_.begin()->first.first > now_) return;
       task = std::move(timers_.begin()->second);
@@ -208,7 +208,7 @@ void EventLoop::RunTimers() {
 
 void EventLoop::RunMailbox() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     running_.swap(mailbox_);
   }
   for (Task& task : running_) {

@@ -19,10 +19,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "src/base/clock.h"
 #include "src/base/executor.h"
+#include "src/base/mutex.h"
 
 namespace tidemark::server {
 
@@ -89,7 +89,7 @@ class EventLoop final : public Executor {
   std::atomic<bool> stopping_{false};
   absl::Duration now_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool sleeping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Task> mailbox_ ABSL_GUARDED_BY(mutex_);
   std::map<TimerKey, Task> timers_ ABSL_GUARDED_BY(mutex_);

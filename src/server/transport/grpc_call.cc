@@ -119,7 +119,7 @@ void GrpcCall::Finish(absl::Status status) {
 
 void GrpcCall::HandOver(HandedOver item) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     handed_over_.push_back(std::move(item));
     if (posted_) return;
     posted_ = true;
@@ -130,7 +130,7 @@ void GrpcCall::HandOver(HandedOver item) {
 void GrpcCall::RunHandedOver() {
   absl::InlinedVector<HandedOver, 2> items;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     items.swap(handed_over_);
     posted_ = false;
   }

@@ -16,7 +16,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/inlined_vector.h"
-#include "absl/synchronization/mutex.h"
+#include "src/base/mutex.h"
 #include "src/server/rpc.h"
 #include "src/server/transport/context.h"
 #include "src/server/transport/event_loop.h"
@@ -107,7 +107,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   bool deferred_ = false;   // PeekOutput had nothing
   bool was_high_ = false;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   absl::InlinedVector<HandedOver, 2> handed_over_ ABSL_GUARDED_BY(mutex_);
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -129,7 +129,7 @@ absl::StatusOr<std::shared_ptr<TlsContext>> TlsContext::Create(TlsOptions option
     return absl::InvalidArgumentError("cipher suites cannot be configured when using only TLS1.3");
   }
   std::shared_ptr<TlsContext> context(new TlsContext(std::move(options)));
-  absl::MutexLock lock(&context->mutex_);
+  MutexLock lock(&context->mutex_);
   context->stamps_ = context->Stamps();
   absl::StatusOr<std::shared_ptr<SSL_CTX>> loaded = context->Load();
   if (!loaded.ok()) return loaded.status();
@@ -196,7 +196,7 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> TlsContext::Load() const {
 }
 
 std::shared_ptr<SSL_CTX> TlsContext::Current() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   std::vector<FileStamp> stamps = Stamps();
   if (stamps == stamps_) return current_;
   stamps_ = std::move(stamps);

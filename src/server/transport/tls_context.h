@@ -14,7 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "src/base/mutex.h"
 
 namespace tidemark::server {
 
@@ -61,7 +61,7 @@ class TlsContext {
   }
 
   const TlsOptions options_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::shared_ptr<SSL_CTX> current_ ABSL_GUARDED_BY(mutex_);
   std::vector<FileStamp> stamps_ ABSL_GUARDED_BY(mutex_);  // of current_, or of the last failure
 };

@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <latch>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "src/base/posix_clock.h"
 #include "src/server/transport/event_loop.h"
 #include "src/server/transport/grpc_output.h"
@@ -221,7 +221,7 @@ TEST(EventLoopTest, TasksRunInOrderAndTimersInTime) {
   EventLoop loop(clock, "test");
   loop.Start();
   std::vector<int> order;
-  absl::Notification done;
+  std::latch done(1);
   EXPECT_FALSE(loop.IsCurrent());
   for (int i = 0; i < 1000; ++i) {
     loop.Post([&, i] {
@@ -233,12 +233,12 @@ TEST(EventLoopTest, TasksRunInOrderAndTimersInTime) {
   loop.PostAt(start + absl::Milliseconds(20), [&] {
     EXPECT_GE(clock.Monotonic(), start + absl::Milliseconds(20));
     order.push_back(1001);
-    done.Notify();
+    done.count_down();
   });
   const TimerId dropped = loop.PostAt(start + absl::Milliseconds(15), [&] { order.push_back(-1); });
   loop.PostAt(start + absl::Milliseconds(5), [&] { order.push_back(1000); });
   loop.Cancel(dropped);
-  done.WaitForNotification();
+  done.wait();
   loop.Stop();
   loop.Join();
   ASSERT_EQ(order.size(), 1002u);
@@ -248,15 +248,15 @@ TEST(EventLoopTest, TasksRunInOrderAndTimersInTime) {
 TEST(EventLoopTest, ATimerMayCancelTheNext) {
   const PosixClock clock;
   EventLoop loop(clock, "test");
-  absl::Notification done;
+  std::latch done(1);
   const absl::Duration when = clock.Monotonic();
   TimerId second = 0;
   bool ran = false;
   loop.PostAt(when, [&] { loop.Cancel(second); });
   second = loop.PostAt(when, [&] { ran = true; });
-  loop.PostAt(when, [&] { done.Notify(); });
+  loop.PostAt(when, [&] { done.count_down(); });
   loop.Start();
-  done.WaitForNotification();
+  done.wait();
   loop.Stop();
   loop.Join();
   EXPECT_FALSE(ran);
@@ -268,19 +268,19 @@ TEST(EventLoopTest, ManyPosters) {
   loop.Start();
   constexpr int kThreads = 4, kTasks = 20000;
   int64_t count = 0;
-  absl::Notification done;
+  std::latch done(1);
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < kTasks; ++i) {
         loop.Post([&] {
-          if (++count == kThreads * kTasks) done.Notify();
+          if (++count == kThreads * kTasks) done.count_down();
         });
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  done.WaitForNotification();
+  done.wait();
   loop.Stop();
   loop.Join();
 }

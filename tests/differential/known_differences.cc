@@ -39,7 +39,7 @@ void OrderTies(const RangeRequest& request, RangeResponse* response) {
     }
   };
   auto* kvs = response->mutable_kvs();
-  if (request.limit() > 0 && request.sort_order() != RangeRequest::NONE) {
+  if (request.limit() > 0) {
     for (mvccpb::KeyValue& kv : *kvs) {
       mvccpb::KeyValue only_target;
       only_target.set_value(target(kv));

@@ -15,6 +15,7 @@ checked_arguments=(
 
 # A checkout elsewhere shall find what this one compiled.
 export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1
+export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
 
 say() { printf '%s\n' "$*" >&2; }
 die() {

@@ -155,7 +155,6 @@ absl::Status Node::OpenMemory() {
 }
 
 absl::Status Node::OpenJournal() {
-  disk_ = std::make_unique<ThreadBlockingRunner>("tm-disk");
   journal_executor_ = std::make_unique<ThreadExecutor>("tm-journal", clock_);
   journal::EmbeddedJournalOptions journal;
   journal.directory = options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
@@ -164,7 +163,7 @@ absl::Status Node::OpenJournal() {
   journal.clock = &clock_;
   journal.random = &random_;
   journal.executor = journal_executor_.get();
-  journal.runner = disk_.get();
+  journal.runner = &disk_;
   journal.observe_sync = DiskHistogram(metrics_, "etcd_disk_wal_fsync_duration_seconds",
                                        "The latency distributions of fsync called by WAL.");
   journal.observe_write = DiskHistogram(metrics_, "etcd_disk_wal_write_duration_seconds",
@@ -331,11 +330,9 @@ void Node::Stop() {
   if (journal_ != nullptr) journal_->Stop();
   for (auto& executor : store_executors_) executor->Stop();
   if (journal_executor_ != nullptr) journal_executor_->Stop();
-  // What is written to the journal's files is waited for before they are closed.
   services_.reset();
   store_.reset();
   journal_.reset();
-  disk_.reset();
 }
 
 }  // namespace tidemark::server

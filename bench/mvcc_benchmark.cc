@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/bytes.h"
 #include "src/base/crc32c.h"
-#include "src/mvcc/heap_mapper_for_test.h"
+#include "src/base/heap_mapper_for_test.h"
 #include "src/mvcc/version_store.h"
 #include "src/mvcc/watch_set.h"
 
@@ -36,12 +36,12 @@ class Fixture {
     }
   }
   VersionStore& store() { return *store_; }
-  size_t live_regions() const { return static_cast<size_t>(mapper_.live_regions()); }
+  size_t mapped_bytes() const { return mapper_.used_bytes(); }
 
  private:
-  HeapMapperForTest mapper_;
+  HeapMapper mapper_;
   std::string value_;
-  std::unique_ptr<VersionStore> store_ = VersionStore::Create({.name = "bench"}, mapper_);
+  std::unique_ptr<VersionStore> store_ = VersionStore::CreateEmpty({.name = "bench"}, mapper_);
 };
 
 void BM_Crc32cOf1KiB(benchmark::State& state) {
@@ -169,14 +169,13 @@ void BM_IndexBytesPerKey(benchmark::State& state) {
   const int64_t keys = state.range(0);
   double bytes_per_key = 0;
   for (auto _ : state) {
-    constexpr size_t kSegment = 4 << 20;
     const struct mallinfo2 before = mallinfo2();
     Fixture fixture(keys, 16);
     const struct mallinfo2 after = mallinfo2();
     const size_t heap = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
     size_t key_bytes = 0;
     for (int64_t i = 0; i < keys; ++i) key_bytes += KeyOf(i).size();
-    const size_t index = heap - fixture.live_regions() * kSegment - key_bytes;
+    const size_t index = heap - fixture.mapped_bytes() - key_bytes;
     bytes_per_key = static_cast<double>(index) / static_cast<double>(keys);
   }
   state.counters["bytes_per_key"] = bytes_per_key;

@@ -1,11 +1,14 @@
 // The door to the memory that holds the store: fixed-size regions, on tmpfs or anonymous.
 //
-// Region contents are zero when created. Thread-safe; regions may be released on any thread.
+// A region on tmpfs outlives the process: what its owner wrote is there for the next one, page by
+// page and not necessarily untorn, until it is discarded. Anonymous memory leaves nothing behind.
+// Thread-safe; regions may be released on any thread.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -16,16 +19,24 @@ class MemoryRegion {
   virtual ~MemoryRegion() = default;
   virtual char* data() = 0;
   virtual size_t size_bytes() const = 0;
+  // Nobody will look for this region again. Its bytes stay until it is released.
+  virtual void Discard() = 0;
 };
 
 class MemoryMapper {
  public:
   virtual ~MemoryMapper() = default;
 
-  // A new region. `name` is unique among live regions ("p3-00000012"); on tmpfs it is a file name.
-  // The file is removed when the region is released. ResourceExhausted when tmpfs is full.
+  // A new region, all zeros. `name` is unique among those that exist ("p3-00000012"); on tmpfs it
+  // is a file name. ResourceExhausted when tmpfs is full.
   virtual absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const std::string& name,
                                                                size_t size_bytes) = 0;
+
+  // --- What a former process left ---
+  // Names of those not yet opened or removed here, sorted.
+  virtual std::vector<std::string> Leftovers() const = 0;
+  virtual absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const std::string& name) = 0;
+  virtual void Remove(const std::string& name) = 0;
 };
 
 }  // namespace tidemark

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "src/base/check.h"
 #include "src/base/posix_fd.h"
 #include "src/base/posix_file_system.h"
@@ -26,6 +28,7 @@ class MappedRegion : public MemoryRegion {
   ~MappedRegion() override { CHECK(::munmap(data_, size_bytes_) == 0); }
   char* data() override { return data_; }
   size_t size_bytes() const override { return size_bytes_; }
+  void Discard() override {}
 
  private:
   char* const data_;
@@ -36,7 +39,8 @@ class TmpfsRegion : public MappedRegion {
  public:
   TmpfsRegion(char* data, size_t size_bytes, std::string path, std::shared_ptr<FileLock> lock)
       : MappedRegion(data, size_bytes), path_(std::move(path)), lock_(std::move(lock)) {}
-  ~TmpfsRegion() override { ::unlink(path_.c_str()); }
+  // The name goes at once, so that a process that starts now does not take it for a leftover.
+  void Discard() override { ::unlink(path_.c_str()); }
 
  private:
   const std::string path_;
@@ -66,12 +70,32 @@ absl::StatusOr<char*> CreateAndMap(const std::string& path, size_t size_bytes) {
   return data;
 }
 
+// Reserves all pages again: a file that was cut short would show itself as SIGBUS.
+absl::StatusOr<char*> OpenAndMap(const std::string& path, size_t* size_bytes) {
+  absl::StatusOr<UniqueFd> fd = OpenFd(path, O_RDWR, "open");
+  if (!fd.ok()) return fd.status();
+  struct stat info {};
+  if (::fstat(fd->get(), &info) != 0) return ErrnoStatus("stat", path, errno);
+  if (info.st_size <= 0) return absl::DataLossError(absl::StrCat(path, " is empty"));
+  *size_bytes = static_cast<size_t>(info.st_size);
+  if (absl::Status reserved = PreallocateFd(fd->get(), *size_bytes, path); !reserved.ok()) {
+    return reserved;
+  }
+  return Map(fd->get(), MAP_SHARED, *size_bytes, path);
+}
+
 }  // namespace
 
-TmpfsMapper::TmpfsMapper(std::string directory, std::shared_ptr<FileLock> lock)
-    : directory_(std::move(directory)), lock_(std::move(lock)) {}
+TmpfsMapper::TmpfsMapper(std::string directory, std::set<std::string> leftovers,
+                         std::shared_ptr<FileLock> lock)
+    : directory_(std::move(directory)), lock_(std::move(lock)), leftovers_(std::move(leftovers)) {}
 
-absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Open(const std::string& directory) {
+std::string TmpfsMapper::PathOf(const std::string& name) const {
+  CHECK(!name.empty() && !absl::StrContains(name, "/"));
+  return absl::StrCat(directory_, "/", name, kRegionSuffix);
+}
+
+absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Lock(const std::string& directory) {
   PosixFileSystem files;
   if (absl::Status status = files.CreateDirectories(directory); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<FileLock>> lock =
@@ -79,22 +103,42 @@ absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Open(const std::string
   if (!lock.ok()) return lock.status();
   absl::StatusOr<std::vector<std::string>> names = files.List(directory);
   if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
-    if (!absl::EndsWith(name, kRegionSuffix)) continue;
-    absl::Status status = files.Remove(absl::StrCat(directory, "/", name));
-    if (!status.ok()) return status;
+  std::set<std::string> leftovers;
+  for (absl::string_view name : *names) {
+    if (absl::ConsumeSuffix(&name, kRegionSuffix)) leftovers.emplace(name);
   }
-  return std::unique_ptr<TmpfsMapper>(new TmpfsMapper(directory, *std::move(lock)));
+  return std::unique_ptr<TmpfsMapper>(
+      new TmpfsMapper(directory, std::move(leftovers), *std::move(lock)));
 }
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Create(const std::string& name,
                                                                   size_t size_bytes) {
   CHECK(size_bytes > 0);
-  CHECK(!name.empty() && !absl::StrContains(name, "/"));
-  std::string path = absl::StrCat(directory_, "/", name, kRegionSuffix);
+  std::string path = PathOf(name);
   absl::StatusOr<char*> data = CreateAndMap(path, size_bytes);
   if (!data.ok()) return WithSize(data.status(), size_bytes);
   return std::make_unique<TmpfsRegion>(*data, size_bytes, std::move(path), lock_);
+}
+
+std::vector<std::string> TmpfsMapper::Leftovers() const {
+  MutexLock lock(&mutex_);
+  return {leftovers_.begin(), leftovers_.end()};
+}
+
+absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Open(const std::string& name) {
+  std::string path = PathOf(name);
+  size_t size_bytes = 0;
+  absl::StatusOr<char*> data = OpenAndMap(path, &size_bytes);
+  if (!data.ok()) return data.status();
+  MutexLock lock(&mutex_);
+  leftovers_.erase(name);
+  return std::make_unique<TmpfsRegion>(*data, size_bytes, std::move(path), lock_);
+}
+
+void TmpfsMapper::Remove(const std::string& name) {
+  ::unlink(PathOf(name).c_str());
+  MutexLock lock(&mutex_);
+  leftovers_.erase(name);
 }
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> AnonymousMapper::Create(const std::string& name,
@@ -104,5 +148,11 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> AnonymousMapper::Create(const std:
   if (!data.ok()) return WithSize(data.status(), size_bytes);
   return std::make_unique<MappedRegion>(*data, size_bytes);
 }
+
+absl::StatusOr<std::unique_ptr<MemoryRegion>> AnonymousMapper::Open(const std::string& name) {
+  return absl::NotFoundError(absl::StrCat("anonymous memory keeps nothing: ", name));
+}
+
+void AnonymousMapper::Remove(const std::string&) {}
 
 }  // namespace tidemark

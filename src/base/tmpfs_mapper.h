@@ -1,37 +1,49 @@
 // Memory regions as files in one directory of a tmpfs, or without files at all.
 //
 // Hides the mapping, and that a full tmpfs would otherwise show itself as SIGBUS: every region's
-// pages are reserved before it is handed out.
+// pages are reserved before it is handed out, also when one of a former process is opened.
 // Thread-safe; regions may outlive the mapper and be released on any thread.
 //
 // Invariants:
 //  1. One process owns the directory (a lock file in it) as long as a mapper or a region lives.
-//  2. Files named *.region are the owner's live regions; Open removes those of a dead owner and
-//     touches nothing else.
+//  2. Files named *.region are regions, of the owner or left by a former one; nothing else in the
+//     directory is touched.
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "src/base/file_system.h"
 #include "src/base/memory_mapper.h"
+#include "src/base/mutex.h"
 
 namespace tidemark {
 
 class TmpfsMapper : public MemoryMapper {
  public:
   // Creates the directory where needed. FailedPrecondition when another process owns it.
-  static absl::StatusOr<std::unique_ptr<TmpfsMapper>> Open(const std::string& directory);
+  static absl::StatusOr<std::unique_ptr<TmpfsMapper>> Lock(const std::string& directory);
 
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const std::string& name,
                                                        size_t size_bytes) override;
+  std::vector<std::string> Leftovers() const override ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const std::string& name) override
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Remove(const std::string& name) override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  TmpfsMapper(std::string directory, std::shared_ptr<FileLock> lock);
+  TmpfsMapper(std::string directory, std::set<std::string> leftovers,
+              std::shared_ptr<FileLock> lock);
+  std::string PathOf(const std::string& name) const;
 
   const std::string directory_;
   const std::shared_ptr<FileLock> lock_;
+  mutable Mutex mutex_;
+  std::set<std::string> leftovers_ ABSL_GUARDED_BY(mutex_);
 };
 
 // For machines without a usable tmpfs, and for tools.
@@ -39,6 +51,9 @@ class AnonymousMapper : public MemoryMapper {
  public:
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const std::string& name,
                                                        size_t size_bytes) override;
+  std::vector<std::string> Leftovers() const override { return {}; }
+  absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const std::string& name) override;
+  void Remove(const std::string& name) override;
 };
 
 }  // namespace tidemark

@@ -35,37 +35,58 @@ void ExpectZeroAndWritable(MemoryRegion& region) {
   EXPECT_EQ(region.data()[kRegionBytes - 1], 'x');
 }
 
-TEST_F(TmpfsMapperTest, ARegionIsAFileUntilReleased) {
-  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Open(directory_.path());
+TEST_F(TmpfsMapperTest, ARegionIsAFileUntilDiscarded) {
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory_.path());
   std::unique_ptr<MemoryRegion> region = *mapper->Create("p0-1", kRegionBytes);
   ExpectZeroAndWritable(*region);
   EXPECT_THAT(Files(), ElementsAre("lock", "p0-1.region"));
   EXPECT_EQ(mapper->Create("p0-1", kRegionBytes).status().code(),
             absl::StatusCode::kAlreadyExists);
-  region.reset();
+  region->Discard();
   EXPECT_THAT(Files(), ElementsAre("lock"));
+  EXPECT_EQ(region->data()[kRegionBytes - 1], 'x');  // for those who still read it
   ExpectZeroAndWritable(**mapper->Create("p0-1", kRegionBytes));
 }
 
-TEST_F(TmpfsMapperTest, RemovesTheRegionsOfADeadOwnerAndNothingElse) {
+TEST_F(TmpfsMapperTest, TheNextOwnerFindsWhatWasWritten) {
+  (*(*TmpfsMapper::Lock(directory_.path()))->Create("p0-1", kRegionBytes))->data()[7] = 'x';
+  std::unique_ptr<TmpfsMapper> next = *TmpfsMapper::Lock(directory_.path());
+  EXPECT_THAT(next->Leftovers(), ElementsAre("p0-1"));
+  std::unique_ptr<MemoryRegion> region = *next->Open("p0-1");
+  EXPECT_EQ(region->size_bytes(), kRegionBytes);
+  EXPECT_EQ(region->data()[7], 'x');
+  EXPECT_THAT(next->Leftovers(), ElementsAre());
+  EXPECT_EQ(next->Open("p0-2").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(TmpfsMapperTest, TakesOnlyRegionsForLeftoversAndRemovesWhatItIsTold) {
   std::ofstream(directory_.path() + "/p0-9.region") << "stale";
   std::ofstream(directory_.path() + "/notes.txt") << "somebody else's";
-  ASSERT_TRUE(TmpfsMapper::Open(directory_.path()).ok());
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory_.path());
+  EXPECT_THAT(mapper->Leftovers(), ElementsAre("p0-9"));
+  mapper->Remove("p0-9");
+  EXPECT_THAT(mapper->Leftovers(), ElementsAre());
   EXPECT_THAT(Files(), ElementsAre("lock", "notes.txt"));
 }
 
+TEST_F(TmpfsMapperTest, AnEmptyLeftoverIsDamage) {
+  std::ofstream(directory_.path() + "/p0-9.region") << "";
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory_.path());
+  EXPECT_EQ(mapper->Open("p0-9").status().code(), absl::StatusCode::kDataLoss);
+}
+
 TEST_F(TmpfsMapperTest, TheDirectoryIsOwnedAsLongAsARegionLives) {
-  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Open(directory_.path());
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory_.path());
   std::unique_ptr<MemoryRegion> region = *mapper->Create("p0-1", kRegionBytes);
   mapper.reset();
-  EXPECT_EQ(TmpfsMapper::Open(directory_.path()).status().code(),
+  EXPECT_EQ(TmpfsMapper::Lock(directory_.path()).status().code(),
             absl::StatusCode::kFailedPrecondition);
   region.reset();
-  EXPECT_TRUE(TmpfsMapper::Open(directory_.path()).ok());
+  EXPECT_TRUE(TmpfsMapper::Lock(directory_.path()).ok());
 }
 
 TEST_F(TmpfsMapperTest, ARefusalNamesPathAndSizeAndLeavesNoFile) {
-  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Open(directory_.path());
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory_.path());
   const absl::Status status = mapper->Create("huge", size_t{1} << 60).status();
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(std::string(status.message()),
@@ -77,7 +98,7 @@ TEST_F(TmpfsMapperTest, ARefusalNamesPathAndSizeAndLeavesNoFile) {
 TEST(TmpfsMapper, MoreThanTheTmpfsHasIsResourceExhausted) {
   if (!PosixFileSystem().Exists("/dev/shm")) GTEST_SKIP() << "no tmpfs here";
   TemporaryDirectory directory("/dev/shm");
-  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Open(directory.path());
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory.path());
   EXPECT_EQ(mapper->Create("huge", size_t{1} << 46).status().code(),
             absl::StatusCode::kResourceExhausted);
 }

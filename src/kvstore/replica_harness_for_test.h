@@ -14,7 +14,7 @@
 #include "src/base/executor.h"
 #include "src/journal/journal.h"
 #include "src/kvstore/replica.h"
-#include "src/mvcc/heap_mapper_for_test.h"
+#include "src/base/heap_mapper_for_test.h"
 
 namespace tidemark::kvstore {
 
@@ -178,7 +178,7 @@ struct ReplicaHarness {
   ManualExecutor executor;
   ManualClock clock;
   FakeJournal journal;
-  mvcc::HeapMapperForTest memory;
+  HeapMapper memory;
   uint64_t foreign_number = 0;
   std::unique_ptr<Replica> replica;
 };

@@ -6,8 +6,12 @@ namespace tidemark::mvcc {
 
 KeyIndex::KeyIndex() : shards_(kShards) {}
 
-KeyIndex::~KeyIndex() {
+KeyIndex::~KeyIndex() { Clear(); }
+
+void KeyIndex::Clear() {
+  for (Shard& shard : shards_) shard.clear();
   for (KeyNode* node : ordered_) KeyNode::Destroy(node);
+  ordered_.clear();
 }
 
 KeyNode* KeyIndex::FindOrCreate(absl::string_view key) {

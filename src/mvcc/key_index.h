@@ -32,6 +32,7 @@ class KeyIndex {
   }
   KeyNode* FindOrCreate(absl::string_view key);
   void Erase(KeyNode* node);
+  void Clear();
 
   // Visits nodes in key order from the range's begin until the visitor returns false.
   template <typename Visitor>

@@ -17,20 +17,57 @@ uint32_t RecordHeader::ComputeChecksum() const {
                                   sizeof(RecordHeader) - kSkipped + wire_size));
 }
 
-Segment::Segment(std::unique_ptr<MemoryRegion> region, uint64_t sequence, bool survivors,
-                 std::shared_ptr<std::atomic<int64_t>> mapped_bytes)
+uint64_t RecordHeader::Hash() const {
+  // Murmur3's finaliser: sums of it collide as sums of random numbers do.
+  uint64_t hash = static_cast<uint64_t>(main) * 0x9E3779B97F4A7C15;
+  hash ^= uint64_t{checksum} << 32 | sub_and_tombstone;
+  hash = (hash ^ hash >> 33) * 0xFF51AFD7ED558CCD;
+  hash = (hash ^ hash >> 33) * 0xC4CEB9FE1A85EC53;
+  return hash ^ hash >> 33;
+}
+
+uint32_t SegmentHeader::ComputeChecksum() const {
+  return Crc32c(
+      absl::string_view(reinterpret_cast<const char*>(this), offsetof(SegmentHeader, checksum)));
+}
+
+Segment::Segment(std::unique_ptr<MemoryRegion> region, SegmentHeader header,
+                 ByteCounter mapped_bytes)
     : region_(std::move(region)),
       mapped_bytes_(std::move(mapped_bytes)),
       data_(region_->data()),
-      size_bytes_(region_->size_bytes()),
-      survivors_(survivors) {
+      size_bytes_(region_->size_bytes()) {
   CHECK(size_bytes_ > sizeof(SegmentHeader));
   CHECK(reinterpret_cast<uintptr_t>(data_) % alignof(RecordHeader) == 0);
-  SegmentHeader header;
-  header.survivors = survivors ? 1 : 0;
-  header.sequence = sequence;
+  header.sealed_bytes = 0;
+  header.checksum = header.ComputeChecksum();
   std::memcpy(data_, &header, sizeof(header));
   mapped_bytes_->fetch_add(static_cast<int64_t>(size_bytes_), std::memory_order_relaxed);
+}
+
+Segment::Segment(std::unique_ptr<MemoryRegion> region, size_t used_bytes, ByteCounter mapped_bytes)
+    : open(false),
+      region_(std::move(region)),
+      mapped_bytes_(std::move(mapped_bytes)),
+      data_(region_->data()),
+      size_bytes_(region_->size_bytes()),
+      used_bytes_(used_bytes) {
+  CHECK(used_bytes_ >= kFirstOffset && used_bytes_ <= size_bytes_);
+  reinterpret_cast<SegmentHeader*>(data_)->sealed_bytes = used_bytes_;
+  mapped_bytes_->fetch_add(static_cast<int64_t>(size_bytes_), std::memory_order_relaxed);
+}
+
+void Segment::AddLive(size_t offset) {
+  const RecordHeader& record = *At(offset);
+  live_records += 1;
+  live_bytes += RecordSizeBytes(record.wire_size);
+  max_main_ = std::max(max_main_, record.revision().main);
+}
+
+void Segment::Seal() {
+  CHECK(open);
+  open = false;
+  reinterpret_cast<SegmentHeader*>(data_)->sealed_bytes = used_bytes_;
 }
 
 Segment::~Segment() {
@@ -51,7 +88,7 @@ size_t Segment::Append(RevisionKey revision, bool tombstone, const KeyValueField
   CHECK(revision.sub >= 0 && revision.sub <= RecordHeader::kMaxSub);
   const size_t offset = Take(wire_size);
   RecordHeader* record = At(offset);
-  record->commit_mark = 0;
+  record->mark = 0;
   record->wire_size = static_cast<uint32_t>(wire_size);
   record->sub_and_tombstone =
       static_cast<uint32_t>(revision.sub) | (tombstone ? RecordHeader::kTombstoneBit : 0);
@@ -63,13 +100,28 @@ size_t Segment::Append(RevisionKey revision, bool tombstone, const KeyValueField
   return offset;
 }
 
+size_t Segment::AppendWire(RevisionKey revision, bool tombstone, absl::string_view wire) {
+  CHECK(revision.sub >= 0 && revision.sub <= RecordHeader::kMaxSub);
+  const size_t offset = Take(wire.size());
+  RecordHeader* record = At(offset);
+  record->mark = 0;
+  record->wire_size = static_cast<uint32_t>(wire.size());
+  record->sub_and_tombstone =
+      static_cast<uint32_t>(revision.sub) | (tombstone ? RecordHeader::kTombstoneBit : 0);
+  record->main = revision.main.value();
+  std::memcpy(record + 1, wire.data(), wire.size());
+  record->checksum = record->ComputeChecksum();
+  max_main_ = std::max(max_main_, revision.main);
+  return offset;
+}
+
 size_t Segment::AppendCopy(const RecordHeader& record) {
   const size_t offset = Take(record.wire_size);
   std::memcpy(data_ + offset, &record, sizeof(RecordHeader) + record.wire_size);
   RecordHeader* copy = At(offset);
   // Whoever moves memory is the last to notice that it has rotted.
   CHECK_MSG(copy->checksum == copy->ComputeChecksum(), "a stored record has changed in memory");
-  copy->commit_mark = RecordHeader::CommitMarkOf(copy->checksum);
+  copy->mark = RecordHeader::CommitMarkOf(copy->checksum);
   max_main_ = std::max(max_main_, record.revision().main);
   return offset;
 }

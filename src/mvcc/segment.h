@@ -1,18 +1,18 @@
 // One piece of log-structured memory: a mapped region filled with checksummed records.
 //
-// Format (version 1, little endian; every record starts at a multiple of 8):
+// Format (version 2, little endian; every record starts at a multiple of 8):
 //   SegmentHeader, then records, then zeros. A record is a RecordHeader followed by `wire_size`
 //   bytes of mvccpb.KeyValue (a tombstone: key and mod_revision only).
-// The checksum covers the header behind commit_mark and the wire bytes. The last record of an entry
-// carries a commit mark derived from its checksum, written when the entry is complete; a relocated
-// record always carries one. A later warm restart walks the segments in the order of their sequence
-// numbers, believes a record only with a good checksum, and drops the records of an entry that has
-// no mark: what was written when the process died is applied again from the journal.
+// The checksum covers the header behind `mark` and the wire bytes. The mark of the last record of
+// an entry says that the entry is complete, that of a relocated record always does; a record that
+// compaction removed says that it is dead, or a key could come back to life when the segment with
+// its tombstone is given back before the one with its value. How a later process believes all this:
+// segment_recovery.h.
 //
 // Sequence-bound, except that destruction may happen on any thread (SharedBytes keep segments).
 //
 // Invariants:
-//  1. Bytes below used_bytes never change, apart from commit marks being set.
+//  1. Bytes below used_bytes never change, apart from marks being set.
 //  2. Segments of the fresh stream hold records in ascending (main, sub).
 #pragma once
 
@@ -28,13 +28,16 @@
 namespace tidemark::mvcc {
 
 struct SegmentHeader {
-  static constexpr uint64_t kMagic = 0x5430314745534D54;  // "TMSEG10T"
-  static constexpr uint32_t kFormatVersion = 1;
+  static constexpr uint64_t kMagic = 0x5432304745534D54;  // "TMSEG02T"
 
   uint64_t magic = kMagic;
-  uint32_t format_version = kFormatVersion;
+  uint64_t identity = 0;   // of the store
+  uint64_t sequence = 0;   // in the order of creation, over both streams
   uint32_t survivors = 0;  // 1: filled by the cleaner, not in revision order
-  uint64_t sequence = 0;
+  uint32_t checksum = 0;   // of everything before it
+  uint64_t sealed_bytes = 0;  // 0 while it is being filled
+
+  uint32_t ComputeChecksum() const;
 };
 
 struct RecordHeader {
@@ -42,7 +45,7 @@ struct RecordHeader {
   static constexpr int64_t kMaxSub = 0x7FFFFFFF;
 
   uint32_t checksum = 0;
-  uint32_t commit_mark = 0;  // 0 or CommitMarkOf(checksum)
+  uint32_t mark = 0;  // 0, CommitMarkOf(checksum) or DeadMarkOf(checksum)
   uint32_t wire_size = 0;
   uint32_t sub_and_tombstone = 0;
   int64_t main = 0;
@@ -51,15 +54,19 @@ struct RecordHeader {
     return {Revision(main), static_cast<int64_t>(sub_and_tombstone & ~kTombstoneBit)};
   }
   bool tombstone() const { return (sub_and_tombstone & kTombstoneBit) != 0; }
-  bool committed() const { return commit_mark == CommitMarkOf(checksum); }
+  bool committed() const { return mark == CommitMarkOf(checksum); }
+  bool dead() const { return mark == DeadMarkOf(checksum); }
   absl::string_view wire() const {
     return absl::string_view(reinterpret_cast<const char*>(this + 1), wire_size);
   }
   uint32_t ComputeChecksum() const;
-  // Never 0, so that a zeroed header is not a committed one.
+  // What the record adds to a hash over a set of records: the same wherever it lies.
+  uint64_t Hash() const;
+  // Neither is ever 0, nor are they ever equal.
   static uint32_t CommitMarkOf(uint32_t checksum) { return (checksum ^ 0x54494445) | 1; }
+  static uint32_t DeadMarkOf(uint32_t checksum) { return ((checksum ^ 0x44454144) & ~1U) | 2; }
 };
-static_assert(sizeof(SegmentHeader) == 24 && sizeof(RecordHeader) == 24);
+static_assert(sizeof(SegmentHeader) == 40 && sizeof(RecordHeader) == 24);
 
 constexpr size_t RecordSizeBytes(size_t wire_size) {
   return (sizeof(RecordHeader) + wire_size + 7) & ~size_t{7};
@@ -68,8 +75,12 @@ constexpr size_t RecordSizeBytes(size_t wire_size) {
 class Segment {
  public:
   // `mapped_bytes` counts the bytes of all segments that still exist.
-  Segment(std::unique_ptr<MemoryRegion> region, uint64_t sequence, bool survivors,
-          std::shared_ptr<std::atomic<int64_t>> mapped_bytes);
+  using ByteCounter = std::shared_ptr<std::atomic<int64_t>>;
+
+  // A new one, open; of `header` identity, sequence and survivors count.
+  Segment(std::unique_ptr<MemoryRegion> region, SegmentHeader header, ByteCounter mapped_bytes);
+  // One that a former process left, sealed behind `used_bytes`. REQUIRES that it was verified.
+  Segment(std::unique_ptr<MemoryRegion> region, size_t used_bytes, ByteCounter mapped_bytes);
   ~Segment();
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
@@ -77,10 +88,19 @@ class Segment {
   bool HasRoomFor(size_t wire_size) const {
     return used_bytes_ + RecordSizeBytes(wire_size) <= size_bytes_;
   }
-  // Both return the record's offset. REQUIRES HasRoomFor.
+  // All return the record's offset. REQUIRES HasRoomFor.
   size_t Append(RevisionKey revision, bool tombstone, const KeyValueFields& fields,
                 size_t wire_size);
+  size_t AppendWire(RevisionKey revision, bool tombstone, absl::string_view wire);
   size_t AppendCopy(const RecordHeader& record);
+  // Adopting: counts a record that is there already as live.
+  void AddLive(size_t offset);
+  void MarkDead(size_t offset) {
+    At(offset)->mark = RecordHeader::DeadMarkOf(At(offset)->checksum);
+  }
+  void Seal();
+  // Later processes shall not find it.
+  void Discard() { region_->Discard(); }
 
   RecordHeader* At(size_t offset) { return reinterpret_cast<RecordHeader*>(data_ + offset); }
   const RecordHeader* At(size_t offset) const {
@@ -91,7 +111,8 @@ class Segment {
   char* data() { return data_; }
   size_t size_bytes() const { return size_bytes_; }
   size_t used_bytes() const { return used_bytes_; }
-  bool survivors() const { return survivors_; }
+  uint64_t sequence() const { return header().sequence; }
+  bool survivors() const { return header().survivors != 0; }
   Revision max_main() const { return max_main_; }
 
   // Records the index still refers to; kept up by SegmentLog.
@@ -101,13 +122,13 @@ class Segment {
 
  private:
   size_t Take(size_t wire_size);
+  const SegmentHeader& header() const { return *reinterpret_cast<SegmentHeader*>(data_); }
 
-  std::unique_ptr<MemoryRegion> region_;
-  std::shared_ptr<std::atomic<int64_t>> mapped_bytes_;
-  char* data_;
-  size_t size_bytes_;
+  const std::unique_ptr<MemoryRegion> region_;
+  const ByteCounter mapped_bytes_;
+  char* const data_;
+  const size_t size_bytes_;
   size_t used_bytes_ = kFirstOffset;
-  bool survivors_;
   Revision max_main_{0};
 };
 

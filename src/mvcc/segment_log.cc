@@ -16,22 +16,37 @@ constexpr uint32_t kMaxSlots = uint32_t{1} << 30;
 
 }  // namespace
 
-SegmentLog::SegmentLog(std::string name, size_t segment_size_bytes, MemoryMapper& memory)
+SegmentLog::SegmentLog(std::string name, size_t segment_size_bytes, uint64_t identity,
+                       MemoryMapper& memory)
     : name_(std::move(name)),
       segment_size_bytes_(segment_size_bytes),
+      identity_(identity),
       memory_(memory),
       mapped_bytes_(std::make_shared<std::atomic<int64_t>>(0)) {
   CHECK(segment_size_bytes_ >= 4096 && segment_size_bytes_ <= kMaxWireSizeBytes);
 }
 
+std::string SegmentLog::RegionName(uint64_t sequence) const {
+  return absl::StrCat(name_, "-", absl::StrFormat("%08d", sequence));
+}
+
 uint32_t SegmentLog::MapSegment(size_t size_bytes, bool survivors) {
   const uint64_t sequence = next_sequence_++;
   FAIL_POINT("mvcc.map_segment");
-  auto region =
-      memory_.Create(absl::StrCat(name_, "-", absl::StrFormat("%08d", sequence)), size_bytes);
+  auto region = memory_.Create(RegionName(sequence), size_bytes);
   // The memory budget refuses writes long before; there is no way back from half an entry.
   if (!region.ok()) Fatal(absl::StrCat("mapping a segment: ", region.status().ToString()));
-  auto segment = std::make_shared<Segment>(*std::move(region), sequence, survivors, mapped_bytes_);
+  SegmentHeader header;
+  header.identity = identity_;
+  header.sequence = sequence;
+  header.survivors = survivors ? 1 : 0;
+  auto segment = std::make_shared<Segment>(*std::move(region), header, mapped_bytes_);
+  FAIL_POINT("mvcc.segment_not_listed");
+  table_->Add(sequence);
+  return PlaceInSlot(std::move(segment));
+}
+
+uint32_t SegmentLog::PlaceInSlot(std::shared_ptr<Segment> segment) {
   uint32_t slot;
   if (free_slots_.empty()) {
     slot = slot_count();
@@ -48,13 +63,16 @@ uint32_t SegmentLog::MapSegment(size_t size_bytes, bool survivors) {
 }
 
 void SegmentLog::Seal(uint32_t slot) {
-  slots_[slot]->open = false;
+  slots_[slot]->Seal();
   DropIfUnused(slot);
 }
 
 void SegmentLog::DropIfUnused(uint32_t slot) {
   if (slots_[slot]->open || slots_[slot]->live_records > 0) return;
   CHECK(slots_[slot]->live_bytes == 0);
+  table_->Remove(slots_[slot]->sequence());
+  FAIL_POINT("mvcc.segment_not_discarded");
+  slots_[slot]->Discard();
   slots_[slot].reset();
   bases_[slot] = nullptr;
   free_slots_.push_back(slot);
@@ -77,14 +95,30 @@ Location SegmentLog::Append(RevisionKey revision, bool tombstone, const KeyValue
   return Location(slot, slots_[slot]->Append(revision, tombstone, fields, wire_size));
 }
 
+Location SegmentLog::AppendWire(RevisionKey revision, bool tombstone, absl::string_view wire) {
+  const uint32_t slot = SlotFor(wire.size(), false);
+  return Location(slot, slots_[slot]->AppendWire(revision, tombstone, wire));
+}
+
 void SegmentLog::MarkCommitted(Location location) {
   RecordHeader* record = slots_[location.slot()]->At(location.offset());
-  record->commit_mark = RecordHeader::CommitMarkOf(record->checksum);
+  record->mark = RecordHeader::CommitMarkOf(record->checksum);
+}
+
+SegmentTable::Filled SegmentLog::FilledOf(uint32_t slot) const {
+  if (slot == kNoSlot) return {};
+  return {slots_[slot]->sequence(), slots_[slot]->used_bytes()};
+}
+
+void SegmentLog::Publish(Revision main, uint64_t state_hash, int64_t live_keys) {
+  table_->Publish(
+      {main, state_hash, live_keys, FilledOf(fresh_slot_), FilledOf(survivor_slot_)});
 }
 
 void SegmentLog::Release(Location location) {
   Segment& segment = *slots_[location.slot()];
   const size_t bytes = RecordSizeBytes(Record(location).wire_size);
+  if (!PLANTED_BUG("mvcc_removed_record_not_marked")) segment.MarkDead(location.offset());
   CHECK(segment.live_records > 0 && segment.live_bytes >= bytes);
   segment.live_records -= 1;
   segment.live_bytes -= bytes;
@@ -96,7 +130,11 @@ std::vector<uint32_t> SegmentLog::SparseSegments(Revision bound, int max_live_pe
   for (uint32_t slot = 0; slot < slot_count(); ++slot) {
     const Segment* segment = slots_[slot].get();
     if (segment == nullptr || segment->open || segment->max_main() > bound) continue;
-    if (segment->live_bytes * 100 < segment->used_bytes() * static_cast<size_t>(max_live_percent)) {
+    // Half empty ones are those that a restart sealed early.
+    const size_t worth_keeping =
+        std::max(segment->used_bytes() * static_cast<size_t>(max_live_percent) / 100,
+                 std::min(segment->size_bytes(), segment_size_bytes_) / 2);
+    if (segment->live_bytes < worth_keeping) {
       sparse.push_back(slot);
     }
   }
@@ -130,7 +168,7 @@ void SegmentLog::CheckInvariants() const {
     for (size_t offset = Segment::kFirstOffset; offset < segment->used_bytes(); ++records) {
       const RecordHeader& record = *segment->At(offset);
       CHECK(record.checksum == record.ComputeChecksum());
-      CHECK(record.commit_mark == 0 || record.committed());
+      CHECK(record.mark == 0 || record.committed() || record.dead());
       CHECK(segment->survivors() || record.revision() > last);
       last = record.revision();
       offset += RecordSizeBytes(record.wire_size);

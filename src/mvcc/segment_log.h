@@ -1,24 +1,29 @@
 // All segments of one store: where records are appended, found by location, and let go.
 //
-// Hides the table of segments and when they are mapped and released. Two streams are written: fresh
-// records in revision order, and survivors that the cleaner moved together.
+// Hides when segments are mapped and given back, and the segment table by which a later process
+// finds them. Two streams are written: fresh records in revision order, and survivors that the
+// cleaner moved together.
 // Sequence-bound; the SharedBytes it gives out may be released on any thread.
 //
 // Invariants:
 //  1. A location is valid from Append until Release; the bytes stay valid as long as a SharedBytes.
 //  2. A sealed segment without live records is dropped at once (and unmapped when nothing shares
-//  it).
+//     it).
+//  3. A released record is marked dead before anything that depends on it being gone.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/base/bytes.h"
 #include "src/base/memory_mapper.h"
 #include "src/mvcc/segment.h"
+#include "src/mvcc/segment_recovery.h"
+#include "src/mvcc/segment_table.h"
 
 namespace tidemark::mvcc {
 
@@ -42,13 +47,32 @@ class Location {
 
 class SegmentLog {
  public:
-  SegmentLog(std::string name, size_t segment_size_bytes, MemoryMapper& memory);
+  SegmentLog(std::string name, size_t segment_size_bytes, uint64_t identity, MemoryMapper& memory);
   SegmentLog(const SegmentLog&) = delete;
   SegmentLog& operator=(const SegmentLog&) = delete;
 
+  // --- Starting: exactly one of the two succeeds before anything else. ---
+  // Empty; what a former process left under this name is thrown away. ResourceExhausted when there
+  // is no memory even for the table.
+  absl::Status StartEmpty();
+  // With what a former process left: its records in revision order, all of them live, up to the
+  // last complete entry. NotFound: nothing was left. DataLoss: it cannot be trusted. After an
+  // error StartEmpty is what remains.
+  struct Adopted {
+    SegmentTable::Commit commit;
+    std::vector<std::pair<RevisionKey, Location>> records;
+  };
+  absl::StatusOr<Adopted> Adopt();
+  // Adopt gave what turned out not to be true: nothing is left, StartEmpty is next.
+  void DiscardAll();
+
   Location Append(RevisionKey revision, bool tombstone, const KeyValueFields& fields);
+  // A whole record from elsewhere; the same bytes.
+  Location AppendWire(RevisionKey revision, bool tombstone, absl::string_view wire);
   // Marks the record as the end of a complete entry.
   void MarkCommitted(Location location);
+  // Tells a later process how far this one got.
+  void Publish(Revision main, uint64_t state_hash, int64_t live_keys);
 
   const RecordHeader& Record(Location location) const {
     return *reinterpret_cast<const RecordHeader*>(bases_[location.slot()] + location.offset());
@@ -78,12 +102,23 @@ class SegmentLog {
   // The slot of a segment of that stream with room for one more record of `wire_size`.
   uint32_t SlotFor(size_t wire_size, bool survivors);
   uint32_t MapSegment(size_t size_bytes, bool survivors);
+  uint32_t PlaceInSlot(std::shared_ptr<Segment> segment);
+  SegmentTable::Filled FilledOf(uint32_t slot) const;
+  std::string RegionName(uint64_t sequence) const;
+  std::string TableName() const { return name_ + "-table"; }
+  void RemoveLeftovers();
+  absl::StatusOr<Adopted> AdoptSegments();
+  absl::StatusOr<std::vector<std::unique_ptr<MemoryRegion>>> OpenListed();
+  absl::StatusOr<MergedRecords> ScanAll(const std::vector<std::unique_ptr<MemoryRegion>>& regions,
+                                        std::vector<SegmentScan>* scans) const;
   void Seal(uint32_t slot);
   void DropIfUnused(uint32_t slot);
 
   const std::string name_;
   const size_t segment_size_bytes_;
+  const uint64_t identity_;
   MemoryMapper& memory_;
+  std::unique_ptr<SegmentTable> table_;
   std::shared_ptr<std::atomic<int64_t>> mapped_bytes_;
   uint64_t next_sequence_ = 1;
   std::vector<std::shared_ptr<Segment>> slots_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "src/base/check.h"
 #include "src/mvcc/version_store_impl.h"
 
@@ -11,8 +12,16 @@ std::unique_ptr<VersionStore> VersionStore::Create(StoreOptions options, MemoryM
   return std::make_unique<VersionStoreImpl>(std::move(options), memory);
 }
 
+std::unique_ptr<VersionStore> VersionStore::CreateEmpty(StoreOptions options,
+                                                        MemoryMapper& memory) {
+  std::unique_ptr<VersionStore> store = Create(std::move(options), memory);
+  const absl::Status started = store->StartEmpty();
+  if (!started.ok()) Fatal(absl::StrCat("starting a store: ", started.ToString()));
+  return store;
+}
+
 VersionStoreImpl::VersionStoreImpl(StoreOptions options, MemoryMapper& memory)
-    : log_(std::move(options.name), options.segment_size_bytes, memory) {}
+    : log_(std::move(options.name), options.segment_size_bytes, options.identity, memory) {}
 
 StoreStats VersionStoreImpl::stats() const {
   StoreStats stats = stats_;
@@ -37,11 +46,13 @@ void VersionStoreImpl::CheckInvariants() const {
                    last = record.revision();
                    counted.versions += 1;
                    counted.logical_bytes += LogicalBytes(record);
+                   counted.stored_hash += record.Hash();
                  }
                  const Version& newest = *node.newest();
                  if (!newest.tombstone()) {
                    counted.live_keys += 1;
                    counted.logical_live_bytes += LogicalBytes(log_.Record(newest.location()));
+                   counted.state_hash += log_.Record(newest.location()).Hash();
                  }
                  CHECK(node.queued || (node.versions().size() == 1 && !newest.tombstone()));
                  if (node.queued) ++queued;
@@ -51,7 +62,8 @@ void VersionStoreImpl::CheckInvariants() const {
   CHECK(counted.live_keys == stats_.live_keys && counted.versions == stats_.versions);
   CHECK(counted.logical_bytes == stats_.logical_bytes);
   CHECK(counted.logical_live_bytes == stats_.logical_live_bytes);
-  CHECK(changes_.size() == stats_.versions);
+  CHECK(counted.state_hash == stats_.state_hash && counted.stored_hash == stats_.stored_hash);
+  CHECK(changes_.size() == stats_.versions && stats_.last_change <= current_);
   changes_.VisitFrom({Revision(0), 0}, [&](RevisionKey revision, Location location) {
     CHECK(log_.Record(location).revision() == revision);
     return true;

@@ -73,6 +73,7 @@ struct Event {
 
 struct StoreOptions {
   std::string name;                     // prefix of region names
+  uint64_t identity = 0;                // of the data: regions with another one are not adopted
   size_t segment_size_bytes = 4 << 20;  // larger records get a segment of their own
 };
 
@@ -84,6 +85,19 @@ struct StoreStats {
   int64_t logical_bytes = 0;
   int64_t logical_live_bytes = 0;  // of the newest versions only
   int64_t segment_bytes = 0;       // mapped
+  // Sums of hashes over records. `state_hash`: over the newest versions of live keys; it depends
+  // only on the entries applied (S1). `stored_hash`: over everything stored, so also on how far
+  // removal has got.
+  uint64_t state_hash = 0;
+  uint64_t stored_hash = 0;
+  Revision last_change{0};  // main of the newest change ever made here
+};
+
+// A stored change as it is.
+struct StoredRecord {
+  RevisionKey revision;
+  bool tombstone = false;
+  SharedBytes wire;
 };
 
 // Stops removal of versions visible at `revision` or later, while it lives.
@@ -95,8 +109,30 @@ class Pin {
 
 class VersionStore {
  public:
+  // To be started by one of StartEmpty and Adopt before anything else.
   static std::unique_ptr<VersionStore> Create(StoreOptions options, MemoryMapper& memory);
+  // Created and started empty; no memory for it is Fatal.
+  static std::unique_ptr<VersionStore> CreateEmpty(StoreOptions options, MemoryMapper& memory);
   virtual ~VersionStore() = default;
+
+  // --- Starting ---
+  // Throws away what a former process left. ResourceExhausted when there is no memory for a start.
+  virtual absl::Status StartEmpty() = 0;
+  // Continues with what a former process left in memory: everything it had applied up to and
+  // including last_change. NotFound: nothing was left; DataLoss: it is not what that process had.
+  // After an error StartEmpty is what remains.
+  virtual absl::Status Adopt() = 0;
+  // Adds a stored change of an image to an empty store; ascending. Not an entry: no events. DataLoss
+  // when it is not a change of that revision.
+  virtual absl::Status Restore(RevisionKey revision, bool tombstone, absl::string_view wire) = 0;
+  // After Adopt, or all of Restore: where the store stands. `last_change` as in StoreStats; of an
+  // adopted store the greater one counts.
+  struct StartState {
+    Revision current = kEmptyStoreRevision;
+    Revision compacted = kNeverCompacted;
+    Revision last_change{0};
+  };
+  virtual void FinishStart(const StartState& state) = 0;
 
   // --- Writing: BeginEntry, any number of Put and Delete in ascending sub, CommitEntry. ---
   virtual void BeginEntry(Revision main) = 0;
@@ -146,6 +182,17 @@ class VersionStore {
   // Frees memory of versions below the compact revision in a step of about `max_versions`; returns
   // true while there is more to do.
   virtual bool CompactStep(int64_t max_versions) = 0;
+
+  // --- Images ---
+  // Every stored change from `from` on, at most `max_records`. Returns where to continue (main >
+  // current: all seen). Between two calls nothing may be removed or cleaned (CompactStep).
+  virtual RevisionKey VisitStored(RevisionKey from, int64_t max_records,
+                                  absl::FunctionRef<void(StoredRecord)> visitor) const = 0;
+  // From now on, which stored changes with main <= `bound` are removed is remembered, up to
+  // `limit` of them.
+  virtual void TrackRemovals(Revision bound, size_t limit) = 0;
+  // Those since TrackRemovals, ascending; nothing when there were more, or nobody tracked.
+  virtual std::optional<std::vector<RevisionKey>> Removals() const = 0;
 
   // --- Hashing (contract 5.3) ---
   struct HashItem {

@@ -70,7 +70,9 @@ bool VersionStoreImpl::CompactStep(int64_t max_versions) {
     done += 1 + Prune(node, bound, max_versions - done);
   }
   if (to_compact_ > 0) return true;
-  return CleanStep(max_versions - done);
+  const bool more = CleanStep(max_versions - done);
+  Publish();  // where moved records are
+  return more;
 }
 
 int64_t VersionStoreImpl::Prune(KeyNode* node, Revision bound, int64_t max_removed) {
@@ -107,7 +109,13 @@ void VersionStoreImpl::RemoveVersion(const Version& version) {
   const RecordHeader& record = log_.Record(version.location());
   stats_.versions -= 1;
   stats_.logical_bytes -= LogicalBytes(record);
-  changes_.Remove(record.revision());
+  stats_.stored_hash -= record.Hash();
+  const RevisionKey revision = record.revision();
+  if (track_removals_up_to_ && revision.main <= *track_removals_up_to_ &&
+      removals_.size() <= removals_limit_) {
+    removals_.push_back(revision);
+  }
+  changes_.Remove(revision);
   log_.Release(version.location());
 }
 

@@ -1,6 +1,7 @@
 // The store behind version_store.h: key index, change index and segments, kept in step.
 //
-// Writing, reading, compaction and hashing each have a file of their own (version_store_*.cc).
+// Starting, writing, reading, compaction and hashing each have a file of their own
+// (version_store_*.cc).
 // Sequence-bound.
 //
 // Invariants, besides those of VersionStore:
@@ -25,6 +26,11 @@ namespace tidemark::mvcc {
 class VersionStoreImpl final : public VersionStore {
  public:
   VersionStoreImpl(StoreOptions options, MemoryMapper& memory);
+
+  absl::Status StartEmpty() override { return log_.StartEmpty(); }
+  absl::Status Adopt() override;
+  absl::Status Restore(RevisionKey revision, bool tombstone, absl::string_view wire) override;
+  void FinishStart(const StartState& state) override;
 
   void BeginEntry(Revision main) override;
   std::optional<KeyValue> Put(int64_t sub, absl::string_view key, absl::string_view value,
@@ -51,6 +57,11 @@ class VersionStoreImpl final : public VersionStore {
   void Compact(Revision revision) override;
   bool CompactStep(int64_t max_versions) override;
 
+  RevisionKey VisitStored(RevisionKey from, int64_t max_records,
+                          absl::FunctionRef<void(StoredRecord)> visitor) const override;
+  void TrackRemovals(Revision bound, size_t limit) override;
+  std::optional<std::vector<RevisionKey>> Removals() const override;
+
   RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted, int64_t max_scanned,
                            absl::FunctionRef<void(HashItem)> visitor) const override;
   bool HasLiveKeys(Revision at) const override;
@@ -69,7 +80,15 @@ class VersionStoreImpl final : public VersionStore {
     return static_cast<int64_t>(record.wire_size) + kRecordOverheadBytes;
   }
 
+  // --- version_store_start.cc ---
+  void AddStored(RevisionKey revision, Location location);
+  absl::Status CheckAdopted(const SegmentTable::Commit& commit) const;
+  void Clear();
+  // Tells a later process what it will find.
+  void Publish() { log_.Publish(stats_.last_change, stats_.state_hash, stats_.live_keys); }
+
   // --- version_store_write.cc ---
+  void BecomeNewest(const RecordHeader& record, const RecordHeader* replaced);
   void CheckNextChange(int64_t sub);
   void AddVersion(KeyNode* node, RevisionKey revision, bool tombstone, Location location);
   void AddEvent(const KeyNode& node, RevisionKey revision, Event::Type type, Location location,
@@ -106,6 +125,10 @@ class VersionStoreImpl final : public VersionStore {
   RevisionKey last_change_{kEmptyStoreRevision, 0};
   Location last_location_;
   std::vector<Event> events_;
+
+  std::optional<Revision> track_removals_up_to_;
+  size_t removals_limit_ = 0;
+  std::vector<RevisionKey> removals_;  // in the order of removal
 
   std::shared_ptr<PinnedRevisions> pins_ = std::make_shared<PinnedRevisions>();
   std::deque<KeyNode*> compaction_queue_;

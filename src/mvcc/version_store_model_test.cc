@@ -6,7 +6,7 @@
 #include <deque>
 #include <random>
 
-#include "src/mvcc/heap_mapper_for_test.h"
+#include "src/base/heap_mapper_for_test.h"
 #include "src/mvcc/key_value_codec.h"
 #include "src/mvcc/map_model_for_test.h"
 #include "src/mvcc/version_store.h"
@@ -356,9 +356,9 @@ class ModelTest {
   }
 
   std::mt19937_64 random_;
-  HeapMapperForTest memory_;
+  HeapMapper memory_;
   std::unique_ptr<VersionStore> store_ =
-      VersionStore::Create({.name = "model", .segment_size_bytes = 4096}, memory_);
+      VersionStore::CreateEmpty({.name = "model", .segment_size_bytes = 4096}, memory_);
   std::vector<std::unique_ptr<ModelWatcher>> watchers_;
   std::unique_ptr<WatchSet> watches_ =
       WatchSet::Create(*store_, {.max_revisions_per_batch = 20, .max_bytes_per_batch = 2000});

@@ -33,12 +33,7 @@ std::optional<KeyValue> VersionStoreImpl::Put(int64_t sub, absl::string_view key
   fields.value = value;
   fields.lease = lease.value();
   const Location location = log_.Append(last_change_, false, fields);
-  if (replaced) {
-    stats_.logical_live_bytes -= static_cast<int64_t>(replaced->wire.size()) + kRecordOverheadBytes;
-  } else {
-    stats_.live_keys += 1;
-  }
-  stats_.logical_live_bytes += LogicalBytes(log_.Record(location));
+  BecomeNewest(log_.Record(location), replaced ? &log_.Record(node->newest()->location()) : nullptr);
   AddEvent(*node, last_change_, Event::Type::kPut, location, /*creates=*/!replaced);
   AddVersion(node, last_change_, false, location);
   return replaced;
@@ -53,11 +48,23 @@ KeyValue VersionStoreImpl::Delete(int64_t sub, absl::string_view key) {
   fields.key = key;
   fields.mod_revision = last_change_.main.value();
   const Location location = log_.Append(last_change_, true, fields);
-  stats_.live_keys -= 1;
-  stats_.logical_live_bytes -= static_cast<int64_t>(deleted.wire.size()) + kRecordOverheadBytes;
+  BecomeNewest(log_.Record(location), &log_.Record(node->newest()->location()));
   AddEvent(*node, last_change_, Event::Type::kDelete, location, /*creates=*/false);
   AddVersion(node, last_change_, true, location);
   return deleted;
+}
+
+// `replaced`: the version that was alive until now.
+void VersionStoreImpl::BecomeNewest(const RecordHeader& record, const RecordHeader* replaced) {
+  if (replaced != nullptr) {
+    stats_.live_keys -= 1;
+    stats_.logical_live_bytes -= LogicalBytes(*replaced);
+    stats_.state_hash -= replaced->Hash();
+  }
+  if (record.tombstone()) return;
+  stats_.live_keys += 1;
+  stats_.logical_live_bytes += LogicalBytes(record);
+  stats_.state_hash += record.Hash();
 }
 
 void VersionStoreImpl::AddEvent(const KeyNode& node, RevisionKey revision, Event::Type type,
@@ -75,8 +82,11 @@ void VersionStoreImpl::AddVersion(KeyNode* node, RevisionKey revision, bool tomb
   node->PushBack(Version(revision.main, tombstone, location));
   changes_.Append(revision, location);
   last_location_ = location;
+  const RecordHeader& record = log_.Record(location);
   stats_.versions += 1;
-  stats_.logical_bytes += LogicalBytes(log_.Record(location));
+  stats_.logical_bytes += LogicalBytes(record);
+  stats_.stored_hash += record.Hash();
+  stats_.last_change = revision.main;
   if (!node->queued && (tombstone || node->versions().size() > 1)) {
     node->queued = true;
     compaction_queue_.push_back(node);
@@ -86,7 +96,11 @@ void VersionStoreImpl::AddVersion(KeyNode* node, RevisionKey revision, bool tomb
 absl::Span<const Event> VersionStoreImpl::CommitEntry() {
   CHECK(entry_open_);
   FAIL_POINT("mvcc.before_commit_mark");
-  if (!last_location_.null()) log_.MarkCommitted(last_location_);
+  if (!last_location_.null()) {
+    log_.MarkCommitted(last_location_);
+    FAIL_POINT("mvcc.before_publish");
+    Publish();
+  }
   entry_open_ = false;
   current_ = last_change_.main;
   return events_;

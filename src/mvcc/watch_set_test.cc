@@ -6,7 +6,7 @@
 #include <map>
 
 #include "proto/rpc.pb.h"
-#include "src/mvcc/heap_mapper_for_test.h"
+#include "src/base/heap_mapper_for_test.h"
 
 namespace tidemark::mvcc {
 namespace {
@@ -77,9 +77,9 @@ class WatchSetTest : public ::testing::Test {
   }
   static KeyRangeView All() { return FromEtcd(kZero, kZero); }
 
-  HeapMapperForTest memory_;
+  HeapMapper memory_;
   std::unique_ptr<VersionStore> store_ =
-      VersionStore::Create({.name = "test", .segment_size_bytes = 4096}, memory_);
+      VersionStore::CreateEmpty({.name = "test", .segment_size_bytes = 4096}, memory_);
   std::unique_ptr<WatchSet> watches_ =
       WatchSet::Create(*store_, {.max_revisions_per_batch = 2, .max_bytes_per_batch = 1 << 20});
   FakeSink sink_;

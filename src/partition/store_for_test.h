@@ -15,7 +15,7 @@
 #include "gtest/gtest.h"
 #include "src/journal/embedded_journal.h"
 #include "src/partition/local_store.h"
-#include "tests/sim/env/heap_mapper.h"
+#include "src/base/heap_mapper_for_test.h"
 #include "tests/sim/env/sim_disk.h"
 #include "tests/sim/env/world.h"
 
@@ -173,7 +173,7 @@ class StoreForTest {
   sim::World world_;
   sim::ScopedCrashHandlers crashes_;
   sim::SimDisk disk_;
-  sim::HeapMapper memory_;
+  HeapMapper memory_;
   LocalStoreOptions options_;
   const size_t executor_count_;
   std::unique_ptr<Executor> journal_executor_;

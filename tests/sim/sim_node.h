@@ -10,7 +10,7 @@
 
 #include "src/journal/embedded_journal.h"
 #include "src/partition/local_store.h"
-#include "tests/sim/env/heap_mapper.h"
+#include "src/base/heap_mapper_for_test.h"
 #include "tests/sim/env/sim_disk.h"
 #include "tests/sim/env/world.h"
 

@@ -135,7 +135,7 @@ absl::Status Node::Start() {
 
 absl::Status Node::OpenMemory() {
   const std::string directory = MemoryDir(options_);
-  absl::StatusOr<std::unique_ptr<TmpfsMapper>> mapper = TmpfsMapper::Open(directory);
+  absl::StatusOr<std::unique_ptr<TmpfsMapper>> mapper = TmpfsMapper::Lock(directory);
   if (mapper.ok() && IsTmpfs(directory)) {
     memory_ = *std::move(mapper);
     TLOG(kInfo, "store memory is on tmpfs", {{"memory-dir", directory}});

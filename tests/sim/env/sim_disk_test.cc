@@ -8,7 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/sim/env/heap_mapper.h"
+#include "src/base/heap_mapper_for_test.h"
 #include "tests/sim/env/seeded_random.h"
 
 namespace tidemark::sim {

@@ -1,0 +1,38 @@
+// What a checkpoint of the store is made from.
+#include <algorithm>
+
+#include "src/base/check.h"
+#include "src/mvcc/version_store_impl.h"
+
+namespace tidemark::mvcc {
+
+RevisionKey VersionStoreImpl::VisitStored(RevisionKey from, int64_t max_records,
+                                          absl::FunctionRef<void(StoredRecord)> visitor) const {
+  CHECK(max_records > 0);
+  RevisionKey next{current_.Next(), 0};
+  int64_t visited = 0;
+  changes_.VisitFrom(from, [&](RevisionKey revision, Location location) {
+    if (visited++ == max_records) {
+      next = revision;
+      return false;
+    }
+    visitor({revision, log_.Record(location).tombstone(), ShareWire(location)});
+    return true;
+  });
+  return next;
+}
+
+void VersionStoreImpl::TrackRemovals(Revision bound, size_t limit) {
+  track_removals_up_to_ = bound;
+  removals_limit_ = limit;
+  removals_ = {};
+}
+
+std::optional<std::vector<RevisionKey>> VersionStoreImpl::Removals() const {
+  if (!track_removals_up_to_ || removals_.size() > removals_limit_) return std::nullopt;
+  std::vector<RevisionKey> removals = removals_;
+  std::sort(removals.begin(), removals.end());
+  return removals;
+}
+
+}  // namespace tidemark::mvcc

@@ -18,6 +18,10 @@ Applier::Outcome Applier::Apply(const journal::Entry& entry, PlannedAnswer* answ
                        effects.status().message()));
   }
   Outcome outcome;
+  if (entry.revision <= known_ && !PLANTED_BUG("kvstore_adopted_applied_twice")) {
+    CHECK(answer == nullptr);
+    effects->changes.clear();
+  }
   const bool changes_here = !effects->changes.empty();
   if (changes_here) {
     CHECK_MSG(entry.changes_keys, absl::StrCat("entry ", entry.position.value()));
@@ -31,7 +35,7 @@ Applier::Outcome Applier::Apply(const journal::Entry& entry, PlannedAnswer* answ
   if (changes_here) {
     absl::Span<const mvcc::Event> events = to_.store.CommitEntry();
     to_.watches.Notify(entry.revision, events);
-  } else {
+  } else if (entry.revision > known_) {
     to_.store.AdvanceTo(entry.revision);
   }
   for (const NodeEffect& effect : effects->node_effects) ApplyNodeEffect(effect, &outcome);
@@ -117,7 +121,7 @@ void Applier::ApplyNodeEffect(const NodeEffect& effect, Outcome* outcome) {
     case NodeEffect::Kind::kLeaseGrant:
       // Two grants of one id may both have been judged before the first was applied.
       if (to_.leases.Exists(effect.lease)) break;
-      to_.leases.Grant(effect.lease);
+      to_.leases.Grant(effect.lease, effect.ttl_seconds);
       if (observer != nullptr) observer->OnLeaseGranted(effect.lease, effect.ttl_seconds);
       break;
     case NodeEffect::Kind::kLeaseRevoke:
@@ -127,6 +131,7 @@ void Applier::ApplyNodeEffect(const NodeEffect& effect, Outcome* outcome) {
       break;
     case NodeEffect::Kind::kLeaseRemaining:
       for (const LeaseRemainingEffect& lease : effect.remaining) {
+        to_.leases.SetRemaining(lease.id, lease.remaining_seconds);
         if (observer != nullptr && to_.leases.Exists(lease.id)) {
           observer->OnLeaseRemaining(lease.id, lease.remaining_seconds);
         }
@@ -139,6 +144,11 @@ void Applier::ApplyNodeEffect(const NodeEffect& effect, Outcome* outcome) {
       outcome->compacted = true;
       break;
     case NodeEffect::Kind::kAlarm:
+      if (effect.alarm.raised) {
+        to_.alarms.emplace(effect.alarm.member_id, effect.alarm.type);
+      } else {
+        to_.alarms.erase({effect.alarm.member_id, effect.alarm.type});
+      }
       if (observer != nullptr) {
         observer->OnAlarm(effect.alarm.member_id, effect.alarm.type, effect.alarm.raised);
       }

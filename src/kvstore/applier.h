@@ -16,6 +16,7 @@
 #include "src/kvstore/effects.h"
 #include "src/kvstore/evaluator.h"
 #include "src/kvstore/lease_table.h"
+#include "src/kvstore/node_state.h"
 #include "src/kvstore/replica.h"
 #include "src/mvcc/version_store.h"
 #include "src/mvcc/watch_set.h"
@@ -29,9 +30,15 @@ class Applier {
     mvcc::VersionStore& store;
     mvcc::WatchSet& watches;
     LeaseTable& leases;
+    AlarmSet& alarms;
     ApplyObserver* observer;  // nullptr: nobody listens
   };
   explicit Applier(Targets targets) : to_(targets) {}
+
+  // Key changes up to here are in the store already (it was adopted): only the rest of such an
+  // entry is applied.
+  void SetKnown(Revision known) { known_ = known; }
+  Revision known() const { return known_; }
 
   // What the entry did here, for counters.
   struct Outcome {
@@ -56,6 +63,7 @@ class Applier {
   void ApplyNodeEffect(const NodeEffect& effect, Outcome* outcome);
 
   const Targets to_;
+  Revision known_{0};
 };
 
 }  // namespace tidemark::kvstore

@@ -1,18 +1,39 @@
 #include "src/kvstore/lease_table.h"
 
+#include <algorithm>
+
 #include "src/base/check.h"
 
 namespace tidemark::kvstore {
 
-void LeaseTable::Grant(LeaseId id) {
-  CHECK(id.value() != 0);
-  CHECK(leases_.try_emplace(id).second);
+void LeaseTable::Grant(LeaseId id, int64_t ttl_seconds) {
+  CHECK(id.value() != 0 && ttl_seconds > 0);
+  CHECK(leases_.try_emplace(id, Lease{ttl_seconds, ttl_seconds, {}}).second);
+}
+
+void LeaseTable::SetRemaining(LeaseId id, int64_t remaining_seconds) {
+  auto it = leases_.find(id);
+  if (it == leases_.end()) return;
+  Lease& lease = it->second;
+  lease.remaining_seconds = remaining_seconds > 0 ? std::min(remaining_seconds, lease.ttl_seconds)
+                                                  : lease.ttl_seconds;
+}
+
+std::vector<LeaseState> LeaseTable::States() const {
+  std::vector<LeaseState> states;
+  states.reserve(leases_.size());
+  for (const auto& [id, lease] : leases_) {
+    states.push_back({id, lease.ttl_seconds, lease.remaining_seconds});
+  }
+  std::sort(states.begin(), states.end(),
+            [](const LeaseState& a, const LeaseState& b) { return a.id < b.id; });
+  return states;
 }
 
 void LeaseTable::Revoke(LeaseId id) {
   auto it = leases_.find(id);
   CHECK(it != leases_.end());
-  CHECK(it->second.empty());
+  CHECK(it->second.keys.empty());
   leases_.erase(it);
 }
 
@@ -21,15 +42,15 @@ void LeaseTable::Move(absl::string_view key, LeaseId from, LeaseId to) {
   if (from.value() != 0) {
     auto it = leases_.find(from);
     CHECK(it != leases_.end());
-    auto attached = it->second.find(key);
-    CHECK(attached != it->second.end());
-    it->second.erase(attached);
+    auto attached = it->second.keys.find(key);
+    CHECK(attached != it->second.keys.end());
+    it->second.keys.erase(attached);
     --attached_count_;
   }
   if (to.value() != 0) {
     auto it = leases_.find(to);
     CHECK(it != leases_.end());  // effects attach only to leases that exist
-    CHECK(it->second.emplace(key).second);
+    CHECK(it->second.keys.emplace(key).second);
     ++attached_count_;
   }
 }
@@ -37,12 +58,12 @@ void LeaseTable::Move(absl::string_view key, LeaseId from, LeaseId to) {
 std::vector<std::string> LeaseTable::Keys(LeaseId id) const {
   auto it = leases_.find(id);
   if (it == leases_.end()) return {};
-  return {it->second.begin(), it->second.end()};
+  return {it->second.keys.begin(), it->second.keys.end()};
 }
 
 bool LeaseTable::IsAttached(LeaseId id, absl::string_view key) const {
   auto it = leases_.find(id);
-  return it != leases_.end() && it->second.contains(key);
+  return it != leases_.end() && it->second.keys.contains(key);
 }
 
 }  // namespace tidemark::kvstore

@@ -1,7 +1,8 @@
 // The leases that this partition knows, and the partition's keys attached to each.
 //
 // Hides nothing clever: which lease a key has is in the store; this is the way back from a lease
-// to its keys. Changed only by applying entries, so it is the same on every replica.
+// to its keys. TTLs are here for checkpoints only: the clock is the Lessor's. Changed only by
+// applying entries, so it is the same on every replica.
 // Sequence-bound.
 //
 // Invariants:
@@ -17,12 +18,15 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "src/base/ids.h"
+#include "src/kvstore/node_state.h"
 
 namespace tidemark::kvstore {
 
 class LeaseTable {
  public:
-  void Grant(LeaseId id);
+  void Grant(LeaseId id, int64_t ttl_seconds);
+  // What the journal knows of the remaining time; 0: the full TTL again. Unknown leases are ignored.
+  void SetRemaining(LeaseId id, int64_t remaining_seconds);
   // REQUIRES that no key is attached any more.
   void Revoke(LeaseId id);
   bool Exists(LeaseId id) const { return leases_.contains(id); }
@@ -34,10 +38,15 @@ class LeaseTable {
   bool IsAttached(LeaseId id, absl::string_view key) const;
 
   size_t attached_count() const { return attached_count_; }
+  std::vector<LeaseState> States() const;  // ascending id
 
  private:
-  using AttachedKeys = absl::btree_set<std::string>;
-  absl::flat_hash_map<LeaseId, AttachedKeys> leases_;
+  struct Lease {
+    int64_t ttl_seconds = 0;
+    int64_t remaining_seconds = 0;
+    absl::btree_set<std::string> keys;
+  };
+  absl::flat_hash_map<LeaseId, Lease> leases_;
   size_t attached_count_ = 0;
 };
 

@@ -23,7 +23,8 @@ ReplicaImpl::ReplicaImpl(ReplicaOptions options, Executor& executor, journal::Jo
       alive_(std::make_shared<bool>(true)),
       store_(mvcc::VersionStore::Create(options_.store, memory)),
       watches_(mvcc::WatchSet::Create(*store_, options_.watch)),
-      applier_({options_.partition, *store_, *watches_, leases_, observer}),
+      observer_(observer),
+      applier_({options_.partition, *store_, *watches_, leases_, alarms_, observer}),
       barrier_(executor, journal) {
   CHECK(options_.step_keys > 0 && options_.max_pending_writes > 0);
 }
@@ -39,13 +40,18 @@ void ReplicaImpl::PostToSelf(absl::AnyInvocable<void()> task) {
 // --- Applying ---
 
 void ReplicaImpl::Apply(const journal::Batch& batch) {
+  CHECK(started_);
   for (const journal::Entry& entry : batch.entries) {
     if (entry.position <= watermark_.position) continue;  // delivered again
+    if (entry.revision > applier_.known()) AttachLeases();
     ApplyEntry(entry);
     watermark_ = {entry.position, entry.revision, entry.term};
   }
   if (batch.tail.position >= watermark_.position) watermark_ = batch.tail;
-  store_->AdvanceTo(watermark_.revision);
+  if (watermark_.revision >= applier_.known()) {
+    AttachLeases();
+    store_->AdvanceTo(watermark_.revision);
+  }
   AfterApply();
 }
 
@@ -134,6 +140,7 @@ void ReplicaImpl::PublishStats() {
   publish(stats_.compact_revision, store_->compact_revision().value());
   publish(stats_.watchers, watches_->watcher_count());
   publish(stats_.watchers_behind, watches_->behind_count());
+  stats_.state_hash.store(store.state_hash, std::memory_order_relaxed);
   publish(stats_.pending_writes, static_cast<int64_t>(writes_.size()));
 }
 
@@ -167,6 +174,10 @@ void ReplicaImpl::RunCompaction(absl::AnyInvocable<void()> done) {
 }
 
 void ReplicaImpl::CompactionStep() {
+  if (image_open_) {
+    compaction_paused_ = true;
+    return;
+  }
   if (store_->CompactStep(static_cast<int64_t>(options_.step_keys))) {
     PostToSelf([this] { CompactionStep(); });
     return;

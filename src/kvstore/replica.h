@@ -29,6 +29,7 @@
 #include "src/base/ids.h"
 #include "src/base/memory_mapper.h"
 #include "src/journal/journal.h"
+#include "src/kvstore/node_state.h"
 #include "src/kvstore/results.h"
 #include "src/mvcc/key_range.h"
 #include "src/mvcc/version_store.h"
@@ -103,6 +104,7 @@ struct PublishedStats {
   std::atomic<int64_t> txns_total{0};
   std::atomic<int64_t> events_total{0};
   std::atomic<int64_t> pending_writes{0};
+  std::atomic<uint64_t> state_hash{0};
 };
 
 // Hears of applied changes that concern the whole node. Called on the replica's sequence.
@@ -130,6 +132,18 @@ class Replica {
                                          journal::Journal& journal, MemoryMapper& memory,
                                          ApplyObserver* observer);
   virtual ~Replica() = default;
+
+  // --- Starting: Start once, before anything else, with the store started (StartEmpty or Adopt and
+  // Restore) and not finished. ---
+  // What the image stands for: a checkpoint, or nothing. An adopted store may be ahead of it; the
+  // changes it has already are skipped when they are applied.
+  struct StartFrom {
+    journal::Tail at;
+    Revision compacted = mvcc::kNeverCompacted;
+    Revision last_change{0};
+    NodeState node;
+  };
+  virtual void Start(const StartFrom& from) = 0;
 
   // --- Feeding from the journal (one subscription may serve several replicas) ---
   // Entries that do not name this partition are skipped; the batch's tail moves the watermark.
@@ -186,6 +200,17 @@ class Replica {
   // --- Maintenance ---
   // Frees what the last compaction released, in steps; `done` when nothing is left.
   virtual void RunCompaction(absl::AnyInvocable<void()> done) = 0;
+
+  // What stands for this replica's state now. Until EndImage no stored change is removed or moved,
+  // so that they can be read in steps (VersionStore::VisitStored). One at a time.
+  struct Image {
+    journal::Tail at;
+    Revision compacted;
+    mvcc::StoreStats stats;
+    NodeState node;
+  };
+  virtual Image BeginImage() = 0;
+  virtual void EndImage() = 0;
 
   virtual mvcc::VersionStore& store() = 0;
   virtual mvcc::WatchSet& watches() = 0;

@@ -1,6 +1,7 @@
 // The pipeline behind kvstore::Replica. Private to the module.
 //
-// Files: replica.cc (life, apply, maintenance), replica_writes.cc (writes inside the partition),
+// Files: replica.cc (life, apply, maintenance), replica_images.cc (start from images and giving
+// them), replica_writes.cc (writes inside the partition),
 // replica_holds.cc (parts of writes that span partitions), replica_reads.cc.
 //
 // Invariants:
@@ -37,6 +38,7 @@ class ReplicaImpl final : public Replica {
               MemoryMapper& memory, ApplyObserver* observer);
   ~ReplicaImpl() override;
 
+  void Start(const StartFrom& from) override;
   void Apply(const journal::Batch& batch) override;
   void BecomePrimary(StatusCallback done) override;
   Epoch epoch() const override { return epoch_; }
@@ -64,6 +66,8 @@ class ReplicaImpl final : public Replica {
   bool LeaseExists(LeaseId lease) const override { return leases_.Exists(lease); }
 
   void RunCompaction(absl::AnyInvocable<void()> done) override;
+  Image BeginImage() override;
+  void EndImage() override;
   mvcc::VersionStore& store() override { return *store_; }
   mvcc::WatchSet& watches() override { return *watches_; }
   void KickWatches() override;
@@ -85,6 +89,7 @@ class ReplicaImpl final : public Replica {
   void ApplyClaim(const journal::Entry& entry);
   void ApplyData(const journal::Entry& entry, bool named);
   void AfterApply();
+  void AttachLeases();
   void PublishStats();
   void CompactionStep();
   void CatchUpStep();
@@ -136,12 +141,16 @@ class ReplicaImpl final : public Replica {
   std::unique_ptr<mvcc::VersionStore> store_;
   std::unique_ptr<mvcc::WatchSet> watches_;
   LeaseTable leases_;
+  AlarmSet alarms_;
+  ApplyObserver* const observer_;
   Applier applier_;
   ReadBarrier barrier_;
   InFlight in_flight_;
 
   journal::Tail watermark_;
   Epoch epoch_{0};
+  bool started_ = false;
+  bool leases_attached_ = false;
   bool primary_ = false;
   bool journal_stopped_ = false;
 
@@ -164,7 +173,9 @@ class ReplicaImpl final : public Replica {
   absl::flat_hash_map<EntryName, HoldId> expected_;
 
   size_t reads_running_ = 0;
+  bool image_open_ = false;
   bool compaction_running_ = false;
+  bool compaction_paused_ = false;  // for an image
   std::vector<absl::AnyInvocable<void()>> compaction_waiters_;
   bool catch_up_running_ = false;
 

@@ -1,0 +1,52 @@
+#include "src/kvstore/node_state.h"
+
+#include "proto/checkpoint.pb.h"
+
+namespace tidemark::kvstore {
+
+std::string EncodeImageState(const ImageState& state) {
+  CheckpointNodeState message;
+  message.set_partition_map(state.partition_map);
+  message.set_last_change(state.last_change.value());
+  message.set_stored_hash(state.stored_hash);
+  for (const LeaseState& lease : state.node.leases) {
+    CheckpointLease* out = message.add_leases();
+    out->set_id(lease.id.value());
+    out->set_ttl_seconds(lease.ttl_seconds);
+    out->set_remaining_seconds(lease.remaining_seconds);
+  }
+  for (const auto& [member_id, type] : state.node.alarms) {
+    CheckpointAlarm* out = message.add_alarms();
+    out->set_member_id(member_id);
+    out->set_type(type);
+  }
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<ImageState> DecodeImageState(absl::string_view bytes) {
+  CheckpointNodeState message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::DataLossError("the checkpoint's node state cannot be decoded");
+  }
+  ImageState state;
+  state.partition_map = message.partition_map();
+  state.last_change = Revision(message.last_change());
+  state.stored_hash = message.stored_hash();
+  LeaseId last{0};
+  for (const CheckpointLease& lease : message.leases()) {
+    const LeaseState out{LeaseId(lease.id()), lease.ttl_seconds(), lease.remaining_seconds()};
+    const bool in_order = state.node.leases.empty() ? out.id != LeaseId(0) : out.id > last;
+    if (!in_order || out.ttl_seconds <= 0 || out.remaining_seconds <= 0 ||
+        out.remaining_seconds > out.ttl_seconds) {
+      return absl::DataLossError("the checkpoint holds a lease that cannot be");
+    }
+    last = out.id;
+    state.node.leases.push_back(out);
+  }
+  for (const CheckpointAlarm& alarm : message.alarms()) {
+    state.node.alarms.emplace(alarm.member_id(), alarm.type());
+  }
+  return state;
+}
+
+}  // namespace tidemark::kvstore

@@ -58,9 +58,10 @@ absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
                                   ReplayInto(&sequencer, options.limits.sequencer));
   if (!log.ok()) return log.status();
   Position first = (*log)->first();
+  const uint64_t store_id = (*log)->store_id();
   auto node = std::make_shared<JournalNode>(options.limits, *options.executor, std::move(stats));
   node->Start(*std::move(log), std::move(sequencer), first);
-  return std::unique_ptr<EmbeddedJournal>(new EmbeddedJournal(std::move(node)));
+  return std::unique_ptr<EmbeddedJournal>(new EmbeddedJournal(std::move(node), store_id));
 }
 
 EmbeddedJournal::~EmbeddedJournal() { node_->Close(); }
@@ -90,6 +91,7 @@ void EmbeddedJournal::Claim(PartitionId partition, OriginId origin, ClaimCallbac
 void EmbeddedJournal::Trim(Position position) { node_->Trim(position); }
 
 Tail EmbeddedJournal::KnownTail() const { return node_->KnownTail(); }
+Position EmbeddedJournal::KnownFirst() const { return node_->KnownFirst(); }
 
 void EmbeddedJournal::Stop() { node_->Stop(); }
 

@@ -81,14 +81,19 @@ class EmbeddedJournal : public Journal {
   void Claim(PartitionId partition, OriginId origin, ClaimCallback done) override;
   void Trim(Position position) override;
   Tail KnownTail() const override;
+  Position KnownFirst() const override;
 
+  // Of the journal's directory, made with it: what belongs to this journal carries it.
+  uint64_t store_id() const { return store_id_; }
   void Stop();
   const JournalStats& stats() const;
 
  private:
-  explicit EmbeddedJournal(std::shared_ptr<JournalNode> node) : node_(std::move(node)) {}
+  EmbeddedJournal(std::shared_ptr<JournalNode> node, uint64_t store_id)
+      : node_(std::move(node)), store_id_(store_id) {}
 
   const std::shared_ptr<JournalNode> node_;
+  const uint64_t store_id_;
 };
 
 }  // namespace tidemark::journal

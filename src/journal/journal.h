@@ -121,6 +121,8 @@ class Journal {
 
   // The newest tail known here, without confirmation (status, metrics).
   virtual Tail KnownTail() const = 0;
+  // The oldest position that Subscribe still takes.
+  virtual Position KnownFirst() const = 0;
 };
 
 }  // namespace tidemark::journal

@@ -177,6 +177,11 @@ Tail JournalNode::KnownTail() const {
   return tail_;
 }
 
+Position JournalNode::KnownFirst() const {
+  MutexLock lock(&mutex_);
+  return std::max(first_, trim_wanted_.Next());
+}
+
 void JournalNode::Serve() {
   MutexLock lock(&mutex_);
   serve_is_wanted_ = true;

@@ -39,6 +39,7 @@ class JournalNode : public std::enable_shared_from_this<JournalNode> {
   void ConfirmTail(TailCallback done);
   void Trim(Position position);
   Tail KnownTail() const;
+  Position KnownFirst() const;
   // A subscriber made room or closed.
   void Serve();
 

@@ -65,6 +65,8 @@ class SingleVoterLog : public ReplicatedLog {
   ~SingleVoterLog() override;
 
   Position first() const { return first_; }
+  // Identity of the directory.
+  uint64_t store_id() const { return member_id_; }
 
   Term term() const override { return term_; }
   std::vector<Member> Members() const override;

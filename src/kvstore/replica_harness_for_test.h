@@ -80,6 +80,7 @@ class FakeJournal final : public journal::Journal {
   }
   void Trim(Position) override {}
   journal::Tail KnownTail() const override { return tail_; }
+  Position KnownFirst() const override { return Position(1); }
 
   // The next append is refused, and its caller hears of it in ReportFailures.
   void FailNext(absl::Status status) { fail_next_ = std::move(status); }
@@ -147,6 +148,8 @@ struct ReplicaHarness {
     options.partition = kPartition;
     options.origin = kOrigin;
     replica = Replica::Create(options, executor, clock, journal, memory, observer);
+    CHECK(replica->store().StartEmpty().ok());
+    replica->Start({});
     absl::Status claimed = absl::UnknownError("not yet");
     replica->BecomePrimary([&](absl::Status status) { claimed = status; });
     Settle();

@@ -26,6 +26,24 @@ uint64_t RecordHeader::Hash() const {
   return hash ^ hash >> 33;
 }
 
+uint64_t RecordHeader::HashOf(RevisionKey revision, bool tombstone, absl::string_view wire) {
+  RecordHeader header;
+  header.Describe(revision, tombstone, wire.size());
+  constexpr size_t kSkipped = offsetof(RecordHeader, wire_size);
+  const absl::string_view described(reinterpret_cast<const char*>(&header) + kSkipped,
+                                    sizeof(RecordHeader) - kSkipped);
+  header.checksum = ExtendCrc32c(Crc32c(described), wire);
+  return header.Hash();
+}
+
+void RecordHeader::Describe(RevisionKey revision, bool tombstone, size_t wire_bytes) {
+  CHECK(revision.sub >= 0 && revision.sub <= kMaxSub);
+  mark = 0;
+  wire_size = static_cast<uint32_t>(wire_bytes);
+  sub_and_tombstone = static_cast<uint32_t>(revision.sub) | (tombstone ? kTombstoneBit : 0);
+  main = revision.main.value();
+}
+
 uint32_t SegmentHeader::ComputeChecksum() const {
   return Crc32c(
       absl::string_view(reinterpret_cast<const char*>(this), offsetof(SegmentHeader, checksum)));
@@ -85,14 +103,9 @@ size_t Segment::Take(size_t wire_size) {
 
 size_t Segment::Append(RevisionKey revision, bool tombstone, const KeyValueFields& fields,
                        size_t wire_size) {
-  CHECK(revision.sub >= 0 && revision.sub <= RecordHeader::kMaxSub);
   const size_t offset = Take(wire_size);
   RecordHeader* record = At(offset);
-  record->mark = 0;
-  record->wire_size = static_cast<uint32_t>(wire_size);
-  record->sub_and_tombstone =
-      static_cast<uint32_t>(revision.sub) | (tombstone ? RecordHeader::kTombstoneBit : 0);
-  record->main = revision.main.value();
+  record->Describe(revision, tombstone, wire_size);
   char* const begin = reinterpret_cast<char*>(record + 1);
   CHECK(EncodeKeyValue(fields, begin) == begin + wire_size);
   record->checksum = record->ComputeChecksum();
@@ -101,14 +114,9 @@ size_t Segment::Append(RevisionKey revision, bool tombstone, const KeyValueField
 }
 
 size_t Segment::AppendWire(RevisionKey revision, bool tombstone, absl::string_view wire) {
-  CHECK(revision.sub >= 0 && revision.sub <= RecordHeader::kMaxSub);
   const size_t offset = Take(wire.size());
   RecordHeader* record = At(offset);
-  record->mark = 0;
-  record->wire_size = static_cast<uint32_t>(wire.size());
-  record->sub_and_tombstone =
-      static_cast<uint32_t>(revision.sub) | (tombstone ? RecordHeader::kTombstoneBit : 0);
-  record->main = revision.main.value();
+  record->Describe(revision, tombstone, wire.size());
   std::memcpy(record + 1, wire.data(), wire.size());
   record->checksum = record->ComputeChecksum();
   max_main_ = std::max(max_main_, revision.main);

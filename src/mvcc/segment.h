@@ -62,6 +62,10 @@ struct RecordHeader {
   uint32_t ComputeChecksum() const;
   // What the record adds to a hash over a set of records: the same wherever it lies.
   uint64_t Hash() const;
+  // The same without a record.
+  static uint64_t HashOf(RevisionKey revision, bool tombstone, absl::string_view wire);
+  // Everything but the checksum; unmarked.
+  void Describe(RevisionKey revision, bool tombstone, size_t wire_bytes);
   // Neither is ever 0, nor are they ever equal.
   static uint32_t CommitMarkOf(uint32_t checksum) { return (checksum ^ 0x54494445) | 1; }
   static uint32_t DeadMarkOf(uint32_t checksum) { return ((checksum ^ 0x44454144) & ~1U) | 2; }

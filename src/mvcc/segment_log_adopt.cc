@@ -10,7 +10,7 @@
 namespace tidemark::mvcc {
 
 absl::Status SegmentLog::StartEmpty() {
-  CHECK(table_ == nullptr && slots_.empty());
+  DiscardAll();
   RemoveLeftovers();
   absl::StatusOr<std::unique_ptr<SegmentTable>> table =
       SegmentTable::Create(memory_, TableName(), identity_);
@@ -48,6 +48,7 @@ void SegmentLog::DiscardAll() {
   slots_.clear();
   bases_.clear();
   free_slots_.clear();
+  fresh_slot_ = survivor_slot_ = kNoSlot;
   if (table_ != nullptr) std::exchange(table_, nullptr)->Discard();
 }
 

@@ -25,6 +25,7 @@ VersionStoreImpl::VersionStoreImpl(StoreOptions options, MemoryMapper& memory)
 
 StoreStats VersionStoreImpl::stats() const {
   StoreStats stats = stats_;
+  stats.wire_bytes = stats.logical_bytes - stats.versions * kRecordOverheadBytes;
   stats.segment_bytes = log_.mapped_bytes();
   return stats;
 }

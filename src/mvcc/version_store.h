@@ -84,6 +84,7 @@ struct StoreStats {
   // a fixed overhead each; falls as compaction removes them.
   int64_t logical_bytes = 0;
   int64_t logical_live_bytes = 0;  // of the newest versions only
+  int64_t wire_bytes = 0;          // of all stored changes
   int64_t segment_bytes = 0;       // mapped
   // Sums of hashes over records. `state_hash`: over the newest versions of live keys; it depends
   // only on the entries applied (S1). `stored_hash`: over everything stored, so also on how far
@@ -116,7 +117,8 @@ class VersionStore {
   virtual ~VersionStore() = default;
 
   // --- Starting ---
-  // Throws away what a former process left. ResourceExhausted when there is no memory for a start.
+  // Throws away what a former process left, or what was adopted or restored. ResourceExhausted when
+  // there is no memory for a start.
   virtual absl::Status StartEmpty() = 0;
   // Continues with what a former process left in memory: everything it had applied up to and
   // including last_change. NotFound: nothing was left; DataLoss: it is not what that process had.
@@ -192,7 +194,13 @@ class VersionStore {
   // `limit` of them.
   virtual void TrackRemovals(Revision bound, size_t limit) = 0;
   // Those since TrackRemovals, ascending; nothing when there were more, or nobody tracked.
-  virtual std::optional<std::vector<RevisionKey>> Removals() const = 0;
+  struct TrackedRemovals {
+    std::vector<RevisionKey> revisions;
+    uint64_t hash = 0;  // their part of StoreStats::stored_hash
+  };
+  virtual std::optional<TrackedRemovals> Removals() const = 0;
+  // What a stored change adds to stored_hash.
+  static uint64_t HashOf(RevisionKey revision, bool tombstone, absl::string_view wire);
 
   // --- Hashing (contract 5.3) ---
   struct HashItem {

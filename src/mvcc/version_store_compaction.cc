@@ -112,8 +112,9 @@ void VersionStoreImpl::RemoveVersion(const Version& version) {
   stats_.stored_hash -= record.Hash();
   const RevisionKey revision = record.revision();
   if (track_removals_up_to_ && revision.main <= *track_removals_up_to_ &&
-      removals_.size() <= removals_limit_) {
-    removals_.push_back(revision);
+      removals_.revisions.size() <= removals_limit_) {
+    removals_.revisions.push_back(revision);
+    removals_.hash += record.Hash();
   }
   changes_.Remove(revision);
   log_.Release(version.location());

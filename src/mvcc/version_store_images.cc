@@ -28,11 +28,15 @@ void VersionStoreImpl::TrackRemovals(Revision bound, size_t limit) {
   removals_ = {};
 }
 
-std::optional<std::vector<RevisionKey>> VersionStoreImpl::Removals() const {
-  if (!track_removals_up_to_ || removals_.size() > removals_limit_) return std::nullopt;
-  std::vector<RevisionKey> removals = removals_;
-  std::sort(removals.begin(), removals.end());
+std::optional<VersionStore::TrackedRemovals> VersionStoreImpl::Removals() const {
+  if (!track_removals_up_to_ || removals_.revisions.size() > removals_limit_) return std::nullopt;
+  TrackedRemovals removals = removals_;
+  std::sort(removals.revisions.begin(), removals.revisions.end());
   return removals;
+}
+
+uint64_t VersionStore::HashOf(RevisionKey revision, bool tombstone, absl::string_view wire) {
+  return RecordHeader::HashOf(revision, tombstone, wire);
 }
 
 }  // namespace tidemark::mvcc

@@ -27,7 +27,7 @@ class VersionStoreImpl final : public VersionStore {
  public:
   VersionStoreImpl(StoreOptions options, MemoryMapper& memory);
 
-  absl::Status StartEmpty() override { return log_.StartEmpty(); }
+  absl::Status StartEmpty() override;
   absl::Status Adopt() override;
   absl::Status Restore(RevisionKey revision, bool tombstone, absl::string_view wire) override;
   void FinishStart(const StartState& state) override;
@@ -60,7 +60,7 @@ class VersionStoreImpl final : public VersionStore {
   RevisionKey VisitStored(RevisionKey from, int64_t max_records,
                           absl::FunctionRef<void(StoredRecord)> visitor) const override;
   void TrackRemovals(Revision bound, size_t limit) override;
-  std::optional<std::vector<RevisionKey>> Removals() const override;
+  std::optional<TrackedRemovals> Removals() const override;
 
   RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted, int64_t max_scanned,
                            absl::FunctionRef<void(HashItem)> visitor) const override;
@@ -128,7 +128,7 @@ class VersionStoreImpl final : public VersionStore {
 
   std::optional<Revision> track_removals_up_to_;
   size_t removals_limit_ = 0;
-  std::vector<RevisionKey> removals_;  // in the order of removal
+  TrackedRemovals removals_;  // in the order of removal
 
   std::shared_ptr<PinnedRevisions> pins_ = std::make_shared<PinnedRevisions>();
   std::deque<KeyNode*> compaction_queue_;

@@ -21,6 +21,12 @@ absl::Status NotARecord(RevisionKey revision) {
 
 }  // namespace
 
+absl::Status VersionStoreImpl::StartEmpty() {
+  CHECK(!entry_open_);
+  Clear();
+  return log_.StartEmpty();
+}
+
 absl::Status VersionStoreImpl::Adopt() {
   CHECK(stats_.versions == 0);
   absl::StatusOr<SegmentLog::Adopted> adopted = log_.Adopt();
@@ -59,6 +65,8 @@ void VersionStoreImpl::Clear() {
   index_.Clear();
   changes_ = ChangeIndex();
   stats_ = StoreStats();
+  current_ = kEmptyStoreRevision;
+  events_.clear();
   compaction_queue_.clear();
 }
 

@@ -13,6 +13,7 @@
 #include "src/partition/local_router.h"
 #include "src/partition/map_entry.h"
 #include "src/partition/parts.h"
+#include "src/partition/replica_starter.h"
 #include "src/partition/space_guard.h"
 
 namespace tidemark::partition {
@@ -28,6 +29,9 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   Router& router() override { return *router_; }
   const PartitionMap& map() const override { return parts_.map(); }
   kvstore::Replica& replica(PartitionId partition) override { return parts_.replica(partition); }
+  const CheckpointStats& checkpoint_stats() const override {
+    return checkpointer_ == nullptr ? no_checkpoints_ : checkpointer_->stats();
+  }
   void CheckIdle() const override;
 
  private:
@@ -35,17 +39,26 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   struct Feed {
     Executor* executor = nullptr;
     std::vector<PartitionId> partitions;
+    std::vector<std::unique_ptr<ReplicaStarter>> starters;
+    size_t starting = 0;
+    bool has_image = false;
+    Position next{UINT64_MAX};  // the earliest that one of its partitions needs
     std::unique_ptr<journal::Subscription> subscription;
     Revision compacted{-1};
   };
 
   void AssembleParts();
   void AssembleServices();
+  void AssembleCheckpoints();
 
-  // In the order of starting; all on home.
-  void SubscribeFeed(Feed& feed);
-  void Deliver(Feed& feed, const journal::Batch& batch);
+  // In the order of starting; on home, or on the feed's executor where it takes one.
   void OnTail(absl::StatusOr<journal::Tail> tail);
+  void StartFeed(Feed& feed, const journal::Tail& tail);
+  void OnReplicaStarted(Feed& feed, const journal::Tail& tail,
+                        absl::StatusOr<ReplicaStarter::Started> started);
+  void SubscribeFeed(Feed& feed);
+  void WaitForReplay(const journal::Tail& tail);
+  void Deliver(Feed& feed, const journal::Batch& batch);
   void LogProgress(Position target);
   void OnReplayed();
   void WriteMap();
@@ -72,7 +85,10 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   std::unique_ptr<CompactionRunner> compactions_;
   std::unique_ptr<LocalRouter> router_;
   std::unique_ptr<AutoCompactor> auto_compactor_;
+  std::unique_ptr<Checkpointer> checkpointer_;
+  const CheckpointStats no_checkpoints_;
   std::vector<Feed> feeds_;
+  size_t feeds_starting_ = 0;  // home
   MapEntry map_entry_;
 
   std::atomic<int64_t> lease_count_{0};
@@ -92,6 +108,7 @@ LocalStoreImpl::LocalStoreImpl(LocalStoreOptions options, LocalStoreDoors doors)
   CHECK(doors_.journal != nullptr && doors_.memory != nullptr);
   AssembleParts();
   AssembleServices();
+  AssembleCheckpoints();
 }
 
 void LocalStoreImpl::AssembleParts() {
@@ -107,6 +124,7 @@ void LocalStoreImpl::AssembleParts() {
     replica.max_pending_writes = options_.max_pending_writes;
     replica.store.name = absl::StrCat("p", id.value());
     replica.store.segment_size_bytes = options_.segment_size_bytes;
+    replica.store.identity = options_.identity;
     // One of them tells the node; they all apply the same.
     ApplyObserver* observer = id == kSystemPartition ? this : nullptr;
     parts_.Add(kvstore::Replica::Create(std::move(replica), *feed.executor, *doors_.clock,
@@ -141,12 +159,19 @@ void LocalStoreImpl::AssembleServices() {
       });
 }
 
+void LocalStoreImpl::AssembleCheckpoints() {
+  if (doors_.checkpoints == nullptr) return;
+  CHECK(doors_.checkpoint_disk != nullptr && doors_.journal_bytes != nullptr);
+  checkpointer_ = std::make_unique<Checkpointer>(
+      options_.checkpoints,
+      Checkpointer::Doors{parts_, *doors_.checkpoints, *doors_.journal, doors_.journal_bytes,
+                          home(), *doors_.clock, *doors_.checkpoint_disk},
+      options_.map.CanonicalText());
+}
+
 void LocalStoreImpl::Start(absl::AnyInvocable<void(absl::Status)> done) {
   home().Post([this, done = std::move(done)]() mutable {
     start_done_ = std::move(done);
-    for (Feed& feed : feeds_) {
-      feed.executor->Post([this, &feed] { SubscribeFeed(feed); });
-    }
     doors_.journal->ConfirmTail([this, alive = alive_](absl::StatusOr<journal::Tail> tail) {
       if (!*alive) return;
       home().Post([this, tail = std::move(tail)] { OnTail(tail); });
@@ -154,11 +179,51 @@ void LocalStoreImpl::Start(absl::AnyInvocable<void(absl::Status)> done) {
   });
 }
 
+void LocalStoreImpl::OnTail(absl::StatusOr<journal::Tail> tail) {
+  if (!tail.ok()) return FailStart(tail.status());
+  LogProgress(tail->position);
+  feeds_starting_ = feeds_.size();
+  for (Feed& feed : feeds_) {
+    feed.executor->Post([this, &feed, tail = *tail] { StartFeed(feed, tail); });
+  }
+}
+
+void LocalStoreImpl::StartFeed(Feed& feed, const journal::Tail& tail) {
+  feed.starting = feed.partitions.size();
+  for (PartitionId id : feed.partitions) {
+    feed.starters.push_back(std::make_unique<ReplicaStarter>(
+        parts_.replica(id), std::string(parts_.map().name(id)), doors_.checkpoints,
+        options_.map.CanonicalText()));
+    feed.starters.back()->Start({doors_.journal->KnownFirst(), tail},
+                                [this, &feed, tail](absl::StatusOr<ReplicaStarter::Started> s) {
+                                  OnReplicaStarted(feed, tail, std::move(s));
+                                });
+  }
+}
+
+void LocalStoreImpl::OnReplicaStarted(Feed& feed, const journal::Tail& tail,
+                                      absl::StatusOr<ReplicaStarter::Started> started) {
+  if (!started.ok()) return FailStart(started.status());
+  feed.next = std::min(feed.next, started->next);
+  feed.has_image |= started->has_image;
+  if (--feed.starting > 0) return;
+  home().Post([this, has_image = feed.has_image, tail] {
+    // The map is older than any checkpoint, and the starters compared it.
+    if (has_image) map_entry_.SetSeen();
+    if (--feeds_starting_ > 0) return;
+    for (Feed& each : feeds_) {
+      each.executor->Post([this, &each] { SubscribeFeed(each); });
+    }
+    WaitForReplay(tail);
+  });
+}
+
 void LocalStoreImpl::SubscribeFeed(Feed& feed) {
+  feed.starters.clear();
   std::vector<PartitionId> partitions = feed.partitions;
   if (&feed == &feeds_.front()) partitions.push_back(MapEntry::kPartition);
   auto subscription = doors_.journal->Subscribe(
-      Position(1), std::move(partitions), [this, &feed](std::shared_ptr<const journal::Batch> b) {
+      feed.next, std::move(partitions), [this, &feed](std::shared_ptr<const journal::Batch> b) {
         feed.executor->Post([this, &feed, b = std::move(b)] { Deliver(feed, *b); });
       });
   if (subscription.ok()) {
@@ -189,14 +254,11 @@ void LocalStoreImpl::Deliver(Feed& feed, const journal::Batch& batch) {
   feed.subscription->Acknowledge(batch.tail.position);
 }
 
-void LocalStoreImpl::OnTail(absl::StatusOr<journal::Tail> tail) {
-  if (start_done_ == nullptr) return;
-  if (!tail.ok()) return FailStart(tail.status());
-  LogProgress(tail->position);
+void LocalStoreImpl::WaitForReplay(const journal::Tail& tail) {
   AskAll<bool>(
       parts_, parts_.ids(), home(),
-      [position = tail->position](kvstore::Replica& replica, size_t,
-                                  absl::AnyInvocable<void(bool)> answer) {
+      [position = tail.position](kvstore::Replica& replica, size_t,
+                                 absl::AnyInvocable<void(bool)> answer) {
         replica.WhenApplied(position,
                             [answer = std::move(answer)](journal::Tail) mutable { answer(true); });
       },
@@ -260,6 +322,7 @@ void LocalStoreImpl::Serve(std::vector<Epoch> epochs) {
   leases_->StartServing();
   compactions_->FinishReplayed();
   auto_compactor_->Start();
+  if (checkpointer_ != nullptr) checkpointer_->Start();
   router_->SetServing();
   std::exchange(start_done_, nullptr)(absl::OkStatus());
 }
@@ -278,6 +341,7 @@ void LocalStoreImpl::Stop() {
   home().Post([this] {
     leases_->Stop();
     auto_compactor_->Stop();
+    if (checkpointer_ != nullptr) checkpointer_->Stop();
     home().Cancel(progress_timer_);
   });
   for (Feed& feed : feeds_) {

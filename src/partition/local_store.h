@@ -1,8 +1,9 @@
 // Everything between the services and the journal, for one process: the replicas of all
 // partitions, their feeding from the journal, leases, compaction, alarms and the router over them.
 //
-// Hides the assembly and the order of starting: subscribe, replay to the confirmed tail, check the
-// partition map the data was written under, claim the partitions, serve.
+// Hides the assembly and the order of starting: start each partition from memory or checkpoint,
+// subscribe, replay to the confirmed tail, check the partition map the data was written under, claim
+// the partitions, serve.
 // No threads of its own. Start and Stop may be called from any thread.
 //
 // REQUIRES that everything in LocalStoreDoors outlives it, and that the executors run no more tasks
@@ -10,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,8 +24,10 @@
 #include "src/base/memory_mapper.h"
 #include "src/base/random.h"
 #include "src/journal/journal.h"
+#include "src/kvstore/checkpoint/checkpoint_store.h"
 #include "src/kvstore/replica.h"
 #include "src/partition/auto_compactor.h"
+#include "src/partition/checkpointer.h"
 #include "src/partition/partition_map.h"
 #include "src/partition/router.h"
 
@@ -39,6 +43,8 @@ struct LocalStoreOptions {
   int64_t min_lease_ttl_seconds = 2;
   size_t watch_credit_bytes = 4 << 20;  // per stream
   size_t segment_size_bytes = 4 << 20;
+  uint64_t identity = 0;  // of the journal: memory with another one is not used
+  CheckpointPolicy checkpoints;
   AutoCompaction auto_compaction;
   absl::Duration progress_log_interval = absl::Seconds(5);
 };
@@ -49,6 +55,10 @@ struct LocalStoreDoors {
   Random* random = nullptr;
   journal::Journal* journal = nullptr;
   MemoryMapper* memory = nullptr;
+  // Without them nothing is trimmed, and a start without memory replays the whole journal.
+  kvstore::CheckpointStore* checkpoints = nullptr;
+  BlockingRunner* checkpoint_disk = nullptr;
+  std::function<uint64_t()> journal_bytes;  // CheckpointPolicy's measure
 };
 
 class LocalStore {
@@ -65,6 +75,7 @@ class LocalStore {
   virtual Router& router() = 0;
   virtual const PartitionMap& map() const = 0;
   virtual kvstore::Replica& replica(PartitionId partition) = 0;
+  virtual const CheckpointStats& checkpoint_stats() const = 0;
 
   // Once everything is answered: nothing held, nothing pending. Call with the executors idle.
   virtual void CheckIdle() const = 0;

@@ -27,6 +27,8 @@ class MapEntry {
 
   // REQUIRES batches in order, subscribed to kPartition too. FailedPrecondition for another map.
   absl::Status Look(const journal::Batch& batch);
+  // A checkpoint stands for the entry, which may have been trimmed.
+  void SetSeen() { seen_ = true; }
   bool seen() const { return seen_; }
   // Appends this map; `done` runs on home. REQUIRES !seen() after a whole replay.
   void Write(journal::Journal& journal, Executor& home, OriginId origin,

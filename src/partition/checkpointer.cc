@@ -1,0 +1,228 @@
+#include "src/partition/checkpointer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+#include "src/base/log.h"
+#include "src/kvstore/node_state.h"
+
+namespace tidemark::partition {
+
+using kvstore::CheckpointHeader;
+
+// One checkpoint on its way. Touched by one sequence at a time: what is posted hands it over.
+struct Checkpointer::Walk {
+  kvstore::Replica* replica = nullptr;
+  std::optional<Base> base;  // of an increment
+  CheckpointHeader header;
+  uint64_t stored_hash = 0;  // what the store has: the records must add up to it
+  uint64_t walked_hash = 0;
+  std::vector<mvcc::RevisionKey> removals;
+  mvcc::RevisionKey next{Revision(0), 0};
+  std::vector<mvcc::StoredRecord> step;
+  bool last_step = false;
+  std::unique_ptr<kvstore::CheckpointWriter> writer;
+};
+
+Checkpointer::Checkpointer(CheckpointPolicy policy, Doors doors, std::string partition_map)
+    : policy_(policy), doors_(std::move(doors)), partition_map_(std::move(partition_map)) {}
+
+Checkpointer::~Checkpointer() { alive_->store(false); }
+
+void Checkpointer::Start() {
+  for (PartitionId id : doors_.parts.ids()) {
+    auto header = doors_.checkpoints.Newest(id);
+    if (header.ok() && header->has_value()) good_[id] = (*header)->at.position;
+  }
+  last_round_ = doors_.clock.Monotonic();
+  ArmPoll();
+}
+
+void Checkpointer::Stop() {
+  stopped_ = true;
+  doors_.home.Cancel(timer_);
+}
+
+void Checkpointer::ArmPoll() {
+  timer_ = doors_.home.PostAt(doors_.clock.Monotonic() + policy_.poll_interval, [this] { Poll(); });
+}
+
+void Checkpointer::Poll() {
+  if (stopped_) return;
+  ArmPoll();
+  if (running_ || !IsDue()) return;
+  running_ = true;
+  last_round_ = doors_.clock.Monotonic();
+  last_round_bytes_ = doors_.journal_bytes();
+  last_round_position_ = doors_.journal.KnownTail().position;
+  waiting_ = doors_.parts.ids();
+  std::reverse(waiting_.begin(), waiting_.end());
+  NextPartition();
+}
+
+bool Checkpointer::IsDue() const {
+  if (doors_.journal.KnownTail().position == last_round_position_) return false;
+  return doors_.journal_bytes() - last_round_bytes_ >= policy_.journal_bytes ||
+         doors_.clock.Monotonic() - last_round_ >= policy_.interval;
+}
+
+void Checkpointer::NextPartition() {
+  if (stopped_) return;
+  if (waiting_.empty()) return FinishRound();
+  auto walk = std::make_shared<Walk>();
+  walk->replica = &doors_.parts.replica(waiting_.back());
+  waiting_.pop_back();
+  if (auto base = bases_.find(walk->replica->partition()); base != bases_.end()) {
+    walk->base = base->second;
+  }
+  walk->replica->executor().Post([this, walk = std::move(walk)]() mutable { Begin(walk); });
+}
+
+void Checkpointer::FinishRound() {
+  running_ = false;
+  stats_.last_duration_ms =
+      absl::ToInt64Milliseconds(doors_.clock.Monotonic() - last_round_);
+  Trim();
+}
+
+void Checkpointer::Trim() {
+  if (good_.size() < doors_.parts.size()) return;
+  Position oldest = good_.begin()->second;
+  for (const auto& [id, position] : good_) oldest = std::min(oldest, position);
+  stats_.oldest_position = static_cast<int64_t>(oldest.value());
+  doors_.journal.Trim(PLANTED_BUG("checkpoint_trims_to_the_newest")
+                          ? doors_.journal.KnownTail().position
+                          : oldest);
+}
+
+// --- The walk ---
+
+void Checkpointer::Begin(std::shared_ptr<Walk> walk) {
+  const kvstore::Replica::Image image = walk->replica->BeginImage();
+  CheckpointHeader& header = walk->header;
+  header.partition = walk->replica->partition();
+  header.at = image.at;
+  header.compact_revision = image.compacted;
+  header.state_hash = image.stats.state_hash;
+  header.records = image.stats.versions;
+  header.record_bytes = static_cast<uint64_t>(image.stats.wire_bytes);
+  header.node_state = kvstore::EncodeImageState(
+      {image.node, partition_map_, image.stats.last_change, image.stats.stored_hash});
+  walk->stored_hash = image.stats.stored_hash;
+  Plan(walk.get());
+  CollectStep(std::move(walk));
+}
+
+void Checkpointer::Plan(Walk* walk) const {
+  auto removals = walk->replica->store().Removals();
+  if (walk->base && removals) {
+    const auto removed = static_cast<int64_t>(removals->revisions.size());
+    const int64_t added = walk->header.records - (walk->base->records - removed);
+    CHECK(added >= 0);
+    if ((added + removed) * 100 <= walk->header.records * policy_.whole_from_percent) {
+      walk->removals = std::move(removals->revisions);
+      walk->walked_hash = walk->base->stored_hash - removals->hash;
+      walk->next = {walk->base->revision.Next(), 0};
+      return;
+    }
+  }
+  walk->base.reset();
+}
+
+void Checkpointer::CollectStep(std::shared_ptr<Walk> walk) {
+  const Revision last = walk->header.at.revision;
+  walk->next = walk->replica->store().VisitStored(
+      walk->next, policy_.records_per_step, [&](mvcc::StoredRecord record) {
+        if (record.revision.main <= last) walk->step.push_back(std::move(record));
+      });
+  walk->last_step = walk->next.main > last;
+  OnDisk(std::move(walk), &Checkpointer::WriteStep);
+}
+
+void Checkpointer::OnDisk(std::shared_ptr<Walk> walk,
+                          void (Checkpointer::*step)(const std::shared_ptr<Walk>&)) {
+  doors_.disk.Run([this, alive = alive_, walk = std::move(walk), step] {
+    if (*alive) (this->*step)(walk);
+  });
+}
+
+void Checkpointer::WriteStep(const std::shared_ptr<Walk>& walk) {
+  if (walk->writer == nullptr) {
+    auto writer = walk->base ? doors_.checkpoints.BeginIncrement(walk->header.partition,
+                                                                 walk->base->position)
+                             : doors_.checkpoints.BeginWhole(walk->header.partition);
+    if (!writer.ok()) return End(walk, writer.status());
+    walk->writer = *std::move(writer);
+    for (const mvcc::RevisionKey& revision : walk->removals) {
+      if (absl::Status s = walk->writer->Remove(revision); !s.ok()) return End(walk, s);
+    }
+  }
+  for (const mvcc::StoredRecord& record : walk->step) {
+    const absl::string_view wire = record.wire.view();
+    walk->walked_hash += mvcc::VersionStore::HashOf(record.revision, record.tombstone, wire);
+    absl::Status added = walk->writer->Add({record.revision, record.tombstone, wire});
+    if (!added.ok()) return End(walk, added);
+  }
+  walk->step.clear();
+  if (walk->last_step) return Commit(walk);
+  Executor& executor = walk->replica->executor();
+  executor.Post([this, walk] { CollectStep(walk); });
+}
+
+void Checkpointer::Commit(const std::shared_ptr<Walk>& walk) {
+  // What was written is computed from the bytes written: memory that rots ends here, not on disk.
+  CHECK_MSG(walk->walked_hash == walk->stored_hash,
+            absl::StrCat("the checkpoint of partition ", walk->header.partition.value(),
+                         " does not add up to the state it was made from"));
+  FAIL_POINT("checkpoint.before_commit");
+  absl::Status committed = walk->writer->Commit(walk->header);
+  if (committed.ok() && !walk->base) committed = doors_.checkpoints.Verify(walk->header.partition);
+  FAIL_POINT("checkpoint.after_commit");
+  stats_.bytes_written += static_cast<int64_t>(walk->writer->bytes_written());
+  End(walk, committed);
+}
+
+void Checkpointer::End(std::shared_ptr<Walk> walk, absl::Status status) {
+  walk->writer.reset();
+  walk->step.clear();
+  Executor& executor = walk->replica->executor();
+  executor.Post([this, walk = std::move(walk), status = std::move(status)] {
+    if (status.ok()) {
+      walk->replica->store().TrackRemovals(walk->header.at.revision,
+                                           policy_.tracked_removals_max);
+    }
+    walk->replica->EndImage();
+    doors_.home.Post([this, walk, status] { OnEnded(*walk, status); });
+  });
+}
+
+void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
+  const PartitionId partition = walk.header.partition;
+  if (status.ok()) {
+    ++(walk.base ? stats_.increments : stats_.whole);
+    good_[partition] = walk.header.at.position;
+    bases_[partition] = {walk.header.at.position, walk.header.records, walk.stored_hash,
+                         walk.header.at.revision};
+    TLOG(kInfo, "made a checkpoint",
+         {{"partition", partition.value()},
+          {"position", walk.header.at.position.value()},
+          {"whole", !walk.base},
+          {"records", walk.header.records},
+          {"bytes", walk.header.record_bytes}});
+    return NextPartition();
+  }
+  if (doors_.checkpoints.is_broken()) {
+    Fatal(absl::StrCat("checkpoints cannot be made durable any more: ", status.message()));
+  }
+  ++stats_.failures;
+  bases_.erase(partition);
+  if (absl::IsDataLoss(status)) good_.erase(partition);
+  TLOG(kError, "a checkpoint failed; the journal is kept, and it is tried again",
+       {{"partition", partition.value()}, {"error", status.message()}});
+  NextPartition();
+}
+
+}  // namespace tidemark::partition

@@ -18,7 +18,7 @@ Applier::Outcome Applier::Apply(const journal::Entry& entry, PlannedAnswer* answ
                        effects.status().message()));
   }
   Outcome outcome;
-  if (entry.revision <= known_ && !PLANTED_BUG("kvstore_adopted_applied_twice")) {
+  if (entry.changes_keys && entry.revision <= known_ && !PLANTED_BUG("kvstore_adopted_applied_twice")) {
     CHECK(answer == nullptr);
     effects->changes.clear();
   }

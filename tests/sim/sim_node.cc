@@ -6,10 +6,10 @@ namespace tidemark::sim {
 
 // Members are destroyed from the bottom: what uses a thing comes after it.
 struct SimNode::Process {
-  HeapMapper memory;
   std::unique_ptr<Executor> loop;
   std::unique_ptr<Executor> journal_executor;
   std::unique_ptr<BlockingRunner> runner;
+  std::unique_ptr<BlockingRunner> checkpoint_runner;
   std::vector<std::unique_ptr<Executor>> store_executors;
   std::unique_ptr<journal::EmbeddedJournal> journal;
   std::unique_ptr<partition::LocalStore> store;
@@ -37,6 +37,8 @@ void SimNode::Start() {
   process->journal_executor = world_.NewExecutor("journal", group());
   process->runner =
       world_.NewBlockingRunner("disk", absl::Microseconds(50), knobs_.sync_latency_max, group());
+  process->checkpoint_runner = world_.NewBlockingRunner(
+      "checkpoint", absl::Microseconds(50), 2 * knobs_.sync_latency_max, group());
   partition::LocalStoreDoors doors;
   for (size_t i = 0; i < knobs_.store_executors; ++i) {
     process->store_executors.push_back(world_.NewExecutor(absl::StrCat("store", i), group()));
@@ -67,7 +69,14 @@ void SimNode::Start() {
   doors.clock = &world_.clock();
   doors.random = &world_.random();
   doors.journal = process->journal.get();
-  doors.memory = &process->memory;
+  doors.memory = &memory_;
+  doors.checkpoints = &checkpoints_;
+  doors.checkpoint_disk = process->checkpoint_runner.get();
+  doors.journal_bytes = [journal = process->journal.get()] {
+    return journal->stats().log.bytes_written.load();
+  };
+  store_options.identity = process->journal->store_id();
+  store_options.checkpoints = knobs_.checkpoints;
   process->store = partition::LocalStore::Create(store_options, doors);
   process_ = std::move(process);
   process_->store->Start([this, incarnation = incarnation_](absl::Status status) {
@@ -79,15 +88,36 @@ void SimNode::Start() {
   });
 }
 
-void SimNode::Crash(bool power_loss) {
+void SimNode::Crash(bool power_loss, MemoryFault memory_fault) {
   CHECK(running());
   world_.KillNode(group());
   process_.reset();
+  checkpoints_.ProcessDied();
+  checkpoints_.ClearFaults();
+  DamageMemory(power_loss ? MemoryFault::kLost : memory_fault);
   if (power_loss)
     disk_.Crash();
   else
     disk_.ProcessDied();
   disk_.ClearFaults();
+}
+
+void SimNode::DamageMemory(MemoryFault fault) {
+  const std::vector<std::string> names = memory_.Leftovers();
+  if (names.empty() || fault == MemoryFault::kNone) return;
+  if (fault == MemoryFault::kLost) {
+    for (const std::string& name : names) memory_.Remove(name);
+    return;
+  }
+  const std::string& name = names[DrawBelow(world_.random(), names.size())];
+  if (fault == MemoryFault::kMissing) return memory_.Remove(name);
+  const absl::Span<char> bytes = memory_.Bytes(name);
+  const auto at = static_cast<ptrdiff_t>(DrawBelow(world_.random(), bytes.size()));
+  if (DrawOneIn(world_.random(), 2)) {
+    bytes[at] ^= 0x20;
+  } else {
+    std::fill(bytes.begin() + at, bytes.end(), '\0');
+  }
 }
 
 bool SimNode::serving() const { return running() && process_->serving; }

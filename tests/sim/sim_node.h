@@ -1,7 +1,8 @@
 // One simulated process: journal and store of production on a simulated disk, clock and threads.
 //
-// Hides incarnations: after Crash everything in memory is gone, the disk keeps what a real one
-// might, and Start builds a new process from it. Bound to the simulator's one thread.
+// Hides incarnations: after Crash everything in the process is gone, tmpfs keeps the store's memory
+// unless the machine lost power, the disk keeps what a real one might, and Start builds a new
+// process from them. Bound to the simulator's one thread.
 #pragma once
 
 #include <memory>
@@ -11,6 +12,7 @@
 #include "src/journal/embedded_journal.h"
 #include "src/partition/local_store.h"
 #include "src/base/heap_mapper_for_test.h"
+#include "tests/sim/env/memory_checkpoint_store.h"
 #include "tests/sim/env/sim_disk.h"
 #include "tests/sim/env/world.h"
 
@@ -26,6 +28,15 @@ struct NodeKnobs {
   uint64_t unacknowledged_bytes_max = 64 << 20;
   size_t watch_credit_bytes = 4 << 20;
   absl::Duration sync_latency_max = absl::Milliseconds(5);
+  partition::CheckpointPolicy checkpoints;
+};
+
+// What happens to the memory on tmpfs when a process ends.
+enum class MemoryFault {
+  kNone,     // kept, as kill -9 leaves it
+  kLost,     // power loss, or somebody removed the files
+  kTorn,     // some bytes of one region changed, or its end was zeroed
+  kMissing,  // one region is gone
 };
 
 class SimNode {
@@ -35,8 +46,9 @@ class SimNode {
 
   // Opens the journal, replays, claims; serving() turns true later in simulated time.
   void Start();
-  // Ends the incarnation: kill -9 (the machine goes on) or power loss (unsynced bytes at risk).
-  void Crash(bool power_loss);
+  // Ends the incarnation: kill -9 (the machine goes on) or power loss (unsynced bytes at risk, and
+  // no memory is kept).
+  void Crash(bool power_loss, MemoryFault memory_fault = MemoryFault::kNone);
 
   bool running() const { return process_ != nullptr; }
   bool serving() const;
@@ -49,6 +61,7 @@ class SimNode {
   journal::Journal& journal();
   Executor& loop();  // stands for the client port's event loop
   SimDisk& disk() { return disk_; }
+  MemoryCheckpointStore& checkpoints() { return checkpoints_; }
   const partition::PartitionMap& map() const { return map_; }
   const std::string& start_error() const { return start_error_; }
 
@@ -58,7 +71,11 @@ class SimNode {
   World& world_;
   const NodeKnobs knobs_;
   partition::PartitionMap map_;
+  void DamageMemory(MemoryFault fault);
+
   SimDisk disk_;
+  MemoryCheckpointStore checkpoints_{0};
+  HeapMapper memory_;
   int64_t incarnation_ = 0;
   std::string start_error_;
   std::unique_ptr<Process> process_;

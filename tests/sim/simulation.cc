@@ -41,6 +41,13 @@ RunKnobs DrawKnobs(Random& random) {
   knobs.length = absl::Milliseconds(2000 + DrawBelow(random, 4000));
   knobs.mean_time_between_faults = absl::Milliseconds(100 + DrawBelow(random, 2000));
   knobs.power_loss = !one_in(3);
+  partition::CheckpointPolicy& checkpoints = knobs.node.checkpoints;
+  checkpoints.journal_bytes = uint64_t{1} << (10 + DrawBelow(random, 10));
+  checkpoints.interval = absl::Milliseconds(100 + DrawBelow(random, 5000));
+  checkpoints.poll_interval = absl::Milliseconds(10 + DrawBelow(random, 200));
+  checkpoints.records_per_step = 1 + static_cast<int64_t>(DrawBelow(random, 40));
+  checkpoints.whole_from_percent = static_cast<int>(DrawBelow(random, 150));
+  if (one_in(4)) checkpoints.tracked_removals_max = DrawBelow(random, 20);
   return knobs;
 }
 
@@ -50,7 +57,8 @@ class Simulation {
       : world_(seed),
         crashes_(world_.random()),
         knobs_(DrawKnobs(world_.random())),
-        node_(world_, knobs_.node) {
+        node_(world_, knobs_.node),
+        truth_(node_.map()) {
     // Old pointers into the list of operations must stay valid while clients add to it.
     history_.reserve(100000);
     world_.SetOnCrash([this](const std::string&, const SimulatedCrash& crash) {
@@ -95,10 +103,28 @@ class Simulation {
   void StartNode() {
     const bool survived =
         world_.RunAsNode(absl::StrCat("node#", node_.incarnation() + 1), [this] { node_.Start(); });
+    if (survived && node_.running()) RecordTruth();
     if (survived && !node_.running() && healed_) {
       result_.problems.push_back("the node does not start: " + node_.start_error());
     }
     if (survived && !node_.running()) RestartLater();
+  }
+  // From where it was told last: what was committed once must be there for ever (J3).
+  void RecordTruth() {
+    std::vector<PartitionId> partitions = node_.map().ids();
+    partitions.push_back(partition::MapEntry::kPartition);
+    auto subscription = node_.journal().Subscribe(
+        truth_.last().Next(), partitions, [this](std::shared_ptr<const journal::Batch> batch) {
+          for (const journal::Entry& entry : batch->entries) truth_.Add(entry);
+          if (truth_feed_ != nullptr) truth_feed_->Acknowledge(batch->tail.position);
+        });
+    if (subscription.ok()) {
+      truth_feed_ = *std::move(subscription);
+      return;
+    }
+    result_.problems.push_back(
+        absl::StrCat("J3: the journal lost what it had committed: ",
+                     std::string(subscription.status().message())));
   }
   void RestartLater() {
     const auto pause = absl::Microseconds(1 + DrawBelow(world_.random(), 200000));
@@ -112,11 +138,25 @@ class Simulation {
     for (auto& watcher : watchers_) watcher->ConnectionLost();
     const bool power_loss = knobs_.power_loss && DrawOneIn(world_.random(), 2);
     NoteFault(power_loss ? "power loss" : "process ends");
+    truth_feed_ = nullptr;
     if (node_.running())
-      node_.Crash(power_loss);
+      node_.Crash(power_loss, DrawMemoryFault());
     else
       node_.disk().ClearFaults();
     RestartLater();
+  }
+
+  MemoryFault DrawMemoryFault() {
+    switch (DrawBelow(world_.random(), 6)) {
+      case 0:
+        return MemoryFault::kLost;
+      case 1:
+        return MemoryFault::kTorn;
+      case 2:
+        return MemoryFault::kMissing;
+      default:
+        return MemoryFault::kNone;
+    }
   }
 
   void Faults() {
@@ -136,8 +176,12 @@ class Simulation {
     static const char* const kPoints[] = {
         "journal.before_write",         "journal.after_write",  "journal.before_sync",
         "journal.after_sync",           "journal.before_ack",   "journal.before_segment_create",
-        "journal.after_segment_create", "kvstore.before_apply", "kvstore.after_apply"};
-    switch (DrawBelow(world_.random(), 8)) {
+        "journal.after_segment_create", "kvstore.before_apply", "kvstore.after_apply",
+        "mvcc.map_segment",             "mvcc.segment_not_listed", "mvcc.segment_not_discarded",
+        "mvcc.before_commit_mark",      "mvcc.before_publish",  "mvcc.compact_step",
+        "checkpoint.before_commit",     "checkpoint.after_commit", "checkpoint.before_ingest",
+        "checkpoint.after_ingest"};
+    switch (DrawBelow(world_.random(), 10)) {
       case 0:
       case 1:
         NoteFault("crash");
@@ -157,6 +201,18 @@ class Simulation {
         node_.disk().SetCapacityBytes(node_.disk().used_bytes());
         world_.At(world_.clock().Monotonic() + absl::Milliseconds(300),
                   [this] { node_.disk().ClearFaults(); });
+        break;
+      case 6:
+        NoteFault("no space for a checkpoint");
+        node_.checkpoints().FailAddsAfter(static_cast<int64_t>(DrawBelow(world_.random(), 20)));
+        world_.At(world_.clock().Monotonic() + absl::Milliseconds(300),
+                  [this] { node_.checkpoints().ClearFaults(); });
+        break;
+      case 7:
+        NoteFault("a checkpoint's sync fails");
+        node_.checkpoints().FailCommits(
+            DrawOneIn(world_.random(), 2) ? MemoryCheckpointStore::CommitFault::kIoError
+                                          : MemoryCheckpointStore::CommitFault::kIoErrorDurable);
         break;
       default:
         break;  // a quiet while
@@ -204,16 +260,21 @@ class Simulation {
     const std::string before = StateText(last);
     for (auto& watcher : watchers_) watcher->End();
     ReadTruth();
-    node_.Crash(knobs_.power_loss);
-    StartNode();
-    Expect(Serving(), "the last start");
-    if (!result_.problems.empty()) return;
-    const std::string after = StateText(last);
-    if (before != after) {
-      result_.problems.push_back(
-          absl::StrCat("S6: state after a restart differs: ", before, " became ", after));
+    // With memory or without, by checkpoint and journal: the same state.
+    const bool lose_memory = DrawOneIn(world_.random(), 2);
+    for (const bool lost : {lose_memory, !lose_memory}) {
+      truth_feed_ = nullptr;
+      node_.Crash(knobs_.power_loss && lost, lost ? MemoryFault::kLost : MemoryFault::kNone);
+      StartNode();
+      Expect(Serving(), "the last start");
+      if (!result_.problems.empty()) return;
+      const std::string after = StateText(last);
+      if (before != after) {
+        result_.problems.push_back(absl::StrCat("S6: state after a ", lost ? "cold" : "warm",
+                                                " restart differs: ", before, " became ", after));
+      }
+      node_.store().CheckIdle();
     }
-    node_.store().CheckIdle();
   }
 
   // The hash at the compact revision itself is remembered only until a restart (contract 5.3), so
@@ -250,25 +311,10 @@ class Simulation {
   }
 
   void ReadTruth() {
-    Truth truth(node_.map());
     const Position last = node_.journal().KnownTail().position;
-    Position seen;
-    std::vector<PartitionId> partitions = node_.map().ids();
-    partitions.push_back(partition::MapEntry::kPartition);
-    auto subscription = node_.journal().Subscribe(
-        Position(1), partitions, [&](std::shared_ptr<const journal::Batch> batch) {
-          for (const journal::Entry& entry : batch->entries) {
-            truth.Add(entry);
-            seen = entry.position;
-          }
-          if (subscription_ != nullptr) (*subscription_)->Acknowledge(batch->tail.position);
-        });
-    CHECK(subscription.ok());
-    subscription_ = &*subscription;
-    Expect(world_.RunUntil([&] { return seen >= last; }, absl::Seconds(60)),
+    Expect(world_.RunUntil([&] { return truth_.last() >= last; }, absl::Seconds(60)),
            "the journal can be read");
-    subscription_ = nullptr;
-    Check(truth);
+    Check(truth_);
   }
 
   void Check(const Truth& truth) {
@@ -308,7 +354,8 @@ class Simulation {
   std::vector<WatchHistory> watches_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::vector<std::unique_ptr<SimWatcher>> watchers_;
-  std::unique_ptr<journal::Subscription>* subscription_ = nullptr;
+  Truth truth_;
+  std::unique_ptr<journal::Subscription> truth_feed_;
   bool healed_ = false;
   RunResult result_;
 };

@@ -1,4 +1,4 @@
-// What really happened, read from the journal at the end of a run: the changes of every revision.
+// What really happened, as the journal told it when it was committed: the changes of every revision.
 //
 // Also checks the journal itself (positions dense, revision rule) while reading.
 #pragma once
@@ -21,6 +21,7 @@ class Truth {
   // Entries in journal order, from position 1, without holes.
   void Add(const journal::Entry& entry);
 
+  Position last() const { return last_; }
   const Model& model() const { return model_; }
   // Leases whose revocation is in the journal, with the revision after it.
   const std::map<int64_t, int64_t>& revoked_leases() const { return revoked_leases_; }

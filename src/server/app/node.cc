@@ -83,14 +83,14 @@ std::vector<std::string> Texts(const std::vector<Url>& urls) {
 // Counters of etcd_server_client_requests_total, resolved once per version.
 ServiceContext::CountClient ClientCounter(Metrics& metrics) {
   struct Known {
-    absl::Mutex mutex;
+    Mutex mutex;
     absl::flat_hash_map<std::string, prometheus::Counter*> counters[2];
   };
   auto known = std::make_shared<Known>();
   return [known, &metrics](bool stream, const std::string& version) {
     prometheus::Counter* counter = nullptr;
     {
-      absl::MutexLock lock(&known->mutex);
+      MutexLock lock(&known->mutex);
       prometheus::Counter*& slot = known->counters[stream][version];
       if (slot == nullptr) {
         slot = &metrics.Counter(
@@ -121,12 +121,16 @@ absl::Status Node::Start() {
         {"cluster-id", absl::StrCat(absl::Hex(data_dir_.identity.cluster_id))}});
   if (absl::Status s = OpenMemory(); !s.ok()) return s;
   CreateHttp();
+  if (options_.client_tls.self_signed) {
+    absl::Status s = EnsureSelfSigned(files_, SelfSignedFor(options_), clock_.Wall());
+    if (!s.ok()) return s;
+  }
   if (absl::Status s = Bind(); !s.ok()) return s;
   if (absl::Status s = OpenJournal(); !s.ok()) return s;
   if (absl::Status s = CreateStore(); !s.ok()) return s;
   CreateServices();
   store_->Start([this](absl::Status status) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     store_started_ = true;
     store_status_ = std::move(status);
   });
@@ -160,6 +164,7 @@ absl::Status Node::OpenJournal() {
   journal.directory = options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
   journal.segment_bytes = options_.journal_segment_bytes;
   journal.file_system = &files_;
+  journal.unsafe_no_sync = options_.unsafe_no_fsync;
   journal.clock = &clock_;
   journal.random = &random_;
   journal.executor = journal_executor_.get();
@@ -283,7 +288,7 @@ absl::Status Node::Bind() {
 
 Node::State Node::Poll() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!store_started_) return State::kStarting;
     if (!store_status_.ok()) return State::kFailed;
   }
@@ -293,7 +298,7 @@ Node::State Node::Poll() {
 }
 
 absl::Status Node::failure() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return store_status_;
 }
 

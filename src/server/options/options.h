@@ -21,6 +21,9 @@
 namespace tidemark::server {
 
 struct TlsFlags {
+  // --auto-tls: the files below are made at start, for the URLs' hosts.
+  bool self_signed = false;
+  uint64_t self_signed_validity_years = 0;
   std::string cert_file;
   std::string key_file;
   std::string trusted_ca_file;
@@ -89,6 +92,7 @@ struct Options {
   uint64_t event_loops = 0;  // 0: by the machine
   uint64_t store_threads = 0;
   uint64_t journal_segment_bytes = 0;
+  bool unsafe_no_fsync = false;
 
   FlagValues flags;                   // as given, for the echo in the log
   std::vector<std::string> warnings;  // to be logged once logging works

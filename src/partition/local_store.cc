@@ -124,7 +124,8 @@ void LocalStoreImpl::AssembleParts() {
     replica.max_pending_writes = options_.max_pending_writes;
     replica.store.name = absl::StrCat("p", id.value());
     replica.store.segment_size_bytes = options_.segment_size_bytes;
-    replica.store.identity = options_.identity;
+    // A region of one partition is not taken for another's.
+    replica.store.identity = options_.identity ^ (uint64_t{id.value()} + 1) * 0x9E3779B97F4A7C15;
     // One of them tells the node; they all apply the same.
     ApplyObserver* observer = id == kSystemPartition ? this : nullptr;
     parts_.Add(kvstore::Replica::Create(std::move(replica), *feed.executor, *doors_.clock,

@@ -223,6 +223,9 @@ class Simulation {
     healed_ = true;
     crashes_.Disarm();
     node_.disk().ClearFaults();
+    node_.checkpoints().ClearFaults();
+    // The process would find out only with its next checkpoint.
+    if (node_.running() && node_.checkpoints().is_broken()) NodeDied();
     if (!node_.running()) RestartLater();
     view_.stopping = true;
     Expect(Serving(), "the node serves again after the faults");

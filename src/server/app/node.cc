@@ -15,6 +15,7 @@
 #include "src/base/crc32c.h"
 #include "src/base/log.h"
 #include "src/base/tmpfs_mapper.h"
+#include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
 #include "src/server/app/node_metrics.h"
 #include "src/server/app/systemd.h"
 #include "src/server/options/version.h"
@@ -127,6 +128,7 @@ absl::Status Node::Start() {
   }
   if (absl::Status s = Bind(); !s.ok()) return s;
   if (absl::Status s = OpenJournal(); !s.ok()) return s;
+  if (absl::Status s = OpenCheckpoints(); !s.ok()) return s;
   if (absl::Status s = CreateStore(); !s.ok()) return s;
   CreateServices();
   store_->Start([this](absl::Status status) {
@@ -180,6 +182,19 @@ absl::Status Node::OpenJournal() {
   return absl::OkStatus();
 }
 
+absl::Status Node::OpenCheckpoints() {
+  kvstore::RocksCheckpointOptions checkpoints;
+  checkpoints.directory = options_.data_dir + "/checkpoints";
+  checkpoints.store = journal_->store_id();
+  checkpoints.file_system = &files_;
+  absl::StatusOr<std::unique_ptr<kvstore::CheckpointStore>> opened =
+      kvstore::OpenRocksCheckpointStore(checkpoints);
+  if (!opened.ok()) return opened.status();
+  checkpoints_ = *std::move(opened);
+  checkpoint_disk_ = std::make_unique<ThreadBlockingRunner>("tm-checkpoint");
+  return absl::OkStatus();
+}
+
 absl::Status Node::CreateStore() {
   absl::StatusOr<partition::PartitionMap> map = MakePartitionMap(options_);
   if (!map.ok()) return map.status();
@@ -195,8 +210,16 @@ absl::Status Node::CreateStore() {
   doors.random = &random_;
   doors.journal = journal_.get();
   doors.memory = memory_.get();
+  doors.checkpoints = checkpoints_.get();
+  doors.checkpoint_disk = checkpoint_disk_.get();
+  doors.journal_bytes = [this] {
+    return journal_->stats().log.bytes_written.load(std::memory_order_relaxed);
+  };
   partition::LocalStoreOptions store;
   store.map = *std::move(map);
+  store.identity = journal_->store_id();
+  store.checkpoints.journal_bytes = options_.checkpoint_journal_bytes;
+  store.checkpoints.interval = options_.checkpoint_interval;
   store.member_id = data_dir_.identity.member_id;
   store.quota_bytes = options_.quota_bytes;
   store.max_request_bytes = options_.max_request_bytes;
@@ -336,7 +359,9 @@ void Node::Stop() {
   for (auto& executor : store_executors_) executor->Stop();
   if (journal_executor_ != nullptr) journal_executor_->Stop();
   services_.reset();
+  checkpoint_disk_.reset();  // what it still writes knows the store
   store_.reset();
+  checkpoints_.reset();
   journal_.reset();
 }
 

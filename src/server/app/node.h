@@ -18,8 +18,10 @@
 #include "src/base/posix_file_system.h"
 #include "src/base/posix_random.h"
 #include "src/base/inline_blocking_runner.h"
+#include "src/base/thread_blocking_runner.h"
 #include "src/base/thread_executor.h"
 #include "src/journal/embedded_journal.h"
+#include "src/kvstore/checkpoint/checkpoint_store.h"
 #include "src/partition/local_store.h"
 #include "src/server/app/identity.h"
 #include "src/server/app/listeners.h"
@@ -54,6 +56,7 @@ class Node {
 
   absl::Status OpenMemory();
   absl::Status OpenJournal();
+  absl::Status OpenCheckpoints();
   absl::Status CreateStore();
   absl::Status Bind();
   void CreateServices();
@@ -81,6 +84,8 @@ class Node {
   std::unique_ptr<ThreadExecutor> journal_executor_;
   std::vector<std::unique_ptr<ThreadExecutor>> store_executors_;
   std::unique_ptr<journal::EmbeddedJournal> journal_;
+  std::unique_ptr<kvstore::CheckpointStore> checkpoints_;
+  std::unique_ptr<ThreadBlockingRunner> checkpoint_disk_;
   std::unique_ptr<partition::LocalStore> store_;
   std::unique_ptr<ServiceContext> services_;
 

@@ -423,6 +423,12 @@ absl::Status BuildOwn(Options& o) {
         "--unsafe-no-fsync disables fsync: this is unsafe and will cause data loss when the "
         "machine or its power fails; never use it in production");
   }
+  o.checkpoint_journal_bytes = Uint(o.flags, "checkpoint-journal-bytes");
+  o.checkpoint_interval = Duration(o.flags, "checkpoint-interval");
+  if (o.checkpoint_journal_bytes < (1u << 20) || o.checkpoint_interval < absl::Seconds(1)) {
+    return absl::InvalidArgumentError(
+        "--checkpoint-journal-bytes is at least 1048576, --checkpoint-interval at least 1s");
+  }
   o.journal_segment_bytes = Uint(o.flags, "journal-segment-bytes");
   if (o.journal_segment_bytes < (1u << 20) || o.journal_segment_bytes > (1u << 30)) {
     return absl::InvalidArgumentError("--journal-segment-bytes must be in 1 MiB .. 1 GiB");

@@ -38,7 +38,7 @@ void Checkpointer::Start() {
     if (header.ok() && header->has_value()) good_[id] = (*header)->at.position;
   }
   last_round_ = doors_.clock.Monotonic();
-  ArmPoll();
+  Poll();
 }
 
 void Checkpointer::Stop() {
@@ -56,7 +56,6 @@ void Checkpointer::Poll() {
   if (running_ || !IsDue()) return;
   running_ = true;
   last_round_ = doors_.clock.Monotonic();
-  last_round_bytes_ = doors_.journal_bytes();
   last_round_position_ = doors_.journal.KnownTail().position;
   waiting_ = doors_.parts.ids();
   std::reverse(waiting_.begin(), waiting_.end());
@@ -65,7 +64,9 @@ void Checkpointer::Poll() {
 
 bool Checkpointer::IsDue() const {
   if (doors_.journal.KnownTail().position == last_round_position_) return false;
-  return doors_.journal_bytes() - last_round_bytes_ >= policy_.journal_bytes ||
+  const uint64_t held = doors_.journal_bytes();
+  const bool has_grown = left_bytes_ == 0 || held >= left_bytes_ + policy_.journal_bytes / 4;
+  return (held >= policy_.journal_bytes && has_grown) ||
          doors_.clock.Monotonic() - last_round_ >= policy_.interval;
 }
 
@@ -83,6 +84,7 @@ void Checkpointer::NextPartition() {
 
 void Checkpointer::FinishRound() {
   running_ = false;
+  left_bytes_ = std::max<uint64_t>(doors_.journal_bytes(), 1);
   stats_.last_duration_ms =
       absl::ToInt64Milliseconds(doors_.clock.Monotonic() - last_round_);
   Trim();

@@ -28,9 +28,10 @@
 namespace tidemark::partition {
 
 struct CheckpointPolicy {
-  // A round begins when the journal has grown by this since the last one,
+  // A round begins when the journal holds this much (and a quarter of it was written since the
+  // last round of this process),
   uint64_t journal_bytes = uint64_t{1} << 30;
-  // or so long after it if anything was appended since.
+  // or so long after the last one if anything was appended since.
   absl::Duration interval = absl::Minutes(10);
   absl::Duration poll_interval = absl::Seconds(1);
   // An increment is made when it writes less than this share of all records.
@@ -55,7 +56,7 @@ class Checkpointer {
     const Parts& parts;
     kvstore::CheckpointStore& checkpoints;
     journal::Journal& journal;
-    std::function<uint64_t()> journal_bytes;  // written since it was opened; any thread
+    std::function<uint64_t()> journal_bytes;  // that it holds; any thread
     Executor& home;
     const Clock& clock;
     BlockingRunner& disk;
@@ -107,7 +108,7 @@ class Checkpointer {
   bool stopped_ = false;
   TimerId timer_ = 0;
   absl::Duration last_round_;
-  uint64_t last_round_bytes_ = 0;
+  uint64_t left_bytes_ = 0;  // what the journal held after the last round
   Position last_round_position_;
   std::vector<PartitionId> waiting_;  // of this round, the next one last
   std::map<PartitionId, Base> bases_;

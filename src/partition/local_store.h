@@ -58,7 +58,7 @@ struct LocalStoreDoors {
   // Without them nothing is trimmed, and a start without memory replays the whole journal.
   kvstore::CheckpointStore* checkpoints = nullptr;
   BlockingRunner* checkpoint_disk = nullptr;
-  std::function<uint64_t()> journal_bytes;  // CheckpointPolicy's measure
+  std::function<uint64_t()> journal_bytes;  // that the journal holds; any thread
 };
 
 class LocalStore {

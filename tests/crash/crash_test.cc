@@ -3,12 +3,15 @@
 //   crash_test --server PATH [--cycles N] [--seed S] [--server-flag F]...
 //
 // Writers keep counters in keys of several partitions, a follower watches everything from revision
-// 1. Every cycle kills the server at a random time, or at a fail point, and starts it again. At the
-// end the whole history is read by a new watch and checked:
+// 1. Every cycle kills the server at a random time, or at a fail point, keeps, damages or removes
+// its memory on tmpfs, and starts it again: warm, or cold from checkpoints that are made all the
+// time. At the end the whole history is read by a new watch and checked:
 //   - every acknowledged write is there, once, at its revision, in order (J4, J8);
 //   - revisions are dense and never went back (S3);
 //   - a transaction over two partitions is there whole or not at all (X3);
 //   - the follower saw exactly the history, without a gap or a repeat, with right prev_kv (W1-W9).
+
+#include <unistd.h>
 
 #include <cstdio>
 #include <iostream>
@@ -21,6 +24,7 @@
 #include "absl/time/clock.h"
 #include "src/base/check.h"
 #include "tests/crash/follower.h"
+#include "tests/crash/memory_damage.h"
 #include "tests/crash/writer.h"
 #include "tests/process/server_process.h"
 
@@ -59,7 +63,11 @@ const char* const kFailPoints[] = {
     "journal.before_sync",          "journal.after_sync",
     "journal.before_ack",           "kvstore.before_apply",
     "kvstore.after_apply",          "journal.before_segment_create",
-    "journal.after_segment_create",
+    "journal.after_segment_create", "mvcc.map_segment",
+    "mvcc.segment_not_listed",      "mvcc.before_commit_mark",
+    "mvcc.before_publish",          "checkpoint.before_commit",
+    "checkpoint.after_commit",      "checkpoint.before_ingest",
+    "checkpoint.after_ingest",
 };
 
 struct KeyState {
@@ -158,11 +166,22 @@ int64_t CurrentRevision(process::ServerProcess& server) {
   return response.header().revision();
 }
 
-void KillAndRestart(process::ServerProcess& server, std::mt19937_64& random) {
-  absl::SleepFor(absl::Milliseconds(random() % 250));
-  server.Kill();
-  server.Start();
-}
+// The server with its memory: what a new life finds is drawn.
+struct Victim {
+  process::ServerProcess server;
+  std::string memory_directory;
+  std::mt19937_64 random;
+
+  void Start() {
+    DamageMemory(memory_directory, DrawMemoryFault(random), random);
+    server.Start();
+  }
+  void KillAndRestart() {
+    absl::SleepFor(absl::Milliseconds(random() % 250));
+    server.Kill();
+    Start();
+  }
+};
 
 std::vector<std::unique_ptr<Writer>> StartWriters(process::ServerProcess& server) {
   std::vector<std::unique_ptr<Writer>> writers;
@@ -181,25 +200,26 @@ std::vector<std::unique_ptr<Writer>> StartWriters(process::ServerProcess& server
 
 // Lives that end by a kill at a random time, or by themselves at a fail point. Returns how many
 // were of the second kind; the server runs and is ready afterwards.
-int64_t RunCycles(const Options& options, process::ServerProcess& server) {
-  std::mt19937_64 random(options.seed);
+int64_t RunCycles(const Options& options, Victim& victim) {
+  process::ServerProcess& server = victim.server;
+  std::mt19937_64& random = victim.random;
   int64_t revision = 1;
   int64_t fail_point_kills = 0;
   int wait_status = 0;
   for (int64_t cycle = 0; cycle < options.cycles; ++cycle) {
     if (server.HasEnded(&wait_status)) {
       ++fail_point_kills;
-      server.Start();
+      victim.Start();
     } else if (cycle % 3 == 2) {
       server.Kill();
       const char* point = kFailPoints[random() % std::size(kFailPoints)];
       setenv("TIDEMARK_FAILPOINTS", absl::StrCat(point, "=kill@", 1 + random() % 60).c_str(), 1);
-      server.Start();
+      victim.Start();
       unsetenv("TIDEMARK_FAILPOINTS");
       absl::SleepFor(absl::Milliseconds(300));
       continue;
     } else {
-      KillAndRestart(server, random);
+      victim.KillAndRestart();
     }
     CHECK_MSG(server.WaitReady(), absl::StrCat("the server does not come back in cycle ", cycle,
                                                "; log: ", server.log_path()));
@@ -215,14 +235,22 @@ int64_t RunCycles(const Options& options, process::ServerProcess& server) {
 int Main(int argc, char** argv) {
   const Options options = ParseOptions(argc, argv);
   const std::string directory = process::MakeTestDirectory("crash");
-  process::ServerProcess server(
-      {.binary = options.server, .directory = directory, .extra_flags = options.server_flags});
+  const std::string memory_directory = absl::StrCat("/dev/shm/tidemark-crash-", getpid());
+  // Checkpoints and trims every few cycles.
+  std::vector<std::string> flags = {
+      absl::StrCat("--memory-dir=", memory_directory), "--journal-segment-bytes=1048576",
+      "--checkpoint-journal-bytes=1048576", "--checkpoint-interval=1s"};
+  flags.insert(flags.end(), options.server_flags.begin(), options.server_flags.end());
+  Victim victim{process::ServerProcess(
+                    {.binary = options.server, .directory = directory, .extra_flags = flags}),
+                memory_directory, std::mt19937_64(options.seed)};
+  process::ServerProcess& server = victim.server;
   server.Start();
   CHECK_MSG(server.WaitReady(), server.log_path());
   std::vector<std::unique_ptr<Writer>> writers = StartWriters(server);
   Follower follower(server.Connect());
   const absl::Time start = absl::Now();
-  const int64_t fail_point_kills = RunCycles(options, server);
+  const int64_t fail_point_kills = RunCycles(options, victim);
 
   int64_t acknowledged = 0;
   for (auto& writer : writers) writer->Stop();
@@ -244,7 +272,14 @@ int Main(int argc, char** argv) {
       static_cast<long long>(follower.resumed()), check.problems().size(),
       absl::ToDoubleSeconds(absl::Now() - start), static_cast<unsigned long long>(options.seed));
   server.Kill();
-  const bool passed = check.problems().empty() && caught_up && acknowledged > 10 * options.cycles;
+  process::RemoveTree(memory_directory);
+  const int64_t warm = CountStarts(server.log_path(), "warm");
+  const int64_t cold = CountStarts(server.log_path(), "cold");
+  std::printf("crash: partitions started warm %lld times, cold %lld times\n",
+              static_cast<long long>(warm), static_cast<long long>(cold));
+  const bool passed = check.problems().empty() && caught_up &&
+                      acknowledged > 10 * options.cycles && warm > options.cycles &&
+                      cold > options.cycles / 4;
   if (!passed) {
     std::printf("FAILED; the directory is kept: %s\n", directory.c_str());
     return 1;

@@ -73,7 +73,7 @@ void SimNode::Start() {
   doors.checkpoints = &checkpoints_;
   doors.checkpoint_disk = process->checkpoint_runner.get();
   doors.journal_bytes = [journal = process->journal.get()] {
-    return journal->stats().log.bytes_written.load();
+    return journal->stats().log.size_bytes.load();
   };
   store_options.identity = process->journal->store_id();
   store_options.checkpoints = knobs_.checkpoints;

@@ -213,7 +213,7 @@ absl::Status Node::CreateStore() {
   doors.checkpoints = checkpoints_.get();
   doors.checkpoint_disk = checkpoint_disk_.get();
   doors.journal_bytes = [this] {
-    return journal_->stats().log.bytes_written.load(std::memory_order_relaxed);
+    return journal_->stats().log.size_bytes.load(std::memory_order_relaxed);
   };
   partition::LocalStoreOptions store;
   store.map = *std::move(map);

@@ -208,7 +208,7 @@ constexpr FlagSpec kFlags[] = {
     {kOwn, "store-threads", kUint, "0", kUse, "Threads that run partitions (0: one per core)."},
     {kOwn, "journal-segment-bytes", kUint, "67108864", kUse, "Size of a journal segment file."},
     {kOwn, "checkpoint-journal-bytes", kUint, "1073741824", kUse,
-     "Make checkpoints and trim the journal when it has grown by this."},
+     "Make checkpoints and trim the journal when it holds this much."},
     {kOwn, "checkpoint-interval", kDuration, "10m", kUse,
      "Make checkpoints at least this often when anything was written."},
     // --- Silently ignored, as etcd does ---

@@ -88,6 +88,7 @@ void Checkpointer::FinishRound() {
   stats_.last_duration_ms =
       absl::ToInt64Milliseconds(doors_.clock.Monotonic() - last_round_);
   Trim();
+  ++stats_.rounds;
 }
 
 void Checkpointer::Trim() {

@@ -42,6 +42,7 @@ struct CheckpointPolicy {
 
 // Figures that any thread may read.
 struct CheckpointStats {
+  std::atomic<int64_t> rounds{0};
   std::atomic<int64_t> whole{0};
   std::atomic<int64_t> increments{0};
   std::atomic<int64_t> failures{0};

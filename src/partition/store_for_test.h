@@ -1,4 +1,5 @@
-// A LocalStore over the real journal on simulated time and disk, called like a blocking client.
+// A LocalStore over the real journal on simulated time and disk, called like a blocking client. Its
+// memory and checkpoints outlive a restart, like tmpfs and a disk do.
 //
 // Bound to the World's thread.
 #pragma once
@@ -16,6 +17,7 @@
 #include "src/journal/embedded_journal.h"
 #include "src/partition/local_store.h"
 #include "src/base/heap_mapper_for_test.h"
+#include "tests/sim/env/memory_checkpoint_store.h"
 #include "tests/sim/env/sim_disk.h"
 #include "tests/sim/env/world.h"
 
@@ -39,7 +41,7 @@ class StoreForTest {
     runner_ = world_.NewBlockingRunner("disk", absl::Microseconds(50), absl::Milliseconds(1));
     journal::EmbeddedJournalOptions journal;
     journal.directory = "/data/journal";
-    journal.segment_bytes = 1 << 20;
+    journal.segment_bytes = journal_segment_bytes;
     journal.file_system = &disk_;
     journal.clock = &world_.clock();
     journal.random = &world_.random();
@@ -58,6 +60,12 @@ class StoreForTest {
     doors.random = &world_.random();
     doors.journal = journal_.get();
     doors.memory = &memory_;
+    checkpoint_runner_ =
+        world_.NewBlockingRunner("checkpoints", absl::Microseconds(50), absl::Milliseconds(5));
+    doors.checkpoints = &checkpoints_;
+    doors.checkpoint_disk = checkpoint_runner_.get();
+    doors.journal_bytes = [this] { return journal_->stats().log.size_bytes.load(); };
+    options_.identity = journal_->store_id();
     store_ = LocalStore::Create(options_, doors);
     std::optional<absl::Status> started;
     store_->Start([&started](absl::Status status) { started = std::move(status); });
@@ -78,6 +86,8 @@ class StoreForTest {
     executors_.clear();
     client_ = nullptr;
     runner_ = nullptr;
+    checkpoint_runner_ = nullptr;
+    checkpoints_.ProcessDied();
     journal_executor_ = nullptr;
   }
   absl::Status Restart(LocalStoreOptions options) {
@@ -164,6 +174,25 @@ class StoreForTest {
     return Wait<Nothing>([&](auto done) { router().Defragment(std::move(done)); });
   }
 
+  uint64_t journal_segment_bytes = 1 << 20;  // for the next Start
+  // Between Shut and Start.
+  void LoseMemory() {
+    for (const std::string& name : memory_.Leftovers()) memory_.Remove(name);
+  }
+  HeapMapper& memory() { return memory_; }
+  sim::MemoryCheckpointStore& checkpoints() { return checkpoints_; }
+  sim::SimDisk& disk() { return disk_; }
+  journal::EmbeddedJournal& journal() { return *journal_; }
+  // Until a round that began after this call is over: one may be running. Each needs a write.
+  void MakeCheckpoints() {
+    const CheckpointStats& stats = store_->checkpoint_stats();
+    for (int i = 0; i < 2; ++i) {
+      const int64_t rounds = stats.rounds;
+      EXPECT_TRUE(Put("checkpoint", "now").ok());
+      EXPECT_TRUE(world_.RunUntil([&] { return stats.rounds > rounds; }, absl::Minutes(30)));
+    }
+  }
+
   Router& router() { return store_->router(); }
   LocalStore& store() { return *store_; }
   sim::World& world() { return world_; }
@@ -174,10 +203,12 @@ class StoreForTest {
   sim::ScopedCrashHandlers crashes_;
   sim::SimDisk disk_;
   HeapMapper memory_;
+  sim::MemoryCheckpointStore checkpoints_{0};
   LocalStoreOptions options_;
   const size_t executor_count_;
   std::unique_ptr<Executor> journal_executor_;
   std::unique_ptr<BlockingRunner> runner_;
+  std::unique_ptr<BlockingRunner> checkpoint_runner_;
   std::vector<std::unique_ptr<Executor>> executors_;
   std::unique_ptr<Executor> client_;
   std::unique_ptr<journal::EmbeddedJournal> journal_;

@@ -1,0 +1,202 @@
+// A store over restarts: warm, cold, and when what it should start from is damaged or not its own.
+#include "gmock/gmock.h"
+#include "src/partition/local_store.h"
+#include "src/partition/store_for_test.h"
+
+namespace tidemark::partition {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+constexpr PartitionId kPods{1};
+
+LocalStoreOptions Options() {
+  LocalStoreOptions options;
+  options.checkpoints.interval = absl::Seconds(2);
+  options.checkpoints.records_per_step = 3;
+  return options;
+}
+
+// A little of everything that has to survive; returns what the state is known by.
+struct State {
+  Revision revision;
+  uint32_t hash = 0;
+  std::vector<uint64_t> state_hashes;
+  friend bool operator==(const State&, const State&) = default;
+};
+
+State StateOf(StoreForTest& store) {
+  State state;
+  state.revision = store.router().Status().revision;
+  state.hash = store.HashKv(0)->result.hash;
+  for (PartitionId id : store.store().map().ids()) {
+    state.state_hashes.push_back(store.store().replica(id).stats().state_hash);
+  }
+  return state;
+}
+
+void Write(StoreForTest& store, int from, int to) {
+  for (int i = from; i < to; ++i) {
+    const std::string n = std::to_string(i % 7);
+    ASSERT_TRUE(store.Put("/registry/pods/" + n, std::to_string(i)).ok());
+    ASSERT_TRUE(store.Put("/registry/leases/" + n, std::to_string(i), i % 3 == 0 ? 5 : 0).ok());
+    if (i % 5 == 4) {
+      etcdserverpb::DeleteRangeRequest deletion;
+      deletion.set_key("/registry/pods/" + n);
+      ASSERT_TRUE(store.DeleteRange(deletion).ok());
+    }
+  }
+}
+
+class RestartTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(store_.Start().ok());
+    ASSERT_TRUE(store_.Grant(5, 1000).ok());
+    ASSERT_TRUE(store_.Alarm(etcdserverpb::AlarmRequest::ACTIVATE, 9, etcdserverpb::NONE).ok());
+    Write(store_, 0, 20);
+    ASSERT_TRUE(store_.Compact(10, true).ok());
+    Write(store_, 20, 40);
+  }
+  // The state after another start, which must be the one before it.
+  void ExpectSameAfterRestart() {
+    const State before = StateOf(store_);
+    ASSERT_TRUE(store_.Restart().ok());
+    EXPECT_EQ(StateOf(store_), before);
+    EXPECT_EQ(store_.router().Status().compact_revision, Revision(10));
+    EXPECT_THAT(store_.TimeToLive(5, true)->result.keys, SizeIs(::testing::Gt(0u)));
+    store_.store().CheckIdle();
+  }
+  StoreForTest store_{Options()};
+};
+
+TEST_F(RestartTest, S6_WarmColdAndReplayReachTheSameState) {
+  ExpectSameAfterRestart();  // warm, the whole journal is there
+  store_.Shut();
+  store_.LoseMemory();
+  ASSERT_TRUE(store_.Start().ok());
+  ExpectSameAfterRestart();
+  store_.MakeCheckpoints();
+  EXPECT_GT(store_.journal().KnownFirst(), Position(1));
+  Write(store_, 40, 50);
+  ExpectSameAfterRestart();  // warm over a trimmed journal
+  const State before = StateOf(store_);
+  store_.Shut();
+  store_.LoseMemory();
+  ASSERT_TRUE(store_.Start().ok());  // cold
+  EXPECT_EQ(StateOf(store_), before);
+  Write(store_, 50, 60);
+  ExpectSameAfterRestart();
+}
+
+TEST_F(RestartTest, IncrementsHoldWhatWasAddedAndLackWhatWasRemoved) {
+  store_.MakeCheckpoints();
+  const int64_t whole = store_.store().checkpoint_stats().whole;
+  ASSERT_TRUE(store_.Put("/registry/pods/one more", "x").ok());
+  ASSERT_TRUE(store_.Compact(12, true).ok());
+  store_.MakeCheckpoints();
+  EXPECT_GT(store_.store().checkpoint_stats().increments, 0);
+  EXPECT_EQ(store_.store().checkpoint_stats().whole, whole);
+  const State before = StateOf(store_);
+  store_.Shut();
+  store_.LoseMemory();
+  ASSERT_TRUE(store_.Start().ok());
+  EXPECT_EQ(StateOf(store_), before);
+}
+
+TEST_F(RestartTest, ALeasesRemainingTimeIsInTheCheckpoint) {
+  store_.world().RunFor(absl::Seconds(400));
+  store_.MakeCheckpoints();
+  store_.Shut();
+  store_.LoseMemory();
+  ASSERT_TRUE(store_.Start().ok());
+  const LeaseLife life = store_.TimeToLive(5, false)->result;
+  EXPECT_EQ(life.granted_seconds, 1000);
+  // The journal may lag by TTL / 8.
+  EXPECT_LE(life.remaining_seconds, 1000 - 400 + 1000 / 8 + 5);
+}
+
+TEST_F(RestartTest, ADamagedCheckpointIsReplacedByTheJournalWhileThatIsWhole) {
+  store_.MakeCheckpoints();  // trims nothing: all is in one segment
+  const State before = StateOf(store_);
+  store_.Shut();
+  store_.LoseMemory();
+  ASSERT_TRUE(store_.checkpoints().FlipRecordBit(kPods, 0, 20, 1).ok());
+  ASSERT_TRUE(store_.Start().ok());
+  EXPECT_EQ(StateOf(store_), before);
+}
+
+TEST_F(RestartTest, ADamagedCheckpointOverATrimmedJournalIsAnErrorThatSaysWhatToDo) {
+  store_.Shut();
+  store_.journal_segment_bytes = 1 << 12;
+  ASSERT_TRUE(store_.Start().ok());
+  Write(store_, 40, 80);
+  store_.MakeCheckpoints();
+  store_.Shut();
+  store_.LoseMemory();
+  ASSERT_TRUE(store_.checkpoints().FlipRecordBit(kPods, 0, 20, 1).ok());
+  const absl::Status status = store_.Start();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("partition pods"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("restore the data directory from a copy"));
+}
+
+TEST_F(RestartTest, WarmMemoryMakesADamagedCheckpointHarmless) {
+  store_.MakeCheckpoints();
+  const State before = StateOf(store_);
+  store_.Shut();
+  ASSERT_TRUE(store_.checkpoints().FlipRecordBit(kPods, 0, 20, 1).ok());
+  ASSERT_TRUE(store_.Start().ok());
+  EXPECT_EQ(StateOf(store_), before);
+}
+
+TEST_F(RestartTest, AnotherMapThanTheCheckpointsIsRefused) {
+  store_.MakeCheckpoints();
+  LocalStoreOptions other = Options();
+  other.map = PartitionMap::Single();
+  const absl::Status status = store_.Restart(other);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("another partition map"));
+}
+
+TEST_F(RestartTest, MemoryOfAnOlderTimeIsNotBelieved) {
+  store_.Shut();
+  std::map<std::string, std::string> old;
+  for (const std::string& name : store_.memory().Leftovers()) {
+    const absl::Span<char> bytes = store_.memory().Bytes(name);
+    old[name] = std::string(bytes.data(), bytes.size());
+  }
+  ASSERT_TRUE(store_.Start().ok());
+  Write(store_, 40, 60);
+  store_.MakeCheckpoints();
+  const State before = StateOf(store_);
+  store_.Shut();
+  store_.LoseMemory();
+  for (const auto& [name, bytes] : old) {
+    std::copy(bytes.begin(), bytes.end(), (*store_.memory().Create(name, bytes.size()))->data());
+  }
+  ASSERT_TRUE(store_.Start().ok());
+  EXPECT_EQ(StateOf(store_), before);
+}
+
+TEST_F(RestartTest, NoSpaceForACheckpointKeepsTheJournalAndIsTriedAgain) {
+  store_.checkpoints().FailAddsAfter(4);
+  store_.world().RunFor(absl::Seconds(20));
+  EXPECT_GT(store_.store().checkpoint_stats().failures, 0);
+  EXPECT_EQ(store_.journal().KnownFirst(), Position(1));
+  store_.checkpoints().ClearFaults();
+  Write(store_, 40, 42);
+  store_.MakeCheckpoints();
+  EXPECT_GT(store_.journal().KnownFirst(), Position(1));
+}
+
+TEST_F(RestartTest, PhysicalCompactionWaitsForARunningWalk) {
+  Write(store_, 40, 45);
+  ASSERT_TRUE(store_.Compact(store_.router().Status().revision.value() - 1, true).ok());
+  store_.store().CheckIdle();
+}
+
+}  // namespace
+}  // namespace tidemark::partition

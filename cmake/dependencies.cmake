@@ -1,6 +1,7 @@
 # Everything comes from Debian 12's packages (scripts/install-packages lists them).
 
 find_package(Threads REQUIRED)
+find_package(RocksDB REQUIRED CONFIG)
 find_package(absl REQUIRED)
 find_package(Protobuf REQUIRED)
 find_package(OpenSSL REQUIRED)

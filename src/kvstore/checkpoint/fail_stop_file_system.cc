@@ -1,0 +1,188 @@
+#include "src/kvstore/checkpoint/fail_stop_file_system.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace tidemark::kvstore {
+
+using rocksdb::FileOptions;
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+using rocksdb::Slice;
+
+class FailStopFileSystem::GuardedFile : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  GuardedFile(FailStopFileSystem& owner, std::string path,
+              std::unique_ptr<rocksdb::FSWritableFile> file)
+      : FSWritableFileOwnerWrapper(std::move(file)), owner_(owner), path_(std::move(path)) {}
+
+  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
+    IOStatus refusal = owner_.Refusal();
+    return refusal.ok() ? owner_.JudgeWrite(target()->Append(data, options, debug), path_)
+                        : refusal;
+  }
+  IOStatus Append(const Slice& data, const IOOptions& options,
+                  const rocksdb::DataVerificationInfo& verification,
+                  IODebugContext* debug) override {
+    IOStatus refusal = owner_.Refusal();
+    if (!refusal.ok()) return refusal;
+    return owner_.JudgeWrite(target()->Append(data, options, verification, debug), path_);
+  }
+  IOStatus Truncate(uint64_t size_bytes, const IOOptions& options, IODebugContext* debug) override {
+    IOStatus refusal = owner_.Refusal();
+    return refusal.ok() ? target()->Truncate(size_bytes, options, debug) : refusal;
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
+    IOStatus refusal = owner_.Refusal();
+    return refusal.ok() ? owner_.JudgeSync(target()->Sync(options, debug), path_) : refusal;
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+    IOStatus refusal = owner_.Refusal();
+    return refusal.ok() ? owner_.JudgeSync(target()->Fsync(options, debug), path_) : refusal;
+  }
+  IOStatus RangeSync(uint64_t offset, uint64_t size_bytes, const IOOptions& options,
+                     IODebugContext* debug) override {
+    IOStatus refusal = owner_.Refusal();
+    if (!refusal.ok()) return refusal;
+    return owner_.JudgeSync(target()->RangeSync(offset, size_bytes, options, debug), path_);
+  }
+
+ private:
+  FailStopFileSystem& owner_;
+  const std::string path_;
+};
+
+class FailStopFileSystem::GuardedDirectory : public rocksdb::FSDirectoryWrapper {
+ public:
+  GuardedDirectory(FailStopFileSystem& owner, std::string path,
+                   std::unique_ptr<rocksdb::FSDirectory> directory)
+      : FSDirectoryWrapper(std::move(directory)), owner_(owner), path_(std::move(path)) {}
+
+  IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+    IOStatus refusal = owner_.Refusal();
+    return refusal.ok() ? owner_.JudgeSync(FSDirectoryWrapper::Fsync(options, debug), path_)
+                        : refusal;
+  }
+  IOStatus FsyncWithDirOptions(const IOOptions& options, IODebugContext* debug,
+                               const rocksdb::DirFsyncOptions& details) override {
+    IOStatus refusal = owner_.Refusal();
+    if (!refusal.ok()) return refusal;
+    return owner_.JudgeSync(FSDirectoryWrapper::FsyncWithDirOptions(options, debug, details),
+                            path_);
+  }
+
+ private:
+  FailStopFileSystem& owner_;
+  const std::string path_;
+};
+
+FailStopFileSystem::FailStopFileSystem(std::shared_ptr<rocksdb::FileSystem> target,
+                                       std::string scratch_directory)
+    : FileSystemWrapper(std::move(target)), scratch_directory_(std::move(scratch_directory)) {}
+
+absl::Status FailStopFileSystem::status() const {
+  if (!is_broken()) return absl::OkStatus();
+  MutexLock lock(&mutex_);
+  return absl::InternalError(
+      absl::StrCat(reason_,
+                   "; it is in doubt what the disk has, so no checkpoint is written any more: "
+                   "check the disk and the kernel's log, then restart this process"));
+}
+
+IOStatus FailStopFileSystem::Refusal() const {
+  if (!is_broken()) return IOStatus::OK();
+  return IOStatus::IOError("refused, since a sync or write failed before");
+}
+
+void FailStopFileSystem::Break(const std::string& what) {
+  MutexLock lock(&mutex_);
+  if (!is_broken()) reason_ = what;
+  is_broken_.store(true, std::memory_order_release);
+}
+
+IOStatus FailStopFileSystem::JudgeSync(IOStatus result, const std::string& path) {
+  // Not every kind of file can do it; RocksDB goes on without.
+  if (result.ok() || result.IsNotSupported()) return result;
+  if (result.IsNoSpace() && absl::StartsWith(path, scratch_directory_)) return result;
+  Break(absl::StrCat("sync of ", path, ": ", result.ToString()));
+  return result;
+}
+
+IOStatus FailStopFileSystem::JudgeWrite(IOStatus result, const std::string& path) {
+  if (!result.ok() && !result.IsNoSpace()) {
+    Break(absl::StrCat("write of ", path, ": ", result.ToString()));
+  }
+  return result;
+}
+
+void FailStopFileSystem::Guard(const std::string& path,
+                               std::unique_ptr<rocksdb::FSWritableFile>* file) {
+  *file = std::make_unique<GuardedFile>(*this, path, std::move(*file));
+}
+
+IOStatus FailStopFileSystem::NewWritableFile(const std::string& path, const FileOptions& options,
+                                             std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                             IODebugContext* debug) {
+  IOStatus status = Refusal();
+  if (status.ok()) status = target()->NewWritableFile(path, options, file, debug);
+  if (status.ok()) Guard(path, file);
+  return status;
+}
+
+IOStatus FailStopFileSystem::ReopenWritableFile(const std::string& path, const FileOptions& options,
+                                                std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                                IODebugContext* debug) {
+  IOStatus status = Refusal();
+  if (status.ok()) status = target()->ReopenWritableFile(path, options, file, debug);
+  if (status.ok()) Guard(path, file);
+  return status;
+}
+
+IOStatus FailStopFileSystem::ReuseWritableFile(const std::string& path, const std::string& old_path,
+                                               const FileOptions& options,
+                                               std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                               IODebugContext* debug) {
+  IOStatus status = Refusal();
+  if (status.ok()) status = target()->ReuseWritableFile(path, old_path, options, file, debug);
+  if (status.ok()) Guard(path, file);
+  return status;
+}
+
+IOStatus FailStopFileSystem::NewDirectory(const std::string& path, const IOOptions& options,
+                                          std::unique_ptr<rocksdb::FSDirectory>* directory,
+                                          IODebugContext* debug) {
+  IOStatus status = target()->NewDirectory(path, options, directory, debug);
+  if (status.ok()) {
+    *directory = std::make_unique<GuardedDirectory>(*this, path, std::move(*directory));
+  }
+  return status;
+}
+
+IOStatus FailStopFileSystem::DeleteFile(const std::string& path, const IOOptions& options,
+                                        IODebugContext* debug) {
+  IOStatus refusal = Refusal();
+  return refusal.ok() ? target()->DeleteFile(path, options, debug) : refusal;
+}
+
+IOStatus FailStopFileSystem::Truncate(const std::string& path, size_t size_bytes,
+                                      const IOOptions& options, IODebugContext* debug) {
+  IOStatus refusal = Refusal();
+  return refusal.ok() ? target()->Truncate(path, size_bytes, options, debug) : refusal;
+}
+
+IOStatus FailStopFileSystem::RenameFile(const std::string& from, const std::string& to,
+                                        const IOOptions& options, IODebugContext* debug) {
+  IOStatus refusal = Refusal();
+  return refusal.ok() ? JudgeWrite(target()->RenameFile(from, to, options, debug), to) : refusal;
+}
+
+IOStatus FailStopFileSystem::LinkFile(const std::string& from, const std::string& to,
+                                      const IOOptions& options, IODebugContext* debug) {
+  IOStatus refusal = Refusal();
+  return refusal.ok() ? target()->LinkFile(from, to, options, debug) : refusal;
+}
+
+}  // namespace tidemark::kvstore

@@ -1,0 +1,205 @@
+// The parts of the RocksDB checkpoint store; included by its own files only.
+//
+// Thread class: RocksCheckpointStore is thread-safe. Ingestion and the change of what is newest
+// happen under publish_mutex_, and so does taking an iterator together with its header; the short
+// mutex_ guards the map and is taken after it. Generations may be released on any thread.
+//
+// Invariants:
+//  1. A column family holds a whole checkpoint and its increments; the header in the default column
+//     family names it. Both change in one ingestion.
+//  2. A column family that no header names is dropped: at open, or retried at each Begin.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "rocksdb/db.h"
+#include "rocksdb/sst_file_writer.h"
+#include "src/base/mutex.h"
+#include "src/kvstore/checkpoint/checkpoint_rules.h"
+#include "src/kvstore/checkpoint/fail_stop_file_system.h"
+#include "src/kvstore/checkpoint/record_codec.h"
+#include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
+
+namespace tidemark::kvstore {
+
+class BackgroundErrorListener;
+
+// A column family in use; its files go when it was dropped and nobody holds it any more.
+class Generation {
+ public:
+  Generation(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* handle, RecordHome home)
+      : db_(db), handle_(handle), home_(home), home_crc_(HomeCrc(home)) {}
+  ~Generation() { db_->DestroyColumnFamilyHandle(handle_).PermitUncheckedError(); }
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  rocksdb::ColumnFamilyHandle* handle() const { return handle_; }
+  const RecordHome& home() const { return home_; }
+  uint32_t home_crc() const { return home_crc_; }
+
+ private:
+  rocksdb::DB* const db_;
+  rocksdb::ColumnFamilyHandle* const handle_;
+  const RecordHome home_;
+  const uint32_t home_crc_;
+};
+
+class RocksCheckpointStore : public CheckpointStore {
+ public:
+  explicit RocksCheckpointStore(const RocksCheckpointOptions& options);
+  ~RocksCheckpointStore() override;
+
+  absl::Status Open();
+
+  std::vector<PartitionId> Partitions() const override;
+  absl::StatusOr<std::optional<CheckpointHeader>> Newest(PartitionId partition) const override;
+  absl::StatusOr<std::unique_ptr<CheckpointReader>> Read(PartitionId partition) const override;
+  absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginWhole(PartitionId partition) override;
+  absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginIncrement(PartitionId partition,
+                                                                   Position base) override;
+  absl::Status Verify(PartitionId partition) const override;
+  uint64_t DiskBytes(PartitionId partition) const override;
+  uint64_t TotalDiskBytes() const override;
+  bool is_broken() const override { return files_->is_broken(); }
+
+ private:
+  friend class RocksCheckpointReader;
+  friend class RocksCheckpointWriter;
+
+  // What a partition has: both or neither.
+  struct Current {
+    std::shared_ptr<Generation> generation;
+    std::optional<CheckpointHeader> header;
+  };
+  struct Partition {
+    Current current;
+    bool has_writer = false;
+    uint64_t next_generation = 1;  // never used before while this store is open
+  };
+  struct Publication {
+    std::vector<std::string> tables;
+    std::string header_table;
+    CheckpointHeader header;
+    RecordHome home;
+    std::shared_ptr<Generation> base;  // of an increment
+  };
+  using Families = std::map<std::string, std::shared_ptr<Generation>>;
+
+  // Opening.
+  absl::Status PrepareDirectories();
+  absl::StatusOr<std::vector<std::string>> ListFamilies();
+  absl::Status OpenDb(const std::vector<std::string>& names, Families* families);
+  absl::Status CheckIdentity(bool has_no_families);
+  absl::Status LoadHeaders(Families* families);
+  absl::Status UseHeader(const StoredHeader& stored, Families* families);
+  absl::Status DropOrphans(Families families);
+
+  // Writing.
+  absl::StatusOr<std::unique_ptr<CheckpointWriter>> Begin(PartitionId partition,
+                                                          std::optional<Position> base);
+  absl::Status EnsureWritable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  void EndWriter(PartitionId partition);
+  // The tables and the header become the newest checkpoint.
+  absl::Status Publish(Publication publication);
+  absl::StatusOr<std::shared_ptr<Generation>> CreateFamily(const RecordHome& home)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  absl::Status Ingest(const std::vector<rocksdb::IngestExternalFileArg>& arguments);
+  // Tries to; what could not be dropped stays in doomed_.
+  absl::Status DropDoomed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  // A table with one row.
+  absl::Status BuildRow(const std::string& path, absl::string_view key,
+                        absl::string_view value) const;
+  absl::Status WriteIdentity(absl::string_view key);
+
+  absl::Status Failed(const rocksdb::Status& status, absl::string_view operation) const;
+  std::string ScratchPath(absl::string_view name) const;
+  Current CurrentOf(PartitionId partition) const;
+
+  const RocksCheckpointOptions options_;
+  const std::string rocks_directory_;
+  const std::string scratch_directory_;
+  std::unique_ptr<FileLock> lock_;
+  std::shared_ptr<FailStopFileSystem> files_;
+  std::unique_ptr<rocksdb::Env> env_;
+  std::shared_ptr<BackgroundErrorListener> listener_;
+  rocksdb::Options rocks_options_;
+  std::unique_ptr<rocksdb::DB> db_;
+  rocksdb::ColumnFamilyHandle* headers_ = nullptr;  // the default column family
+  mutable std::atomic<int> users_{0};               // readers and writers alive
+
+  mutable Mutex publish_mutex_;
+  std::vector<std::shared_ptr<Generation>> doomed_ ABSL_GUARDED_BY(publish_mutex_);
+  mutable Mutex mutex_ ABSL_ACQUIRED_AFTER(publish_mutex_);
+  std::map<PartitionId, Partition> partitions_ ABSL_GUARDED_BY(mutex_);
+};
+
+class RocksCheckpointWriter : public CheckpointWriter {
+ public:
+  // `base`: for an increment. The column family of a whole checkpoint is made by Commit.
+  RocksCheckpointWriter(RocksCheckpointStore& store, WriterRules rules, RecordHome home,
+                        std::shared_ptr<Generation> base, std::string name);
+  ~RocksCheckpointWriter() override;
+
+  absl::Status Remove(mvcc::RevisionKey revision) override;
+  absl::Status Add(const CheckpointRecord& record) override;
+  absl::Status Commit(const CheckpointHeader& header) override;
+  uint64_t bytes_written() const override;
+
+ private:
+  enum class Kind { kRemovals, kRecords };
+
+  absl::Status CheckUsable() const;
+  absl::Status Fail(absl::Status status);
+  // A table of that kind with room is open afterwards.
+  absl::Status NeedTable(Kind kind);
+  absl::Status FinishTable();
+  std::string HeaderPath() const;
+
+  RocksCheckpointStore& store_;
+  WriterRules rules_;
+  const RecordHome home_;
+  const uint32_t home_crc_;
+  std::shared_ptr<Generation> base_;
+  const std::string name_;  // begins the names of the files
+
+  std::unique_ptr<rocksdb::SstFileWriter> table_;
+  Kind table_kind_ = Kind::kRemovals;
+  std::vector<std::string> tables_;  // paths, the open one included
+  uint64_t finished_bytes_ = 0;
+  std::string value_;
+  absl::Status failure_;
+  bool is_committed_ = false;
+};
+
+class RocksCheckpointReader : public CheckpointReader {
+ public:
+  RocksCheckpointReader(const RocksCheckpointStore& store, std::shared_ptr<Generation> generation,
+                        CheckpointHeader header, std::unique_ptr<rocksdb::Iterator> iterator);
+  ~RocksCheckpointReader() override;
+
+  const CheckpointHeader& header() const override { return header_; }
+  absl::StatusOr<std::optional<CheckpointRecord>> Next() override;
+
+ private:
+  absl::StatusOr<std::optional<CheckpointRecord>> Step();
+
+  const RocksCheckpointStore& store_;
+  std::shared_ptr<Generation> generation_;
+  const CheckpointHeader header_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+  ReaderRules rules_;
+  bool is_started_ = false;
+  absl::Status failure_;
+};
+
+// The key of a partition's header in the default column family.
+std::string HeaderKey(PartitionId partition);
+std::string FamilyName(const RecordHome& home);
+
+}  // namespace tidemark::kvstore

@@ -1,0 +1,205 @@
+// Opening: whose directory it is, what it holds, and what a crash left unfinished.
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "src/kvstore/checkpoint/rocks_checkpoint_impl.h"
+#include "src/kvstore/checkpoint/rocks_status.h"
+
+namespace tidemark::kvstore {
+namespace {
+
+constexpr char kIdentityKey[] = "store";
+constexpr char kHeaderKeyPrefix[] = "partition";
+
+// "p<partition>-<generation>"
+std::optional<RecordHome> ParseFamilyName(absl::string_view name) {
+  RecordHome home;
+  uint32_t partition = 0;
+  std::vector<absl::string_view> parts = absl::StrSplit(name, '-');
+  if (parts.size() != 2 || !absl::ConsumePrefix(&parts[0], "p") ||
+      !absl::SimpleAtoi(parts[0], &partition) || !absl::SimpleAtoi(parts[1], &home.generation)) {
+    return std::nullopt;
+  }
+  home.partition = PartitionId(partition);
+  return home;
+}
+
+}  // namespace
+
+std::string FamilyName(const RecordHome& home) {
+  return absl::StrFormat("p%u-%010u", home.partition.value(), home.generation);
+}
+
+std::string HeaderKey(PartitionId partition) {
+  std::string key = kHeaderKeyPrefix;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    key.push_back(static_cast<char>(partition.value() >> shift & 0xff));
+  }
+  return key;
+}
+
+absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStore(
+    const RocksCheckpointOptions& options) {
+  auto store = std::make_unique<RocksCheckpointStore>(options);
+  absl::Status status = store->Open();
+  if (!status.ok()) return status;
+  return store;
+}
+
+absl::Status RocksCheckpointStore::Open() {
+  absl::Status status = PrepareDirectories();
+  if (!status.ok()) return status;
+  absl::StatusOr<std::vector<std::string>> names = ListFamilies();
+  if (!names.ok()) return names.status();
+  Families families;
+  status = OpenDb(*names, &families);
+  if (status.ok()) status = CheckIdentity(families.empty());
+  if (status.ok()) status = LoadHeaders(&families);
+  if (status.ok()) status = DropOrphans(std::move(families));
+  return status;
+}
+
+absl::Status RocksCheckpointStore::PrepareDirectories() {
+  FileSystem& files = *options_.file_system;
+  for (const std::string& path : {rocks_directory_, scratch_directory_}) {
+    absl::Status status = files.CreateDirectories(path);
+    if (!status.ok()) return WithPath(status, options_.directory);
+  }
+  absl::StatusOr<std::unique_ptr<FileLock>> lock =
+      files.Lock(absl::StrCat(options_.directory, "/LOCK"));
+  if (!lock.ok()) return WithPath(lock.status(), options_.directory);
+  lock_ = *std::move(lock);
+  absl::StatusOr<std::vector<std::string>> leftovers = files.List(scratch_directory_);
+  if (!leftovers.ok()) return WithPath(leftovers.status(), options_.directory);
+  for (const std::string& name : *leftovers) {
+    absl::Status status = files.Remove(ScratchPath(name));
+    if (!status.ok()) return WithPath(status, options_.directory);
+  }
+  return absl::OkStatus();
+}
+
+// Only the default one for a database that is to be created.
+absl::StatusOr<std::vector<std::string>> RocksCheckpointStore::ListFamilies() {
+  absl::StatusOr<std::vector<std::string>> files = options_.file_system->List(rocks_directory_);
+  if (!files.ok()) return WithPath(files.status(), options_.directory);
+  bool has_tables = false;
+  for (const std::string& name : *files) {
+    if (name == "CURRENT") {
+      std::vector<std::string> names;
+      rocksdb::Status listed =
+          rocksdb::DB::ListColumnFamilies(rocks_options_, rocks_directory_, &names);
+      if (!listed.ok()) return Failed(listed, "open");
+      return names;
+    }
+    has_tables |= absl::EndsWith(name, ".sst");
+  }
+  // The identity is a table: without any, the directory was never completely set up.
+  if (has_tables) return DamageError("there are tables, but no file CURRENT", rocks_directory_);
+  rocks_options_.create_if_missing = true;
+  return std::vector<std::string>{rocksdb::kDefaultColumnFamilyName};
+}
+
+absl::Status RocksCheckpointStore::OpenDb(const std::vector<std::string>& names,
+                                          Families* families) {
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (const std::string& name : names) descriptors.emplace_back(name, rocks_options_);
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  rocksdb::Status opened =
+      rocksdb::DB::Open(rocks_options_, rocks_directory_, descriptors, &handles, &db);
+  if (!opened.ok()) return Failed(opened, "open");
+  db_.reset(db);
+  absl::Status status;
+  for (rocksdb::ColumnFamilyHandle* handle : handles) {
+    if (handle->GetName() == rocksdb::kDefaultColumnFamilyName) {
+      headers_ = handle;
+      continue;
+    }
+    RecordHome home = ParseFamilyName(handle->GetName()).value_or(RecordHome{});
+    if (home.generation == 0) {
+      status = absl::FailedPreconditionError(absl::StrCat(
+          options_.directory, " holds a RocksDB database with a column family named \"",
+          handle->GetName(), "\", which is not Tidemark's: use another directory"));
+    }
+    home.store = options_.store;
+    (*families)[handle->GetName()] = std::make_shared<Generation>(db, handle, home);
+    MutexLock lock(&mutex_);
+    uint64_t& next = partitions_[home.partition].next_generation;
+    next = std::max(next, home.generation + 1);
+  }
+  return status;
+}
+
+absl::Status RocksCheckpointStore::CheckIdentity(bool has_no_families) {
+  std::string value;
+  rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), headers_, kIdentityKey, &value);
+  if (found.IsNotFound()) {
+    std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator(rocksdb::ReadOptions(), headers_));
+    rows->SeekToFirst();
+    if (!rows->status().ok()) return Failed(rows->status(), "read");
+    if (rows->Valid() || !has_no_families) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(options_.directory,
+                       " holds a RocksDB database without Tidemark's identity: use another "
+                       "directory, or restore this one from a copy"));
+    }
+    return WriteIdentity(kIdentityKey);
+  }
+  if (!found.ok()) return Failed(found, "read");
+  absl::StatusOr<uint64_t> store = DecodeIdentity(value);
+  if (!store.ok()) return WithPath(store.status(), options_.directory);
+  if (*store != options_.store) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "checkpoints in %s belong to the journal %016x, this is the journal %016x: journal and "
+        "checkpoints were taken from different places. Put back the pair that belongs together",
+        options_.directory, *store, options_.store));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RocksCheckpointStore::LoadHeaders(Families* families) {
+  rocksdb::ReadOptions read;
+  std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator(read, headers_));
+  for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
+    absl::string_view key(rows->key().data(), rows->key().size());
+    if (key == kIdentityKey) continue;
+    absl::StatusOr<StoredHeader> stored =
+        DecodeHeader(absl::string_view(rows->value().data(), rows->value().size()));
+    if (!stored.ok()) return WithPath(stored.status(), options_.directory);
+    if (key != HeaderKey(stored->header.partition)) {
+      return DamageError("a header has the key of another", options_.directory);
+    }
+    absl::Status status = UseHeader(*stored, families);
+    if (!status.ok()) return status;
+  }
+  if (!rows->status().ok()) return Failed(rows->status(), "read");
+  return absl::OkStatus();
+}
+
+absl::Status RocksCheckpointStore::UseHeader(const StoredHeader& stored, Families* families) {
+  RecordHome home{stored.store, stored.header.partition, stored.generation};
+  auto family = families->find(FamilyName(home));
+  if (stored.store != options_.store || family == families->end()) {
+    return DamageError(absl::StrCat("the records of partition ", home.partition.value(),
+                                    ", generation ", home.generation, " are missing"),
+                       options_.directory);
+  }
+  MutexLock lock(&mutex_);
+  partitions_[home.partition].current = {family->second, stored.header};
+  families->erase(family);
+  return absl::OkStatus();
+}
+
+absl::Status RocksCheckpointStore::DropOrphans(Families families) {
+  MutexLock lock(&publish_mutex_);
+  for (auto& [name, family] : families) doomed_.push_back(std::move(family));
+  absl::Status status = DropDoomed();
+  // A full disk is no reason not to start: reading works, and Begin tries again.
+  return absl::IsResourceExhausted(status) ? absl::OkStatus() : status;
+}
+
+}  // namespace tidemark::kvstore

@@ -1,0 +1,303 @@
+#include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "rocksdb/env.h"
+#include "rocksdb/listener.h"
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+#include "src/kvstore/checkpoint/rocks_checkpoint_impl.h"
+#include "src/kvstore/checkpoint/rocks_options.h"
+#include "src/kvstore/checkpoint/rocks_status.h"
+
+namespace tidemark::kvstore {
+
+// RocksDB refuses to write after an error until Resume is called. We call it, when there is
+// something to write; its own attempts would run at any time in a thread of their own.
+class BackgroundErrorListener : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
+    has_error_ = true;
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason reason, rocksdb::Status error,
+                            bool* auto_recovery) override {
+    error.PermitUncheckedError();
+    *auto_recovery = false;
+  }
+
+  bool has_error() const { return has_error_; }
+  void Clear() { has_error_ = false; }
+
+ private:
+  std::atomic<bool> has_error_{false};
+};
+
+RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options)
+    : options_(options),
+      rocks_directory_(absl::StrCat(options.directory, "/rocksdb")),
+      scratch_directory_(absl::StrCat(options.directory, "/building")),
+      files_(std::make_shared<FailStopFileSystem>(options.rocks_file_system == nullptr
+                                                      ? rocksdb::FileSystem::Default()
+                                                      : options.rocks_file_system,
+                                                  scratch_directory_ + "/")),
+      env_(rocksdb::NewCompositeEnv(files_)),
+      listener_(std::make_shared<BackgroundErrorListener>()),
+      rocks_options_(MakeDbOptions(options, env_.get()), MakeColumnFamilyOptions(options)) {
+  CHECK(options.file_system != nullptr && !options.directory.empty());
+  CHECK(options.table_bytes > 0 && options.background_threads > 0);
+  rocks_options_.listeners.push_back(listener_);
+}
+
+RocksCheckpointStore::~RocksCheckpointStore() {
+  CHECK_MSG(users_ == 0, "checkpoint readers or writers outlive their store");
+  {
+    MutexLock publish(&publish_mutex_);
+    doomed_.clear();
+    MutexLock lock(&mutex_);
+    partitions_.clear();
+  }
+  if (headers_ != nullptr) db_->DestroyColumnFamilyHandle(headers_).PermitUncheckedError();
+  if (db_ != nullptr) db_->Close().PermitUncheckedError();
+}
+
+absl::Status RocksCheckpointStore::Failed(const rocksdb::Status& status,
+                                          absl::string_view operation) const {
+  if (files_->is_broken() && !status.IsCorruption()) {
+    return WithPath(files_->status(), options_.directory);
+  }
+  return FromRocks(status, operation, options_.directory);
+}
+
+std::string RocksCheckpointStore::ScratchPath(absl::string_view name) const {
+  return absl::StrCat(scratch_directory_, "/", name);
+}
+
+RocksCheckpointStore::Current RocksCheckpointStore::CurrentOf(PartitionId partition) const {
+  MutexLock lock(&mutex_);
+  auto found = partitions_.find(partition);
+  return found == partitions_.end() ? Current{} : found->second.current;
+}
+
+std::vector<PartitionId> RocksCheckpointStore::Partitions() const {
+  std::vector<PartitionId> ids;
+  MutexLock lock(&mutex_);
+  for (const auto& [id, partition] : partitions_) {
+    if (partition.current.header.has_value()) ids.push_back(id);
+  }
+  return ids;
+}
+
+absl::StatusOr<std::optional<CheckpointHeader>> RocksCheckpointStore::Newest(
+    PartitionId partition) const {
+  return CurrentOf(partition).header;
+}
+
+absl::StatusOr<std::unique_ptr<CheckpointReader>> RocksCheckpointStore::Read(
+    PartitionId partition) const {
+  MutexLock publish(&publish_mutex_);  // the header and the records of one moment
+  Current current = CurrentOf(partition);
+  if (!current.header.has_value()) {
+    return absl::NotFoundError(absl::StrCat("partition ", partition.value(), " has no checkpoint"));
+  }
+  std::unique_ptr<rocksdb::Iterator> iterator(
+      db_->NewIterator(MakeReadOptions(options_), current.generation->handle()));
+  return std::make_unique<RocksCheckpointReader>(*this, std::move(current.generation),
+                                                 *std::move(current.header), std::move(iterator));
+}
+
+absl::Status RocksCheckpointStore::Verify(PartitionId partition) const {
+  absl::StatusOr<std::unique_ptr<CheckpointReader>> reader = Read(partition);
+  if (!reader.ok()) return reader.status();
+  absl::Status status = ReadToEnd(**reader);
+  if (!status.ok()) return status;
+  // What the next start will read instead of our memory.
+  MutexLock publish(&publish_mutex_);
+  std::string row;
+  rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), headers_, HeaderKey(partition), &row);
+  if (!found.ok()) return Failed(found, "read of a header");
+  absl::StatusOr<StoredHeader> stored = DecodeHeader(row);
+  if (!stored.ok()) return WithPath(stored.status(), options_.directory);
+  if (stored->header != *CurrentOf(partition).header) {
+    return DamageError("a header on disk is not the one committed", options_.directory);
+  }
+  return absl::OkStatus();
+}
+
+uint64_t RocksCheckpointStore::DiskBytes(PartitionId partition) const {
+  Current current = CurrentOf(partition);
+  uint64_t size_bytes = 0;
+  if (current.generation == nullptr) return 0;
+  CHECK(db_->GetIntProperty(current.generation->handle(),
+                            rocksdb::DB::Properties::kLiveSstFilesSize, &size_bytes));
+  return size_bytes;
+}
+
+uint64_t RocksCheckpointStore::TotalDiskBytes() const {
+  uint64_t size_bytes = 0;
+  for (const std::string& directory : {rocks_directory_, scratch_directory_}) {
+    std::vector<rocksdb::Env::FileAttributes> files;
+    // Files vanish meanwhile; a figure that is a little off will do.
+    env_->GetChildrenFileAttributes(directory, &files).PermitUncheckedError();
+    for (const rocksdb::Env::FileAttributes& file : files) size_bytes += file.size_bytes;
+  }
+  return size_bytes;
+}
+
+absl::StatusOr<std::unique_ptr<CheckpointWriter>> RocksCheckpointStore::BeginWhole(
+    PartitionId partition) {
+  return Begin(partition, std::nullopt);
+}
+
+absl::StatusOr<std::unique_ptr<CheckpointWriter>> RocksCheckpointStore::BeginIncrement(
+    PartitionId partition, Position base) {
+  return Begin(partition, base);
+}
+
+absl::StatusOr<std::unique_ptr<CheckpointWriter>> RocksCheckpointStore::Begin(
+    PartitionId id, std::optional<Position> base) {
+  MutexLock publish(&publish_mutex_);
+  absl::Status status = EnsureWritable();
+  if (!status.ok()) return status;
+  MutexLock lock(&mutex_);
+  Partition& partition = partitions_[id];
+  Current& current = partition.current;
+  if (partition.has_writer) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("a checkpoint of partition ", id.value(), " is being written already"));
+  }
+  if (base.has_value() && (!current.header.has_value() || current.header->at.position != *base)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the newest checkpoint of partition ", id.value(), " is not at position ", base->value()));
+  }
+  partition.has_writer = true;
+  RecordHome home{
+      options_.store, id,
+      base.has_value() ? current.generation->home().generation : partition.next_generation++};
+  // Also an increment takes a number, for the names of its files.
+  uint64_t number = base.has_value() ? partition.next_generation++ : home.generation;
+  return std::make_unique<RocksCheckpointWriter>(
+      *this, WriterRules(id, base.has_value(), current.header), home,
+      base.has_value() ? current.generation : nullptr, absl::StrCat("p", id.value(), "-", number));
+}
+
+void RocksCheckpointStore::EndWriter(PartitionId partition) {
+  MutexLock lock(&mutex_);
+  Partition& state = partitions_[partition];
+  CHECK(state.has_writer);
+  state.has_writer = false;
+}
+
+absl::Status RocksCheckpointStore::EnsureWritable() {
+  absl::Status status = files_->status();
+  if (!status.ok()) return WithPath(status, options_.directory);
+  if (listener_->has_error()) {
+    rocksdb::Status resumed = db_->Resume();
+    if (!resumed.ok()) return Failed(resumed, "resume after an error");
+    listener_->Clear();
+  }
+  return DropDoomed();
+}
+
+absl::Status RocksCheckpointStore::DropDoomed() {
+  while (!doomed_.empty()) {
+    rocksdb::Status dropped = db_->DropColumnFamily(doomed_.back()->handle());
+    // InvalidArgument: an attempt before did drop it, and failed only afterwards.
+    if (!dropped.ok() && !dropped.IsInvalidArgument()) return Failed(dropped, "drop");
+    doomed_.pop_back();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Generation>> RocksCheckpointStore::CreateFamily(
+    const RecordHome& home) {
+  rocksdb::ColumnFamilyHandle* handle = nullptr;
+  rocksdb::Status created = db_->CreateColumnFamily(rocks_options_, FamilyName(home), &handle);
+  std::shared_ptr<Generation> generation;
+  if (handle != nullptr) generation = std::make_shared<Generation>(db_.get(), handle, home);
+  if (created.ok()) return generation;
+  // It may exist although the call failed, when what came after it did.
+  if (generation != nullptr) doomed_.push_back(std::move(generation));
+  return Failed(created, "create");
+}
+
+absl::Status RocksCheckpointStore::Ingest(
+    const std::vector<rocksdb::IngestExternalFileArg>& arguments) {
+  rocksdb::Status ingested = db_->IngestExternalFiles(arguments);
+  if (ingested.ok()) return absl::OkStatus();
+  if (!ingested.IsNoSpace()) files_->Break(absl::StrCat("commit: ", ingested.ToString()));
+  return Failed(ingested, "commit");
+}
+
+absl::Status RocksCheckpointStore::Publish(Publication publication) {
+  MutexLock publish(&publish_mutex_);
+  absl::Status status = files_->status();
+  if (!status.ok()) return WithPath(status, options_.directory);
+  std::shared_ptr<Generation> generation = publication.base;
+  if (generation == nullptr) {
+    absl::StatusOr<std::shared_ptr<Generation>> created = CreateFamily(publication.home);
+    if (!created.ok()) return created.status();
+    generation = *std::move(created);
+  }
+  FAIL_POINT("checkpoint.before_ingest");
+  std::vector<rocksdb::IngestExternalFileArg> arguments(1);
+  arguments[0].column_family = headers_;
+  arguments[0].external_files = {publication.header_table};
+  arguments[0].options = MakeIngestOptions();
+  if (!publication.tables.empty()) {
+    arguments.push_back(arguments[0]);
+    arguments[1].column_family = generation->handle();
+    arguments[1].external_files = publication.tables;
+  }
+  if (PLANTED_BUG("checkpoint_header_before_records") && arguments.size() == 2) {
+    status = Ingest({arguments[0]});
+    FAIL_POINT("checkpoint.between_ingestions");
+    if (status.ok()) status = Ingest({arguments[1]});
+  } else {
+    status = Ingest(arguments);
+  }
+  if (!status.ok()) {
+    if (publication.base == nullptr) doomed_.push_back(std::move(generation));
+    return status;
+  }
+  FAIL_POINT("checkpoint.after_ingest");
+  {
+    MutexLock lock(&mutex_);
+    Current& current = partitions_[publication.home.partition].current;
+    current.generation.swap(generation);
+    current.header = std::move(publication.header);
+  }
+  if (publication.base == nullptr && generation != nullptr) {
+    doomed_.push_back(std::move(generation));
+  }
+  generation.reset();
+  // The checkpoint stands whatever becomes of this; Begin tries again.
+  DropDoomed().IgnoreError();
+  FAIL_POINT("checkpoint.after_drop");
+  return absl::OkStatus();
+}
+
+absl::Status RocksCheckpointStore::BuildRow(const std::string& path, absl::string_view key,
+                                            absl::string_view value) const {
+  rocksdb::SstFileWriter table(rocksdb::EnvOptions(rocks_options_), rocks_options_);
+  rocksdb::Status status = table.Open(path);
+  if (status.ok()) {
+    status = table.Put(rocksdb::Slice(key.data(), key.size()),
+                       rocksdb::Slice(value.data(), value.size()));
+  }
+  if (status.ok()) status = table.Finish();
+  return status.ok() ? absl::OkStatus() : Failed(status, "write");
+}
+
+absl::Status RocksCheckpointStore::WriteIdentity(absl::string_view key) {
+  std::string path = ScratchPath("identity.sst");
+  absl::Status status = BuildRow(path, key, EncodeIdentity(options_.store));
+  if (!status.ok()) return status;
+  rocksdb::IngestExternalFileArg argument;
+  argument.column_family = headers_;
+  argument.external_files = {path};
+  argument.options = MakeIngestOptions();
+  return Ingest({argument});
+}
+
+}  // namespace tidemark::kvstore

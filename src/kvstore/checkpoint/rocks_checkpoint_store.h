@@ -1,0 +1,48 @@
+// Checkpoints in RocksDB, on a real disk.
+//
+// Hides RocksDB, files and their layout: docs/checkpoint-format.md. In short: a whole checkpoint is
+// a column family of its own; tables are built in a scratch directory and enter it together with
+// the partition's header (default column family) in one atomic step; then the column family before
+// it is dropped. An increment adds tables to the newest column family. No write-ahead log.
+//
+// Space of removed records is given back by the next whole checkpoint, not by compaction: RocksDB
+// only merges the small tables of removals among themselves, in the background, at a bounded rate.
+//
+// Thread class and status codes: checkpoint_store.h.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "src/base/file_system.h"
+#include "src/kvstore/checkpoint/checkpoint_store.h"
+
+namespace rocksdb {
+class FileSystem;
+}
+
+namespace tidemark::kvstore {
+
+struct RocksCheckpointOptions {
+  enum class Compression { kNone, kLz4, kZstd };
+
+  std::string directory;              // created when missing; owned by one process at a time
+  uint64_t store = 0;                 // identity of the journal that the checkpoints belong to
+  FileSystem* file_system = nullptr;  // for directories and leftovers; outlives the store
+
+  Compression compression = Compression::kNone;  // of tables written from now on
+  uint64_t table_bytes = uint64_t{128} << 20;    // a table file is closed at about this size
+  uint64_t readahead_bytes = uint64_t{4} << 20;
+  uint64_t compaction_bytes_per_second = uint64_t{32} << 20;
+  int background_threads = 2;
+
+  // What RocksDB uses instead of the machine's files: tests' faults. nullptr: the machine's.
+  std::shared_ptr<rocksdb::FileSystem> rocks_file_system;
+};
+
+// Removes what a crash left unfinished. Does not read records; see Verify.
+absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStore(
+    const RocksCheckpointOptions& options);
+
+}  // namespace tidemark::kvstore

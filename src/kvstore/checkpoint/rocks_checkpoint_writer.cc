@@ -1,0 +1,164 @@
+// Writing and reading one checkpoint.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "rocksdb/env.h"
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+#include "src/kvstore/checkpoint/rocks_checkpoint_impl.h"
+#include "src/kvstore/checkpoint/rocks_status.h"
+
+namespace tidemark::kvstore {
+
+RocksCheckpointWriter::RocksCheckpointWriter(RocksCheckpointStore& store, WriterRules rules,
+                                             RecordHome home, std::shared_ptr<Generation> base,
+                                             std::string name)
+    : store_(store),
+      rules_(std::move(rules)),
+      home_(home),
+      home_crc_(HomeCrc(home)),
+      base_(std::move(base)),
+      name_(std::move(name)) {
+  ++store_.users_;
+}
+
+RocksCheckpointWriter::~RocksCheckpointWriter() {
+  table_.reset();
+  // After a commit RocksDB has taken them, or copied what it could not take.
+  for (const std::string& path : tables_) store_.env_->DeleteFile(path).PermitUncheckedError();
+  store_.env_->DeleteFile(HeaderPath()).PermitUncheckedError();
+  base_.reset();
+  store_.EndWriter(home_.partition);
+  --store_.users_;
+}
+
+std::string RocksCheckpointWriter::HeaderPath() const {
+  return store_.ScratchPath(name_ + "-header.sst");
+}
+
+absl::Status RocksCheckpointWriter::Fail(absl::Status status) {
+  if (!status.ok() && failure_.ok()) failure_ = status;
+  return status;
+}
+
+absl::Status RocksCheckpointWriter::CheckUsable() const {
+  if (is_committed_) return absl::InvalidArgumentError("the checkpoint is committed");
+  return failure_;
+}
+
+absl::Status RocksCheckpointWriter::NeedTable(Kind kind) {
+  if (table_ != nullptr &&
+      (kind != table_kind_ || table_->FileSize() >= store_.options_.table_bytes)) {
+    absl::Status status = FinishTable();
+    if (!status.ok()) return status;
+  }
+  if (table_ != nullptr) return absl::OkStatus();
+  table_ = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(store_.rocks_options_),
+                                                    store_.rocks_options_);
+  table_kind_ = kind;
+  tables_.push_back(store_.ScratchPath(absl::StrCat(name_, "-", tables_.size() + 1, ".sst")));
+  rocksdb::Status opened = table_->Open(tables_.back());
+  return opened.ok() ? absl::OkStatus() : store_.Failed(opened, "write");
+}
+
+absl::Status RocksCheckpointWriter::FinishTable() {
+  rocksdb::ExternalSstFileInfo info;
+  rocksdb::Status finished = table_->Finish(&info);
+  table_.reset();
+  if (!finished.ok()) return store_.Failed(finished, "write");
+  finished_bytes_ += info.file_size;
+  return absl::OkStatus();
+}
+
+absl::Status RocksCheckpointWriter::Remove(mvcc::RevisionKey revision) {
+  absl::Status status = CheckUsable();
+  if (!status.ok()) return status;
+  status = rules_.CheckRemove(revision);
+  if (status.ok()) status = NeedTable(Kind::kRemovals);
+  if (!status.ok()) return Fail(std::move(status));
+  RecordKeyBytes key = EncodeRecordKey(revision);
+  rocksdb::Status removed = table_->Delete(rocksdb::Slice(key.data(), key.size()));
+  return removed.ok() ? absl::OkStatus() : Fail(store_.Failed(removed, "write"));
+}
+
+absl::Status RocksCheckpointWriter::Add(const CheckpointRecord& record) {
+  absl::Status status = CheckUsable();
+  if (!status.ok()) return status;
+  status = rules_.CheckAdd(record);
+  if (status.ok()) status = NeedTable(Kind::kRecords);
+  if (!status.ok()) return Fail(std::move(status));
+  RecordKeyBytes key = EncodeRecordKey(record.revision);
+  RecordPrefixBytes prefix = EncodeRecordPrefix(home_crc_, key, record.tombstone, record.wire);
+  value_.assign(prefix.data(), prefix.size());
+  value_.append(record.wire.data(), record.wire.size());
+  rocksdb::Status put = table_->Put(rocksdb::Slice(key.data(), key.size()), value_);
+  return put.ok() ? absl::OkStatus() : Fail(store_.Failed(put, "write"));
+}
+
+absl::Status RocksCheckpointWriter::Commit(const CheckpointHeader& header) {
+  absl::Status status = CheckUsable();
+  if (!status.ok()) return status;
+  status = rules_.CheckCommit(header);
+  if (status.ok() && table_ != nullptr) status = FinishTable();
+  if (status.ok()) {
+    status = store_.BuildRow(HeaderPath(), HeaderKey(home_.partition),
+                             EncodeHeader({home_.store, home_.generation, header}));
+  }
+  FAIL_POINT("checkpoint.built");
+  if (status.ok()) status = store_.Publish({tables_, HeaderPath(), header, home_, base_});
+  if (!status.ok()) return Fail(std::move(status));
+  is_committed_ = true;
+  return absl::OkStatus();
+}
+
+uint64_t RocksCheckpointWriter::bytes_written() const {
+  return finished_bytes_ + (table_ == nullptr ? 0 : table_->FileSize());
+}
+
+RocksCheckpointReader::RocksCheckpointReader(const RocksCheckpointStore& store,
+                                             std::shared_ptr<Generation> generation,
+                                             CheckpointHeader header,
+                                             std::unique_ptr<rocksdb::Iterator> iterator)
+    : store_(store),
+      generation_(std::move(generation)),
+      header_(std::move(header)),
+      iterator_(std::move(iterator)),
+      rules_(header_) {
+  ++store_.users_;
+}
+
+RocksCheckpointReader::~RocksCheckpointReader() {
+  iterator_.reset();
+  generation_.reset();
+  --store_.users_;
+}
+
+absl::StatusOr<std::optional<CheckpointRecord>> RocksCheckpointReader::Next() {
+  if (!failure_.ok()) return failure_;
+  absl::StatusOr<std::optional<CheckpointRecord>> record = Step();
+  if (!record.ok()) failure_ = record.status();
+  return record;
+}
+
+absl::StatusOr<std::optional<CheckpointRecord>> RocksCheckpointReader::Step() {
+  if (!is_started_) {
+    iterator_->SeekToFirst();
+    is_started_ = true;
+  } else if (iterator_->Valid()) {
+    iterator_->Next();
+  }
+  if (!iterator_->Valid()) {
+    if (!iterator_->status().ok()) return store_.Failed(iterator_->status(), "read");
+    absl::Status status = rules_.CheckEnd();
+    if (!status.ok()) return WithPath(status, store_.options_.directory);
+    return std::nullopt;
+  }
+  absl::StatusOr<CheckpointRecord> record = DecodeRecord(
+      generation_->home_crc(), absl::string_view(iterator_->key().data(), iterator_->key().size()),
+      absl::string_view(iterator_->value().data(), iterator_->value().size()));
+  absl::Status status = record.ok() ? rules_.Check(*record) : record.status();
+  if (!status.ok()) return WithPath(status, store_.options_.directory);
+  return *record;
+}
+
+}  // namespace tidemark::kvstore

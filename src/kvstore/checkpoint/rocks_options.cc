@@ -1,0 +1,86 @@
+#include "src/kvstore/checkpoint/rocks_options.h"
+
+#include "rocksdb/cache.h"
+#include "rocksdb/rate_limiter.h"
+#include "rocksdb/table.h"
+
+namespace tidemark::kvstore {
+namespace {
+
+constexpr uint64_t kMebibyte = uint64_t{1} << 20;
+
+rocksdb::CompressionType TypeOf(RocksCheckpointOptions::Compression compression) {
+  switch (compression) {
+    case RocksCheckpointOptions::Compression::kNone:
+      return rocksdb::kNoCompression;
+    case RocksCheckpointOptions::Compression::kLz4:
+      return rocksdb::kLZ4Compression;
+    case RocksCheckpointOptions::Compression::kZstd:
+      return rocksdb::kZSTD;
+  }
+  return rocksdb::kNoCompression;
+}
+
+}  // namespace
+
+rocksdb::DBOptions MakeDbOptions(const RocksCheckpointOptions& options, rocksdb::Env* env) {
+  rocksdb::DBOptions db;
+  db.env = env;
+  db.paranoid_checks = true;
+  db.verify_sst_unique_id_in_manifest = true;
+  db.max_background_jobs = options.background_threads;
+  db.max_subcompactions = 1;
+  db.max_open_files = -1;  // tables are large and few; a missing one is found at open
+  db.max_file_opening_threads = options.background_threads;
+  db.rate_limiter.reset(
+      rocksdb::NewGenericRateLimiter(static_cast<int64_t>(options.compaction_bytes_per_second)));
+  db.bytes_per_sync = kMebibyte;  // so that a table's sync has little left to write
+  db.max_manifest_file_size = 16 * kMebibyte;
+  db.avoid_flush_during_shutdown = true;
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  db.info_log_level = rocksdb::WARN_LEVEL;
+  db.keep_log_file_num = 2;
+  db.max_log_file_size = kMebibyte;
+  return db;
+}
+
+rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(const RocksCheckpointOptions& options) {
+  rocksdb::ColumnFamilyOptions family;
+  family.compression = TypeOf(options.compression);
+  family.write_buffer_size = kMebibyte;  // never written to
+  family.paranoid_file_checks = true;
+  family.target_file_size_base = options.table_bytes;
+  // Levels of fixed size: an increment's removals stay in small tables above the base instead of
+  // making compaction rewrite it.
+  family.level_compaction_dynamic_level_bytes = false;
+  family.ttl = 0;
+  family.periodic_compaction_seconds = 0;
+
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(kMebibyte);
+  table.block_size = 64 << 10;
+  table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return family;
+}
+
+rocksdb::IngestExternalFileOptions MakeIngestOptions() {
+  rocksdb::IngestExternalFileOptions ingest;
+  ingest.move_files = true;
+  ingest.write_global_seqno = false;
+  ingest.allow_blocking_flush = false;  // nothing is ever in a memtable
+  return ingest;
+}
+
+rocksdb::ReadOptions MakeReadOptions(const RocksCheckpointOptions& options) {
+  rocksdb::ReadOptions read;
+  read.verify_checksums = true;  // so that RocksDB never parses damaged blocks
+  read.fill_cache = false;
+  read.total_order_seek = true;
+  read.readahead_size = options.readahead_bytes;
+  return read;
+}
+
+}  // namespace tidemark::kvstore

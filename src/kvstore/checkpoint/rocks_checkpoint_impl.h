@@ -149,7 +149,7 @@ class RocksCheckpointWriter : public CheckpointWriter {
   absl::Status Remove(mvcc::RevisionKey revision) override;
   absl::Status Add(const CheckpointRecord& record) override;
   absl::Status Commit(const CheckpointHeader& header) override;
-  uint64_t bytes_written() const override;
+  uint64_t bytes_written() const override { return bytes_written_; }
 
  private:
   enum class Kind { kRemovals, kRecords };
@@ -159,6 +159,7 @@ class RocksCheckpointWriter : public CheckpointWriter {
   // A table of that kind with room is open afterwards.
   absl::Status NeedTable(Kind kind);
   absl::Status FinishTable();
+  void CountRow(size_t value_bytes);
   std::string HeaderPath() const;
 
   RocksCheckpointStore& store_;
@@ -171,7 +172,8 @@ class RocksCheckpointWriter : public CheckpointWriter {
   std::unique_ptr<rocksdb::SstFileWriter> table_;
   Kind table_kind_ = Kind::kRemovals;
   std::vector<std::string> tables_;  // paths, the open one included
-  uint64_t finished_bytes_ = 0;
+  uint64_t table_bytes_ = 0;         // of the open one
+  uint64_t bytes_written_ = 0;
   std::string value_;
   absl::Status failure_;
   bool is_committed_ = false;

@@ -1,0 +1,91 @@
+// The machine's files as RocksDB sees them, with power losses and faults to order.
+//
+// For tests only. Syncs are remembered, not done; a power loss takes unsynced bytes and names away.
+// Every file keeps a second name in a folder of its own, so that lost names can be put back.
+// Thread-safe.
+//
+// Fault model: a sync of a file makes its bytes durable, one of a directory its names. A failed
+// sync takes the unsynced bytes away at once and later syncs succeed, as Linux may do. A write that
+// finds no space leaves its first half.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "rocksdb/file_system.h"
+#include "src/base/mutex.h"
+#include "src/base/random.h"
+
+namespace tidemark::kvstore {
+
+class FaultFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  // Keeps second names in `keep_directory`, which exists and is on the same disk.
+  explicit FaultFileSystem(std::string keep_directory);
+
+  // Counts are of calls that still succeed; each fault strikes once.
+  void FailSyncAfter(int64_t syncs);
+  void FillDiskAfter(int64_t writes);  // strikes every later write too, until ClearFaults
+  // From then on every change is refused: what a process that is gone would do.
+  void StopAfter(int64_t changes);
+  void ClearFaults();
+  bool was_struck() const;
+
+  // REQUIRES: nobody has files open. Unsynced names of each directory, and unsynced bytes of each
+  // file, are kept or lost as drawn.
+  void LosePower(Random& random);
+
+  const char* Name() const override { return "TidemarkFaultFileSystem"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus ReopenWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                                       std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                       rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus NewDirectory(const std::string& path, const rocksdb::IOOptions& options,
+                                 std::unique_ptr<rocksdb::FSDirectory>* directory,
+                                 rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus DeleteFile(const std::string& path, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
+                               const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus LinkFile(const std::string& from, const std::string& to,
+                             const rocksdb::IOOptions& options,
+                             rocksdb::IODebugContext* debug) override;
+
+ private:
+  class FaultFile;
+  class FaultDirectory;
+  struct Inode {
+    std::string kept_path;
+    uint64_t synced_bytes = 0;
+  };
+  using Names = std::map<std::string, std::shared_ptr<Inode>>;
+
+  // An error when a fault strikes now.
+  rocksdb::IOStatus Change();
+  rocksdb::IOStatus SyncFile(const std::shared_ptr<Inode>& inode);
+  rocksdb::IOStatus SyncDirectory(const std::string& directory);
+  bool SpaceIsLeft();
+  static bool TakeOne(int64_t& left);
+  rocksdb::IOStatus Truncate(const Inode& inode);
+
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+  const std::string keep_directory_;
+  mutable Mutex mutex_;
+  uint64_t next_inode_ ABSL_GUARDED_BY(mutex_) = 1;
+  Names names_ ABSL_GUARDED_BY(mutex_);
+  Names durable_names_ ABSL_GUARDED_BY(mutex_);
+  int64_t syncs_left_ ABSL_GUARDED_BY(mutex_) = kNever;
+  int64_t writes_left_ ABSL_GUARDED_BY(mutex_) = kNever;
+  int64_t changes_left_ ABSL_GUARDED_BY(mutex_) = kNever;
+  bool was_struck_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace tidemark::kvstore

@@ -124,8 +124,8 @@ bool FaultFileSystem::SpaceIsLeft() {
   return false;
 }
 
-IOStatus FaultFileSystem::Truncate(const Inode& inode) {
-  return target()->Truncate(inode.kept_path, inode.synced_bytes, IOOptions(), nullptr);
+void FaultFileSystem::LoseUnsyncedBytes(const Inode& inode) {
+  std::filesystem::resize_file(inode.kept_path, inode.synced_bytes);
 }
 
 IOStatus FaultFileSystem::SyncFile(const std::shared_ptr<Inode>& inode) {
@@ -135,7 +135,7 @@ IOStatus FaultFileSystem::SyncFile(const std::shared_ptr<Inode>& inode) {
   if (!TakeOne(syncs_left_)) {
     was_struck_ = true;
     syncs_left_ = kNever;
-    CHECK(Truncate(*inode).ok());
+    LoseUnsyncedBytes(*inode);
     return IOStatus::IOError("the disk does not answer");
   }
   return target()->GetFileSize(inode->kept_path, IOOptions(), &inode->synced_bytes, nullptr);
@@ -253,7 +253,7 @@ void FaultFileSystem::LosePower(Random& random) {
     inodes.insert(inode);
   }
   for (const std::shared_ptr<Inode>& inode : inodes) {
-    if (random.Next() % 2 == 0) CHECK(Truncate(*inode).ok());
+    if (random.Next() % 2 == 0) LoseUnsyncedBytes(*inode);
     CHECK(target()->GetFileSize(inode->kept_path, IOOptions(), &inode->synced_bytes, nullptr).ok());
   }
   names_ = left;

@@ -73,7 +73,7 @@ class FaultFileSystem : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus SyncDirectory(const std::string& directory);
   bool SpaceIsLeft();
   static bool TakeOne(int64_t& left);
-  rocksdb::IOStatus Truncate(const Inode& inode);
+  void LoseUnsyncedBytes(const Inode& inode);
 
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 

@@ -110,6 +110,7 @@ class RocksCheckpointStore : public CheckpointStore {
   absl::StatusOr<std::shared_ptr<Generation>> CreateFamily(const RecordHome& home)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   absl::Status Ingest(const std::vector<rocksdb::IngestExternalFileArg>& arguments);
+  void ManifestChanged();
   // Tries to; what could not be dropped stays in doomed_.
   absl::Status DropDoomed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   // A table with one row.

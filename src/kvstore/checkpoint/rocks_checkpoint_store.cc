@@ -13,12 +13,25 @@
 
 namespace tidemark::kvstore {
 
-// RocksDB refuses to write after an error until Resume is called. We call it, when there is
-// something to write; its own attempts would run at any time in a thread of their own.
+// What RocksDB does after an error of its own accord is kept away from it.
+//
+// A manifest that found no space: RocksDB 7.8.3 would stop, and cannot be resumed from that: the
+// flag is_db_stopped_ stays set while the error is forgotten, and the next ingestion takes file
+// numbers from 0 on, over files in use (db/error_handler.cc, ClearBGError). Nothing is wrong with
+// the database, though: the next change starts a new manifest. So this error is taken back. What is
+// left of it is that files are no longer deleted until EnableFileDeletions.
+// A soft error (compaction found no space) is cleared by Resume before the next checkpoint.
 class BackgroundErrorListener : public rocksdb::EventListener {
  public:
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
-    has_error_ = true;
+    bool is_manifest = reason == rocksdb::BackgroundErrorReason::kManifestWrite ||
+                       reason == rocksdb::BackgroundErrorReason::kManifestWriteNoWAL;
+    if (is_manifest && error->IsNoSpace()) {
+      *error = rocksdb::Status::OK();
+      keeps_files_ = true;
+    } else if (error->severity() <= rocksdb::Status::Severity::kSoftError) {
+      has_soft_error_ = true;
+    }
   }
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason reason, rocksdb::Status error,
                             bool* auto_recovery) override {
@@ -26,11 +39,12 @@ class BackgroundErrorListener : public rocksdb::EventListener {
     *auto_recovery = false;
   }
 
-  bool has_error() const { return has_error_; }
-  void Clear() { has_error_ = false; }
+  bool TakeSoftError() { return has_soft_error_.exchange(false); }
+  bool TakeKeepsFiles() { return keeps_files_.exchange(false); }
 
  private:
-  std::atomic<bool> has_error_{false};
+  std::atomic<bool> has_soft_error_{false};
+  std::atomic<bool> keeps_files_{false};
 };
 
 RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options)
@@ -191,11 +205,7 @@ void RocksCheckpointStore::EndWriter(PartitionId partition) {
 absl::Status RocksCheckpointStore::EnsureWritable() {
   absl::Status status = files_->status();
   if (!status.ok()) return WithPath(status, options_.directory);
-  if (listener_->has_error()) {
-    rocksdb::Status resumed = db_->Resume();
-    if (!resumed.ok()) return Failed(resumed, "resume after an error");
-    listener_->Clear();
-  }
+  if (listener_->TakeSoftError()) db_->Resume().PermitUncheckedError();
   return DropDoomed();
 }
 
@@ -204,9 +214,16 @@ absl::Status RocksCheckpointStore::DropDoomed() {
     rocksdb::Status dropped = db_->DropColumnFamily(doomed_.back()->handle());
     // InvalidArgument: an attempt before did drop it, and failed only afterwards.
     if (!dropped.ok() && !dropped.IsInvalidArgument()) return Failed(dropped, "drop");
+    if (dropped.ok()) ManifestChanged();
     doomed_.pop_back();
   }
   return absl::OkStatus();
+}
+
+void RocksCheckpointStore::ManifestChanged() {
+  if (listener_->TakeKeepsFiles()) {
+    db_->EnableFileDeletions(/*force=*/true).PermitUncheckedError();
+  }
 }
 
 absl::StatusOr<std::shared_ptr<Generation>> RocksCheckpointStore::CreateFamily(
@@ -224,7 +241,10 @@ absl::StatusOr<std::shared_ptr<Generation>> RocksCheckpointStore::CreateFamily(
 absl::Status RocksCheckpointStore::Ingest(
     const std::vector<rocksdb::IngestExternalFileArg>& arguments) {
   rocksdb::Status ingested = db_->IngestExternalFiles(arguments);
-  if (ingested.ok()) return absl::OkStatus();
+  if (ingested.ok()) {
+    ManifestChanged();
+    return absl::OkStatus();
+  }
   if (!ingested.IsNoSpace()) files_->Break(absl::StrCat("commit: ", ingested.ToString()));
   return Failed(ingested, "commit");
 }

@@ -37,6 +37,7 @@ rocksdb::DBOptions MakeDbOptions(const RocksCheckpointOptions& options, rocksdb:
   db.bytes_per_sync = kMebibyte;  // so that a table's sync has little left to write
   db.max_manifest_file_size = 16 * kMebibyte;
   db.avoid_flush_during_shutdown = true;
+  db.max_bgerror_resume_count = 0;  // see BackgroundErrorListener
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.info_log_level = rocksdb::WARN_LEVEL;

@@ -159,6 +159,18 @@ IOStatus FaultFileSystem::SyncDirectory(const std::string& directory) {
   return IOStatus::OK();
 }
 
+std::shared_ptr<FaultFileSystem::Inode> FaultFileSystem::InodeOf(const std::string& path) {
+  std::shared_ptr<Inode>& inode = names_[path];
+  if (inode == nullptr) {
+    inode = std::make_shared<Inode>();
+    inode->kept_path = absl::StrCat(keep_directory_, "/", next_inode_++);
+    CHECK(target()->LinkFile(path, inode->kept_path, IOOptions(), nullptr).ok());
+    inode->synced_bytes = std::filesystem::file_size(path);
+    durable_names_[path] = inode;
+  }
+  return inode;
+}
+
 IOStatus FaultFileSystem::NewWritableFile(const std::string& path, const FileOptions& options,
                                           std::unique_ptr<rocksdb::FSWritableFile>* file,
                                           IODebugContext* debug) {
@@ -185,8 +197,7 @@ IOStatus FaultFileSystem::ReopenWritableFile(const std::string& path, const File
   if (status.ok()) status = target()->ReopenWritableFile(path, options, file, debug);
   if (!status.ok()) return status;
   MutexLock lock(&mutex_);
-  CHECK_MSG(names_.contains(path), path);
-  *file = std::make_unique<FaultFile>(*this, names_[path], std::move(*file));
+  *file = std::make_unique<FaultFile>(*this, InodeOf(path), std::move(*file));
   return status;
 }
 
@@ -225,7 +236,7 @@ IOStatus FaultFileSystem::LinkFile(const std::string& from, const std::string& t
   IOStatus status = Change();
   if (status.ok()) status = target()->LinkFile(from, to, options, debug);
   MutexLock lock(&mutex_);
-  if (status.ok()) names_[to] = names_.at(from);
+  if (status.ok()) names_[to] = InodeOf(from);
   return status;
 }
 

@@ -3,6 +3,7 @@
 #include "rocksdb/cache.h"
 #include "rocksdb/rate_limiter.h"
 #include "rocksdb/table.h"
+#include "src/kvstore/checkpoint/table_tail.h"
 
 namespace tidemark::kvstore {
 namespace {
@@ -61,8 +62,8 @@ rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(const RocksCheckpointOption
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(kMebibyte);
   table.block_size = 64 << 10;
-  table.format_version = 5;
-  table.checksum = rocksdb::kXXH3;
+  table.format_version = kTableFormatVersion;
+  table.checksum = rocksdb::kCRC32c;  // so that table_tail.h can check it
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return family;
 }

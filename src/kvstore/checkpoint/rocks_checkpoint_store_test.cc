@@ -328,7 +328,7 @@ TEST_F(DamageTest, FlippedBits) {
   std::map<std::string, int> refused;  // by kind of file
   for (const auto& [name, content] : files_at_rest_) {
     std::string kind = absl::StrContains(name, ".sst") ? "SST" : name.substr(0, name.find('-'));
-    size_t step = kind == "CURRENT" ? 1 : 1 + content.size() / 60;
+    size_t step = kind == "CURRENT" ? 1 : 1 + content.size() / 25;
     for (size_t at = 0; at < content.size() && !HasFailure(); at += 1 + random_.Next() % step) {
       Files files = files_at_rest_;
       char& byte = files[name][at];
@@ -346,7 +346,7 @@ TEST_F(DamageTest, CutFiles) {
   std::map<std::string, int> refused;
   for (const auto& [name, content] : files_at_rest_) {
     std::string kind = absl::StrContains(name, ".sst") ? "SST" : name.substr(0, name.find('-'));
-    size_t step = kind == "CURRENT" ? 1 : 1 + content.size() / 30;
+    size_t step = kind == "CURRENT" ? 1 : 1 + content.size() / 12;
     for (size_t size = 0; size < content.size() && !HasFailure();
          size += 1 + random_.Next() % step) {
       Files files = files_at_rest_;

@@ -150,8 +150,9 @@ IOStatus FaultFileSystem::SyncDirectory(const std::string& directory) {
     syncs_left_ = kNever;
     return IOStatus::IOError("the disk does not answer");
   }
+  const Names& names = names_;
   std::erase_if(durable_names_, [&](const auto& name) {
-    return DirectoryOf(name.first) == directory && !names_.contains(name.first);
+    return DirectoryOf(name.first) == directory && !names.contains(name.first);
   });
   for (const auto& [path, inode] : names_) {
     if (DirectoryOf(path) == directory) durable_names_[path] = inode;

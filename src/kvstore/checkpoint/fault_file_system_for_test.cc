@@ -150,10 +150,10 @@ IOStatus FaultFileSystem::SyncDirectory(const std::string& directory) {
     syncs_left_ = kNever;
     return IOStatus::IOError("the disk does not answer");
   }
-  const Names& names = names_;
-  std::erase_if(durable_names_, [&](const auto& name) {
-    return DirectoryOf(name.first) == directory && !names.contains(name.first);
-  });
+  for (auto at = durable_names_.begin(); at != durable_names_.end();) {
+    bool is_gone = DirectoryOf(at->first) == directory && !names_.contains(at->first);
+    at = is_gone ? durable_names_.erase(at) : std::next(at);
+  }
   for (const auto& [path, inode] : names_) {
     if (DirectoryOf(path) == directory) durable_names_[path] = inode;
   }

@@ -225,9 +225,9 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 }
 
 TEST(CheckpointCrashTest, AcknowledgedCheckpointsSurviveKills) {
-  uint64_t seed = FromEnvironment("TIDEMARK_CRASH_SEED", 1);
-  int cycles = static_cast<int>(FromEnvironment("TIDEMARK_CRASH_CYCLES", 60));
-  EXPECT_EQ(RunCycles(cycles, seed, ""), "") << "TIDEMARK_CRASH_SEED=" << seed;
+  uint64_t seed = FromEnvironment("TIDEMARK_CHECKPOINT_SEED", 1);
+  int cycles = static_cast<int>(FromEnvironment("TIDEMARK_CHECKPOINT_CYCLES", 60));
+  EXPECT_EQ(RunCycles(cycles, seed, ""), "") << "TIDEMARK_CHECKPOINT_SEED=" << seed;
 }
 
 #ifdef TIDEMARK_PLANTED_BUGS

@@ -128,16 +128,17 @@ TEST_F(RestartTest, ADamagedCheckpointIsReplacedByTheJournalWhileThatIsWhole) {
   EXPECT_EQ(StateOf(store_), before);
 }
 
-TEST_F(RestartTest, ADamagedCheckpointOverATrimmedJournalIsAnErrorThatSaysWhatToDo) {
-  store_.Shut();
-  store_.journal_segment_bytes = 1 << 12;
-  ASSERT_TRUE(store_.Start().ok());
-  Write(store_, 40, 80);
-  store_.MakeCheckpoints();
-  store_.Shut();
-  store_.LoseMemory();
-  ASSERT_TRUE(store_.checkpoints().FlipRecordBit(kPods, 0, 20, 1).ok());
-  const absl::Status status = store_.Start();
+TEST(TrimmedJournalTest, ADamagedCheckpointOverItIsAnErrorThatSaysWhatToDo) {
+  StoreForTest store(Options());
+  store.journal_segment_bytes = 1 << 12;
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Grant(5, 1000).ok());
+  Write(store, 0, 40);
+  store.MakeCheckpoints();
+  store.Shut();
+  store.LoseMemory();
+  ASSERT_TRUE(store.checkpoints().FlipRecordBit(kPods, 0, 20, 1).ok());
+  const absl::Status status = store.Start();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("partition pods"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("restore the data directory from a copy"));

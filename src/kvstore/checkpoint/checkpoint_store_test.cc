@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -367,6 +368,39 @@ TEST_P(CheckpointStoreTest, RemovalOfNothingIsFoundByReading) {
     ASSERT_TRUE((*writer)->Commit(header).ok());
   }
   EXPECT_TRUE(absl::IsDataLoss(store().Verify(kPods)));
+}
+
+// Whoever reads while checkpoints are committed gets one of them, whole.
+TEST(RocksCheckpointThreadsTest, ReadersBesideAWriter) {
+  RocksBed bed;
+  CheckpointStore& store = bed.store();
+  sim::SeededRandom random(29);
+  std::vector<CheckpointImage> images = {EmptyImage(kPods)};
+  while (images.size() < 25) images.push_back(NextImage(random, images.back()));
+  ASSERT_TRUE(WriteWhole(store, images[0]).ok());
+  std::atomic<bool> is_done = false;
+  std::atomic<int> reads = 0;
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 2; ++i) {
+    readers.emplace_back([&] {
+      do {
+        auto found = ReadAll(store, kPods);
+        ASSERT_TRUE(found.ok()) << found.status();
+        EXPECT_TRUE(std::ranges::find(images, *found) != images.end());
+        EXPECT_TRUE(store.Verify(kPods).ok());
+        EXPECT_GT(store.TotalDiskBytes(), 0u);
+        ++reads;
+      } while (!is_done);
+    });
+  }
+  for (size_t i = 1; i < images.size(); ++i) {
+    absl::Status status =
+        i % 3 == 0 ? WriteWhole(store, images[i]) : WriteIncrement(store, images[i - 1], images[i]);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  is_done = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_GT(reads, 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CheckpointStoreTest, ::testing::Values(false, true),

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "src/kvstore/checkpoint/table_tail.h"
 
 namespace tidemark::kvstore {
 
@@ -121,6 +122,39 @@ IOStatus FailStopFileSystem::JudgeWrite(IOStatus result, const std::string& path
 void FailStopFileSystem::Guard(const std::string& path,
                                std::unique_ptr<rocksdb::FSWritableFile>* file) {
   *file = std::make_unique<GuardedFile>(*this, path, std::move(*file));
+}
+
+namespace {
+
+absl::StatusOr<std::string> ReadExactly(rocksdb::FSRandomAccessFile& file, uint64_t offset,
+                                        size_t size, IOStatus* error) {
+  std::string bytes(size, '\0');
+  Slice found;
+  *error = file.Read(offset, size, IOOptions(), &found, bytes.data(), nullptr);
+  if (!error->ok()) return absl::InternalError(error->ToString());
+  if (found.size() != size) return absl::DataLossError("the table is too short");
+  return found.data() == bytes.data() ? std::move(bytes) : found.ToString();
+}
+
+}  // namespace
+
+IOStatus FailStopFileSystem::NewRandomAccessFile(const std::string& path,
+                                                 const FileOptions& options,
+                                                 std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                                 IODebugContext* debug) {
+  IOStatus status = target()->NewRandomAccessFile(path, options, file, debug);
+  if (!status.ok() || !absl::EndsWith(path, ".sst")) return status;
+  uint64_t file_bytes = 0;
+  status = target()->GetFileSize(path, IOOptions(), &file_bytes, debug);
+  if (!status.ok()) return status;
+  absl::Status checked = CheckTableTail(file_bytes, [&](uint64_t offset, size_t size) {
+    return ReadExactly(**file, offset, size, &status);
+  });
+  if (status.ok() && !checked.ok()) {
+    status = IOStatus::Corruption(path, std::string(checked.message()));
+  }
+  if (!status.ok()) file->reset();
+  return status;
 }
 
 IOStatus FailStopFileSystem::NewWritableFile(const std::string& path, const FileOptions& options,

@@ -10,6 +10,7 @@
 // cut short, which RocksDB and its recovery understand. A sync that found no space does freeze,
 // except below `scratch_directory`: those files become part of the store only by being linked
 // later, and a file whose sync failed is thrown away.
+// Tables are opened only after table_tail.h found their ends undamaged.
 // Thread-safe.
 #pragma once
 
@@ -34,6 +35,10 @@ class FailStopFileSystem : public rocksdb::FileSystemWrapper {
   void Break(const std::string& what);
 
   const char* Name() const override { return "TidemarkFailStopFileSystem"; }
+  rocksdb::IOStatus NewRandomAccessFile(const std::string& path,
+                                        const rocksdb::FileOptions& options,
+                                        std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                        rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                     rocksdb::IODebugContext* debug) override;

@@ -150,13 +150,26 @@ IOStatus FaultFileSystem::SyncDirectory(const std::string& directory) {
     syncs_left_ = kNever;
     return IOStatus::IOError("the disk does not answer");
   }
-  std::erase_if(durable_names_, [&](const auto& name) {
-    return DirectoryOf(name.first) == directory && !names_.contains(name.first);
-  });
+  for (auto at = durable_names_.begin(); at != durable_names_.end();) {
+    bool is_gone = DirectoryOf(at->first) == directory && !names_.contains(at->first);
+    at = is_gone ? durable_names_.erase(at) : std::next(at);
+  }
   for (const auto& [path, inode] : names_) {
     if (DirectoryOf(path) == directory) durable_names_[path] = inode;
   }
   return IOStatus::OK();
+}
+
+std::shared_ptr<FaultFileSystem::Inode> FaultFileSystem::InodeOf(const std::string& path) {
+  std::shared_ptr<Inode>& inode = names_[path];
+  if (inode == nullptr) {
+    inode = std::make_shared<Inode>();
+    inode->kept_path = absl::StrCat(keep_directory_, "/", next_inode_++);
+    CHECK(target()->LinkFile(path, inode->kept_path, IOOptions(), nullptr).ok());
+    inode->synced_bytes = std::filesystem::file_size(path);
+    durable_names_[path] = inode;
+  }
+  return inode;
 }
 
 IOStatus FaultFileSystem::NewWritableFile(const std::string& path, const FileOptions& options,
@@ -185,8 +198,7 @@ IOStatus FaultFileSystem::ReopenWritableFile(const std::string& path, const File
   if (status.ok()) status = target()->ReopenWritableFile(path, options, file, debug);
   if (!status.ok()) return status;
   MutexLock lock(&mutex_);
-  CHECK_MSG(names_.contains(path), path);
-  *file = std::make_unique<FaultFile>(*this, names_[path], std::move(*file));
+  *file = std::make_unique<FaultFile>(*this, InodeOf(path), std::move(*file));
   return status;
 }
 
@@ -225,7 +237,7 @@ IOStatus FaultFileSystem::LinkFile(const std::string& from, const std::string& t
   IOStatus status = Change();
   if (status.ok()) status = target()->LinkFile(from, to, options, debug);
   MutexLock lock(&mutex_);
-  if (status.ok()) names_[to] = names_.at(from);
+  if (status.ok()) names_[to] = InodeOf(from);
   return status;
 }
 

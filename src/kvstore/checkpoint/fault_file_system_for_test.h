@@ -73,6 +73,8 @@ class FaultFileSystem : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus SyncDirectory(const std::string& directory);
   bool SpaceIsLeft();
   static bool TakeOne(int64_t& left);
+  // Files of before are taken in as they are, durably.
+  std::shared_ptr<Inode> InodeOf(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LoseUnsyncedBytes(const Inode& inode);
 
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();

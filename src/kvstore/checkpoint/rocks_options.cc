@@ -1,13 +1,39 @@
 #include "src/kvstore/checkpoint/rocks_options.h"
 
+#include <cstdarg>
+#include <cstdio>
+
 #include "rocksdb/cache.h"
+#include "rocksdb/env.h"
 #include "rocksdb/rate_limiter.h"
 #include "rocksdb/table.h"
+#include "src/base/log.h"
+#include "src/kvstore/checkpoint/table_tail.h"
 
 namespace tidemark::kvstore {
 namespace {
 
 constexpr uint64_t kMebibyte = uint64_t{1} << 20;
+
+// RocksDB's warnings and errors as lines of our log. Its own log file would end the process on a
+// full disk: a line after one that found no space is an assertion in Debian's build.
+class RocksLog : public rocksdb::Logger {
+ public:
+  RocksLog() : Logger(rocksdb::WARN_LEVEL) {}
+
+  using Logger::Logv;
+  void Logv(rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
+    if (level < rocksdb::WARN_LEVEL || level == rocksdb::HEADER_LEVEL) return;
+    char line[1024];
+    std::vsnprintf(line, sizeof(line), format, arguments);
+    // Its warnings are for those who know RocksDB; what concerns an operator comes as a Status.
+    if (level == rocksdb::WARN_LEVEL) {
+      TLOG(kDebug, "rocksdb", {{"line", absl::string_view(line)}});
+    } else {
+      TLOG(kWarn, "rocksdb", {{"line", absl::string_view(line)}});
+    }
+  }
+};
 
 rocksdb::CompressionType TypeOf(RocksCheckpointOptions::Compression compression) {
   switch (compression) {
@@ -40,9 +66,8 @@ rocksdb::DBOptions MakeDbOptions(const RocksCheckpointOptions& options, rocksdb:
   db.max_bgerror_resume_count = 0;  // see BackgroundErrorListener
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
+  db.info_log = std::make_shared<RocksLog>();
   db.info_log_level = rocksdb::WARN_LEVEL;
-  db.keep_log_file_num = 2;
-  db.max_log_file_size = kMebibyte;
   return db;
 }
 
@@ -61,8 +86,8 @@ rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(const RocksCheckpointOption
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(kMebibyte);
   table.block_size = 64 << 10;
-  table.format_version = 5;
-  table.checksum = rocksdb::kXXH3;
+  table.format_version = kTableFormatVersion;
+  table.checksum = rocksdb::kCRC32c;  // so that table_tail.h can check it
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return family;
 }

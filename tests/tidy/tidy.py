@@ -36,6 +36,11 @@ OUTSIDE = [
     ("file", re.compile(r"(?<![\w>])::(open|openat|fsync|fdatasync|rename|unlink|mmap)\(|"
                         r"std::[io]?fstream|\bfopen\(")),
 ]
+# The library's mutex is not seen by ThreadSanitizer and looks for deadlocks at each lock.
+FOREIGN_MUTEX = re.compile(r"absl::(Mutex|MutexLock|ReaderMutexLock|WriterMutexLock|"
+                           r"ReleasableMutexLock|CondVar)\b|absl/synchronization/mutex\.h|"
+                           r"std::(shared_|timed_|recursive_)?mutex\b|std::condition_variable")
+MUTEX_HEADER = "src/base/mutex.h"
 SLEEP = re.compile(r"\b(absl::SleepFor|sleep_for|sleep_until|u?sleep|nanosleep)\(")
 MACHINE_PATH = re.compile(r"(?<![\w.~$}-])/(work|home|Users)/\w")
 
@@ -172,8 +177,18 @@ def check_sleep(source):
             yield "sleep", number, "tests wait for conditions, not for time"
 
 
+def check_mutex(source):
+    if not source.module or not source.is_code or source.path == MUTEX_HEADER:
+        return
+    for number, line in enumerate(source.code_lines, 1):
+        include = source.lines[number - 1]
+        if FOREIGN_MUTEX.search(line) or (include.startswith("#include")
+                                          and FOREIGN_MUTEX.search(include)):
+            yield "mutex", number, f"locks are those of {MUTEX_HEADER}"
+
+
 CHECKS = [check_outside, check_layers, check_size, check_columns, check_functions,
-          check_head_comment, check_machine_paths, check_sleep]
+          check_head_comment, check_machine_paths, check_sleep, check_mutex]
 
 
 def findings_of(source):

@@ -95,6 +95,19 @@ class TidyTest(unittest.TestCase):
             self.assertEqual(rules("tests/sim/a.cc", line + "\n"), ["sleep"], line)
             self.assertEqual(rules("src/base/a.cc", line + "\n"), [], line)
 
+    def test_mutex(self):
+        for line in ["absl::Mutex mutex_;", "absl::MutexLock lock(&mutex_);", "absl::CondVar c;",
+                     "absl::ReaderMutexLock lock(&mutex_);", "std::mutex mutex_;",
+                     "std::condition_variable c;", '#include "absl/synchronization/mutex.h"']:
+            for path in ["src/server/a.h", "src/base/a.h"]:
+                self.assertEqual(rules(path, "// A.\n" + line + "\n"), ["mutex"], (path, line))
+            for path in ["src/base/mutex.h", "tests/a.h"]:
+                self.assertEqual(rules(path, "// A.\n" + line + "\n"), [], (path, line))
+        for line in ["Mutex mutex_;", "MutexLock lock(&mutex_);", "// not absl::Mutex",
+                     '#include "absl/synchronization/notification.h"',
+                     '#include "src/base/mutex.h"']:
+            self.assertEqual(rules("src/server/a.cc", line + "\n"), [], line)
+
     def test_allowed_entries_are_used_or_refused(self):
         long_file = tidy.Source("src/base/a.cc", "int a;\n" * 701)
         entry = ("file-length", "src/base/a.cc")

@@ -83,14 +83,14 @@ std::vector<std::string> Texts(const std::vector<Url>& urls) {
 // Counters of etcd_server_client_requests_total, resolved once per version.
 ServiceContext::CountClient ClientCounter(Metrics& metrics) {
   struct Known {
-    absl::Mutex mutex;
+    Mutex mutex;
     absl::flat_hash_map<std::string, prometheus::Counter*> counters[2];
   };
   auto known = std::make_shared<Known>();
   return [known, &metrics](bool stream, const std::string& version) {
     prometheus::Counter* counter = nullptr;
     {
-      absl::MutexLock lock(&known->mutex);
+      MutexLock lock(&known->mutex);
       prometheus::Counter*& slot = known->counters[stream][version];
       if (slot == nullptr) {
         slot = &metrics.Counter(
@@ -126,7 +126,7 @@ absl::Status Node::Start() {
   if (absl::Status s = CreateStore(); !s.ok()) return s;
   CreateServices();
   store_->Start([this](absl::Status status) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     store_started_ = true;
     store_status_ = std::move(status);
   });
@@ -283,7 +283,7 @@ absl::Status Node::Bind() {
 
 Node::State Node::Poll() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!store_started_) return State::kStarting;
     if (!store_status_.ok()) return State::kFailed;
   }
@@ -293,7 +293,7 @@ Node::State Node::Poll() {
 }
 
 absl::Status Node::failure() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return store_status_;
 }
 

@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
+#include "src/base/mutex.h"
 #include "src/base/posix_clock.h"
 #include "src/base/posix_file_system.h"
 #include "src/base/posix_random.h"
@@ -86,7 +86,7 @@ class Node {
 
   bool serving_ = false;
   bool stopped_ = false;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   bool store_started_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status store_status_ ABSL_GUARDED_BY(mutex_);
 };

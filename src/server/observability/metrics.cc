@@ -67,12 +67,12 @@ prometheus::Histogram& Metrics::Histogram(const std::string& name, const std::st
 }
 
 void Metrics::OnScrape(std::function<void()> refresh) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   refreshers_.push_back(std::move(refresh));
 }
 
 std::string Metrics::Text() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (const auto& refresh : refreshers_) refresh();
   return prometheus::TextSerializer().Serialize(registry_->Collect());
 }

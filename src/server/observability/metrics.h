@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
+#include "src/base/mutex.h"
 #include "src/server/rpc.h"
 
 namespace prometheus {
@@ -51,7 +51,7 @@ class Metrics {
 
  private:
   std::unique_ptr<prometheus::Registry> registry_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::vector<std::function<void()>> refreshers_ ABSL_GUARDED_BY(mutex_);
 };
 

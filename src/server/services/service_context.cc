@@ -28,7 +28,7 @@ absl::Status ServiceContext::Admit(const ServerCall& call, bool stream) {
     static const std::string kOther = "other";
     const std::string* counted = version == nullptr ? &kUnknown : version;
     if (version != nullptr) {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (!client_versions_.contains(*version)) {
         if (client_versions_.size() < kMaxClientVersions && version->size() <= 64) {
           client_versions_.emplace(*version, true);
@@ -48,7 +48,7 @@ absl::Status ServiceContext::Admit(const ServerCall& call, bool stream) {
 }
 
 LoopTimeouts& ServiceContext::TimeoutsOf(Executor& loop) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   std::unique_ptr<LoopTimeouts>& timeouts = timeouts_[&loop];
   if (timeouts == nullptr) {
     timeouts = std::make_unique<LoopTimeouts>(loop, clock_, options_.request_timeout);

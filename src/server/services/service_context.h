@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "src/base/clock.h"
+#include "src/base/mutex.h"
 #include "src/base/random.h"
 #include "src/partition/router.h"
 #include "src/server/rpc.h"
@@ -84,7 +84,7 @@ class ServiceContext {
   ServiceCounters counters_;
   std::atomic<uint64_t> term_{0};
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   absl::flat_hash_map<Executor*, std::unique_ptr<LoopTimeouts>> timeouts_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, bool> client_versions_ ABSL_GUARDED_BY(mutex_);
 };

@@ -51,6 +51,9 @@ struct EmbeddedJournalOptions {
   Random* random = nullptr;
   Executor* executor = nullptr;      // the journal's sequence
   BlockingRunner* runner = nullptr;  // disk work: inline, or a thread of its own
+  // --unsafe-no-fsync: no file and no directory is synced, so R1 holds for a crash of the process
+  // only; after one of the machine anything may be missing or refused as damaged.
+  bool unsafe_no_sync = false;
   // How long each write and each sync took. Any thread; may be empty.
   std::function<void(absl::Duration)> observe_write;
   std::function<void(absl::Duration)> observe_sync;

@@ -275,6 +275,40 @@ TEST_F(EmbeddedJournalTest, StopAnswersWhatWaits) {
   EXPECT_TRUE(absl::IsUnavailable(AppendNow(Data(kPods, epoch, 1, "x")).status()));
 }
 
+// Opening, appending over several segments, trimming and opening again: all of it syncs, and all of
+// it works without when told so, whatever the disk would have said to a sync.
+TEST_F(EmbeddedJournalTest, SyncsAreSkippedOnlyWhenAskedFor) {
+  for (bool unsafe : {false, true}) {
+    journal_.reset();
+    Settle();
+    options_.directory = unsafe ? "/data/unsafe" : "/data/safe";
+    options_.unsafe_no_sync = unsafe;
+    int syncs_observed = 0;
+    options_.observe_sync = [&](absl::Duration) { ++syncs_observed; };
+    ASSERT_TRUE(disk_.CreateDirectories(options_.directory).ok());
+    int64_t syncs_before = disk_.syncs();
+    if (unsafe) disk_.FailSyncsAfter(0);
+    Open();
+    Epoch epoch = Claim(kPods);
+    for (uint64_t i = 1; i <= 40; ++i) {
+      ASSERT_TRUE(AppendNow(Data(kPods, epoch, i, std::string(1000, 'x'))).ok());
+    }
+    journal_->Trim(Position(35));
+    Settle();
+    Restart();
+    EXPECT_EQ(journal_->KnownTail().position, Position(41));
+    // One for each block at least; the state, segments and directories are synced as well.
+    EXPECT_EQ(syncs_observed, unsafe ? 0 : 41);
+    if (unsafe) {
+      EXPECT_EQ(disk_.syncs(), syncs_before);
+      EXPECT_EQ(journal_->stats().log.syncs, 0u);
+    } else {
+      EXPECT_GT(disk_.syncs(), syncs_before + 41);
+    }
+    disk_.ClearFaults();
+  }
+}
+
 TEST_F(EmbeddedJournalTest, ConfirmTailIsAnsweredInline) {
   Claim(kPods);
   Tail confirmed;

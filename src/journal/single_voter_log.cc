@@ -8,6 +8,7 @@
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
+#include "src/base/unsynced_file_system.h"
 
 namespace tidemark::journal {
 namespace {
@@ -74,6 +75,11 @@ absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
 absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options options,
                                                                      const Visitor& visitor) {
   CHECK(options.stats != nullptr && options.runner != nullptr && options.executor != nullptr);
+  auto disk = std::make_shared<Disk>();
+  if (options.unsafe_no_sync) {
+    disk->unsynced = std::make_unique<UnsyncedFileSystem>(*options.file_system);
+    options.file_system = disk->unsynced.get();
+  }
   absl::StatusOr<Opened> opened = OpenAll(options, visitor);
   if (!opened.ok()) return opened.status();
   TLOG(kInfo, "opened journal",
@@ -85,7 +91,6 @@ absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options opt
   options.stats->size_bytes.store(opened->storage->size_bytes(), std::memory_order_relaxed);
   Position first = opened->storage->first();
   uint64_t member_id = opened->directory->store().value();
-  auto disk = std::make_shared<Disk>();
   disk->options = std::move(options);
   {
     MutexLock lock(&disk->mutex);
@@ -128,6 +133,7 @@ void SingleVoterLog::Disk::SyncBlock() {
   absl::Duration start = options.clock->Monotonic();
   storage->Sync();
   synced = storage->last();
+  if (options.unsafe_no_sync) return;
   options.stats->syncs.fetch_add(1, std::memory_order_relaxed);
   if (options.observe_sync) options.observe_sync(options.clock->Monotonic() - start);
 }

@@ -47,6 +47,7 @@ class SingleVoterLog : public ReplicatedLog {
     Executor* executor = nullptr;      // callbacks run here
     BlockingRunner* runner = nullptr;  // disk work runs here
     LogStats* stats = nullptr;         // outlives the log and all work of the runner
+    bool unsafe_no_sync = false;       // nothing is ever synced, nor counted as a sync
     // How long each write and each sync took; called where the work runs. May be empty.
     std::function<void(absl::Duration)> observe_write;
     std::function<void(absl::Duration)> observe_sync;
@@ -77,6 +78,7 @@ class SingleVoterLog : public ReplicatedLog {
   // Shared with tasks that may start after the log is gone; they find it closed.
   struct Disk {
     Mutex mutex;
+    std::unique_ptr<FileSystem> unsynced;  // with unsafe_no_sync: what the options point to
     std::unique_ptr<DataDirectory> directory ABSL_GUARDED_BY(mutex);
     std::unique_ptr<LogStorage> storage ABSL_GUARDED_BY(mutex);
     Position synced ABSL_GUARDED_BY(mutex);  // what was only written is read by nobody

@@ -160,6 +160,7 @@ absl::Status Node::OpenJournal() {
   journal.directory = options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
   journal.segment_bytes = options_.journal_segment_bytes;
   journal.file_system = &files_;
+  journal.unsafe_no_sync = options_.unsafe_no_fsync;
   journal.clock = &clock_;
   journal.random = &random_;
   journal.executor = journal_executor_.get();

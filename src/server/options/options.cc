@@ -396,6 +396,12 @@ absl::Status BuildOwn(Options& o) {
   if (o.event_loops > 1024 || o.store_threads > 1024) {
     return absl::InvalidArgumentError("--event-loops and --store-threads are at most 1024");
   }
+  o.unsafe_no_fsync = Bool(o.flags, "unsafe-no-fsync");
+  if (o.unsafe_no_fsync) {
+    o.warnings.push_back(
+        "--unsafe-no-fsync disables fsync: this is unsafe and will cause data loss when the "
+        "machine or its power fails; never use it in production");
+  }
   o.journal_segment_bytes = Uint(o.flags, "journal-segment-bytes");
   if (o.journal_segment_bytes < (1u << 20) || o.journal_segment_bytes > (1u << 30)) {
     return absl::InvalidArgumentError("--journal-segment-bytes must be in 1 MiB .. 1 GiB");

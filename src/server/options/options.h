@@ -89,6 +89,7 @@ struct Options {
   uint64_t event_loops = 0;  // 0: by the machine
   uint64_t store_threads = 0;
   uint64_t journal_segment_bytes = 0;
+  bool unsafe_no_fsync = false;
 
   FlagValues flags;                   // as given, for the echo in the log
   std::vector<std::string> warnings;  // to be logged once logging works

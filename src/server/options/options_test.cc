@@ -312,6 +312,10 @@ TEST(Rules, OlderNamesAndVerdicts) {
   EXPECT_THAT(MustStart({"--memory-mlock"}).warnings,
               ElementsAre("flag --memory-mlock has no effect in Tidemark"));
   EXPECT_TRUE(MustStart({"--v=3", "--snapshot=x"}).warnings.empty());
+  EXPECT_FALSE(MustStart({}).unsafe_no_fsync);
+  EXPECT_TRUE(MustStart({"--unsafe-no-fsync"}).unsafe_no_fsync);
+  EXPECT_THAT(MustStart({"--unsafe-no-fsync"}).warnings,
+              ElementsAre(HasSubstr("unsafe and will cause data loss")));
   EXPECT_THAT(MustStart({"--max-snapshots=5"}).warnings,
               Contains("--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8"));
   EXPECT_EQ(MustExit({"--logger=capnslog"}).code, 1);

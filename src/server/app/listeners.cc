@@ -1,6 +1,7 @@
 #include "src/server/app/listeners.h"
 
 #include <algorithm>
+#include <set>
 
 namespace tidemark::server {
 namespace {
@@ -66,6 +67,22 @@ std::vector<PlannedListener> PlanClientListeners(const Options& options) {
   Plan(options, options.listen_client_urls, /*grpc=*/true, /*http=*/!separate_http, planned);
   Plan(options, options.listen_client_http_urls, /*grpc=*/false, /*http=*/true, planned);
   return planned;
+}
+
+SelfSignedRequest SelfSignedFor(const Options& options) {
+  SelfSignedRequest request;
+  request.cert_file = options.client_tls.cert_file;
+  request.key_file = options.client_tls.key_file;
+  request.validity_years = options.client_tls.self_signed_validity_years;
+  std::set<std::string> hosts;
+  for (const auto* urls : {&options.listen_client_urls, &options.listen_client_http_urls,
+                           &options.listen_metrics_urls, &options.advertise_client_urls}) {
+    for (const Url& url : *urls) {
+      if (!url.host.empty()) hosts.insert(url.host);
+    }
+  }
+  request.hosts.assign(hosts.begin(), hosts.end());
+  return request;
 }
 
 std::vector<PlannedListener> PlanMetricsListeners(const Options& options) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "src/server/app/self_signed.h"
 #include "src/server/options/options.h"
 #include "src/server/transport/transport.h"
 
@@ -20,6 +21,9 @@ struct PlannedListener {
 // One per address: the same host and port as http and https become one listener.
 std::vector<PlannedListener> PlanClientListeners(const Options& options);
 std::vector<PlannedListener> PlanMetricsListeners(const Options& options);
+
+// What --auto-tls has to make: for every host that clients may use.
+SelfSignedRequest SelfSignedFor(const Options& options);
 
 TransportOptions MakeTransportOptions(const Options& options, size_t loop_count);
 

@@ -121,6 +121,10 @@ absl::Status Node::Start() {
         {"cluster-id", absl::StrCat(absl::Hex(data_dir_.identity.cluster_id))}});
   if (absl::Status s = OpenMemory(); !s.ok()) return s;
   CreateHttp();
+  if (options_.client_tls.self_signed) {
+    absl::Status s = EnsureSelfSigned(files_, SelfSignedFor(options_), clock_.Wall());
+    if (!s.ok()) return s;
+  }
   if (absl::Status s = Bind(); !s.ok()) return s;
   if (absl::Status s = OpenJournal(); !s.ok()) return s;
   if (absl::Status s = CreateStore(); !s.ok()) return s;

@@ -167,6 +167,26 @@ absl::Status CheckCipherSuites(const TlsFlags& tls) {
   return absl::OkStatus();
 }
 
+// Without files of its own the server makes some, where etcd does.
+absl::Status BuildAutoTls(Options& o) {
+  constexpr uint64_t kYearsMax = 1000;
+  TlsFlags& tls = o.client_tls;
+  if (!Bool(o.flags, "auto-tls")) return absl::OkStatus();
+  if (!tls.cert_file.empty() || !tls.key_file.empty()) {
+    o.warnings.push_back("ignoring client auto TLS since certs given");
+    return absl::OkStatus();
+  }
+  tls.self_signed_validity_years = Uint(o.flags, "self-signed-cert-validity");
+  if (tls.self_signed_validity_years == 0 || tls.self_signed_validity_years > kYearsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--self-signed-cert-validity must be between 1 and ", kYearsMax, " years"));
+  }
+  tls.self_signed = true;
+  tls.cert_file = absl::StrCat(o.data_dir, "/fixtures/client/cert.pem");
+  tls.key_file = absl::StrCat(o.data_dir, "/fixtures/client/key.pem");
+  return absl::OkStatus();
+}
+
 absl::Status BuildTls(Options& o) {
   TlsFlags& tls = o.client_tls;
   tls.cert_file = o.flags.Get("cert-file");
@@ -189,6 +209,7 @@ absl::Status BuildTls(Options& o) {
         "min version (", tls.min_version, ") is greater than max version (", tls.max_version, ")"));
   }
   if (absl::Status s = CheckCipherSuites(tls); !s.ok()) return s;
+  if (absl::Status s = BuildAutoTls(o); !s.ok()) return s;
   bool have_pair = !tls.cert_file.empty() && !tls.key_file.empty();
   if (tls.cert_file.empty() != tls.key_file.empty()) {
     return absl::InvalidArgumentError("--cert-file and --key-file must be given together");

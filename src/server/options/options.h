@@ -21,6 +21,9 @@
 namespace tidemark::server {
 
 struct TlsFlags {
+  // --auto-tls: the files below are made at start, for the URLs' hosts.
+  bool self_signed = false;
+  uint64_t self_signed_validity_years = 0;
   std::string cert_file;
   std::string key_file;
   std::string trusted_ca_file;

@@ -301,6 +301,30 @@ TEST(Rules, FeatureGates) {
                   .feature_gates.at("InitialCorruptCheck"));
 }
 
+TEST(Rules, AutoTls) {
+  Words https = {"--listen-client-urls=https://127.0.0.1:1",
+                 "--advertise-client-urls=https://127.0.0.1:1", "--data-dir=/d"};
+  auto with = [&](Words more) {
+    more.insert(more.end(), https.begin(), https.end());
+    return more;
+  };
+  EXPECT_EQ(MustExit(https).code, 1);
+  Options o = MustStart(with({"--auto-tls"}));
+  EXPECT_TRUE(o.client_tls.self_signed);
+  EXPECT_EQ(o.client_tls.cert_file, "/d/fixtures/client/cert.pem");
+  EXPECT_EQ(o.client_tls.key_file, "/d/fixtures/client/key.pem");
+  EXPECT_EQ(o.client_tls.self_signed_validity_years, 1u);
+  EXPECT_TRUE(o.warnings.empty());
+  o = MustStart(with({"--auto-tls", "--self-signed-cert-validity=7"}));
+  EXPECT_EQ(o.client_tls.self_signed_validity_years, 7u);
+  EXPECT_THAT(MustExit(with({"--auto-tls", "--self-signed-cert-validity=0"})).err,
+              HasSubstr("--self-signed-cert-validity"));
+  o = MustStart(with({"--auto-tls", "--cert-file=c", "--key-file=k"}));
+  EXPECT_FALSE(o.client_tls.self_signed);
+  EXPECT_EQ(o.client_tls.cert_file, "c");
+  EXPECT_THAT(o.warnings, ElementsAre("ignoring client auto TLS since certs given"));
+}
+
 TEST(Rules, OlderNamesAndVerdicts) {
   EXPECT_EQ(MustStart({"--experimental-watch-progress-notify-interval=5s"})
                 .watch_progress_notify_interval,

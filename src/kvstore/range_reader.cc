@@ -109,11 +109,13 @@ struct KeyOnlyRecord {
 
 }  // namespace
 
-RangeReader::RangeReader(const mvcc::VersionStore& store, const RangeRequest& request, Revision at)
+RangeReader::RangeReader(const mvcc::VersionStore& store, const RangeRequest& request, Revision at,
+                         RangeCount count)
     : store_(store),
       request_(request),
       at_(at),
       range_(mvcc::FromEtcd(request.key(), request.range_end())),
+      count_(count),
       wanted_items_(WantedItems(request)),
       reading_(!request.count_only()) {}
 
@@ -124,6 +126,7 @@ bool RangeReader::Step(int64_t max_keys) {
     if (!ReadStep(max_keys)) return false;
     reading_ = false;
     Finish();
+    if (count_ == RangeCount::kNone) return true;
     result_.count = seen_;
     return saw_all_;  // otherwise the rest is only counted
   }

@@ -21,11 +21,15 @@
 
 namespace tidemark::kvstore {
 
+// kNone: the result's count is 0, and nothing behind the items (and one more) is looked at. For
+// pages of a long range, each of which would otherwise count all that is left.
+enum class RangeCount { kWhole, kNone };
+
 class RangeReader {
  public:
   // `request` must outlive the reader; its revision is ignored: `at` is what is read.
   RangeReader(const mvcc::VersionStore& store, const etcdserverpb::RangeRequest& request,
-              Revision at);
+              Revision at, RangeCount count = RangeCount::kWhole);
 
   // Looks at no more than about `max_keys` keys. True when the answer is complete. REQUIRES that
   // `at` is still readable.
@@ -43,10 +47,11 @@ class RangeReader {
   const etcdserverpb::RangeRequest& request_;
   const Revision at_;
   const mvcc::KeyRangeView range_;
+  const RangeCount count_;
   const size_t wanted_items_;  // reading may stop behind this many
   std::string resume_key_;     // where reading or counting goes on; empty: from the start
   bool reading_;
-  bool saw_all_ = false;       // read to the end: the count is known without counting
+  bool saw_all_ = false;  // read to the end: the count is known without counting
   int64_t seen_ = 0;
   RangeResult result_;
 };

@@ -149,6 +149,9 @@ class Replica {
   // Served in bounded steps at one revision; the header's revision is the watermark's (or the
   // tail's with kAtTail).
   virtual void Range(RangeRequest request, Freshness freshness, Callback<RangeResult> done) = 0;
+  // As Range, but the result's count is 0 and nothing is counted: for pages of a long range.
+  // REQUIRES a limit.
+  virtual void RangePage(RangeRequest request, Freshness freshness, Callback<RangeResult> done) = 0;
   // A txn whose branches hold only ranges, or nothing.
   virtual void ReadTxn(TxnRequest request, Freshness freshness, Callback<TxnResult> done) = 0;
   // Runs once everything up to `position` is applied here; `reached` is the watermark then.

@@ -47,6 +47,7 @@ class ReplicaImpl final : public Replica {
   void Txn(TxnRequest request, Callback<TxnResult> done) override;
 
   void Range(RangeRequest request, Freshness freshness, Callback<RangeResult> done) override;
+  void RangePage(RangeRequest request, Freshness freshness, Callback<RangeResult> done) override;
   void ReadTxn(TxnRequest request, Freshness freshness, Callback<TxnResult> done) override;
   void WhenApplied(Position position,
                    absl::AnyInvocable<void(journal::Tail reached)> done) override;

@@ -13,6 +13,7 @@ struct ReplicaImpl::ReadJob {
   RangeRequest range;
   TxnRequest txn;
   Freshness freshness;
+  RangeCount count = RangeCount::kWhole;
   Callback<RangeResult> range_done;
   Callback<TxnResult> txn_done;  // null for a Range
 
@@ -34,6 +35,17 @@ void ReplicaImpl::Range(RangeRequest request, Freshness freshness, Callback<Rang
   auto job = std::make_shared<ReadJob>();
   job->range = std::move(request);
   job->freshness = freshness;
+  job->range_done = std::move(done);
+  StartRead(std::move(job));
+}
+
+void ReplicaImpl::RangePage(RangeRequest request, Freshness freshness,
+                            Callback<RangeResult> done) {
+  CHECK(request.limit() > 0 && !request.count_only());
+  auto job = std::make_shared<ReadJob>();
+  job->range = std::move(request);
+  job->freshness = freshness;
+  job->count = RangeCount::kNone;
   job->range_done = std::move(done);
   StartRead(std::move(job));
 }
@@ -97,7 +109,7 @@ absl::Status ReplicaImpl::PlanReaders(ReadJob* job) {
     absl::StatusOr<Revision> at =
         RevisionToRead(job->range, job->current, store_->compact_revision());
     if (!at.ok()) return at.status();
-    job->readers.push_back({*at, RangeReader(*store_, job->range, *at)});
+    job->readers.push_back({*at, RangeReader(*store_, job->range, *at, job->count)});
     return absl::OkStatus();
   }
   const Evaluator judge(*store_, leases_, job->current);

@@ -235,6 +235,39 @@ TEST_F(ReplicaTest, CompactedWhileALongRangeIsRead) {
   EXPECT_EQ(log, "etcdserver: mvcc: required revision has been compacted 4@5 ");
 }
 
+// A page costs what it holds; with a count it costs all that is left of the range.
+TEST(RangeReaderTest, WithoutACountNothingBehindThePageIsLookedAt) {
+  ReplicaHarness h;
+  for (int i = 0; i < 1000; ++i) {
+    etcdserverpb::PutRequest put;
+    put.set_key(absl::StrCat("k", 1000 + i));
+    h.replica->Put(put, [](absl::StatusOr<Reply<PutResult>> r) { ASSERT_TRUE(r.ok()); });
+  }
+  h.Settle();
+  etcdserverpb::RangeRequest request;
+  request.set_key("k");
+  request.set_range_end("l");
+  request.set_limit(9);
+  auto steps = [&](RangeCount count, RangeResult* result) {
+    RangeReader reader(h.replica->store(), request, mvcc::kLatest, count);
+    int steps = 1;
+    while (!reader.Step(10)) ++steps;
+    *result = std::move(reader).Take();
+    return steps;
+  };
+  RangeResult counted, page;
+  EXPECT_GE(steps(RangeCount::kWhole, &counted), 100);
+  EXPECT_EQ(steps(RangeCount::kNone, &page), 1);
+  EXPECT_EQ(counted.count, 1000);
+  EXPECT_EQ(page.count, 0);
+  EXPECT_EQ(page.items.size(), 9u);
+  EXPECT_TRUE(page.more);
+  request.set_limit(1000);
+  steps(RangeCount::kNone, &page);
+  EXPECT_EQ(page.items.size(), 1000u);
+  EXPECT_FALSE(page.more);
+}
+
 TEST(MergeRangesTest, EqualsOneRangeOverEverything) {
   // The model test compares single partitions with the contract; here two halves with the whole.
   ReplicaHarness whole, odd, even;

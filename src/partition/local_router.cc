@@ -68,8 +68,8 @@ void LocalRouter::OnPartition(PartitionId id, CallContext context, ReplyCallback
   });
 }
 
-void LocalRouter::Range(CallContext context, etcdserverpb::RangeRequest request,
-                        ReplyCallback<kvstore::RangeResult> done) {
+void LocalRouter::ReadRange(CallContext context, etcdserverpb::RangeRequest request,
+                            kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult> done) {
   if (absl::Status status = Available(); !status.ok()) return Refuse(status, std::move(done));
   if (absl::Status status = kvstore::CheckRange(request); !status.ok()) {
     return Refuse(status, std::move(done));
@@ -78,16 +78,20 @@ void LocalRouter::Range(CallContext context, etcdserverpb::RangeRequest request,
   if (owners.size() > 1) {
     return Operate<kvstore::RangeResult>(
         std::move(done),
-        [this, request = std::move(request)](ReplyCallback<kvstore::RangeResult> d) mutable {
-          RunMultiRange(w_.coordinator, std::move(request), std::move(d));
+        [this, request = std::move(request), count](ReplyCallback<kvstore::RangeResult> d) mutable {
+          RunMultiRange(w_.coordinator, std::move(request), count, std::move(d));
         });
   }
   OnPartition<kvstore::RangeResult>(
       owners.front(), std::move(context), std::move(done),
-      [request = std::move(request)](Replica& replica,
-                                     ReplyCallback<kvstore::RangeResult> d) mutable {
+      [request = std::move(request), count](Replica& replica,
+                                            ReplyCallback<kvstore::RangeResult> d) mutable {
         const Freshness freshness = FreshnessOf(request.serializable());
-        replica.Range(std::move(request), freshness, std::move(d));
+        if (count == kvstore::RangeCount::kNone) {
+          replica.RangePage(std::move(request), freshness, std::move(d));
+        } else {
+          replica.Range(std::move(request), freshness, std::move(d));
+        }
       });
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "src/base/clock.h"
+#include "src/kvstore/range_reader.h"
 #include "src/partition/compaction.h"
 #include "src/partition/coordinator.h"
 #include "src/partition/lease_manager.h"
@@ -41,7 +42,13 @@ class LocalRouter final : public Router {
   void SetStopped() { stopped_ = true; }
 
   void Range(CallContext context, etcdserverpb::RangeRequest request,
-             ReplyCallback<kvstore::RangeResult> done) override;
+             ReplyCallback<kvstore::RangeResult> done) override {
+    ReadRange(std::move(context), std::move(request), kvstore::RangeCount::kWhole, std::move(done));
+  }
+  void RangePage(CallContext context, etcdserverpb::RangeRequest request,
+                 ReplyCallback<kvstore::RangeResult> done) override {
+    ReadRange(std::move(context), std::move(request), kvstore::RangeCount::kNone, std::move(done));
+  }
   void Put(CallContext context, etcdserverpb::PutRequest request,
            ReplyCallback<kvstore::PutResult> done) override;
   void DeleteRange(CallContext context, etcdserverpb::DeleteRangeRequest request,
@@ -64,6 +71,8 @@ class LocalRouter final : public Router {
   NodeStatus Status() const override;
 
  private:
+  void ReadRange(CallContext context, etcdserverpb::RangeRequest request, kvstore::RangeCount count,
+                 ReplyCallback<kvstore::RangeResult> done);
   absl::Status Available() const;
   absl::Status CheckWrite(const CallContext& context, bool adds_data) const;
   template <typename Result>

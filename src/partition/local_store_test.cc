@@ -70,6 +70,37 @@ TEST(LocalStore, AnotherPartitionMapIsRefusedAtStart) {
   EXPECT_EQ(store.Range("/registry/pods/a", "")->result.count, 1);
 }
 
+// As RangeStream reads: pages, each beginning behind the last, inside and over partitions.
+TEST(LocalStore, PagesMakeTheWholeWithoutCounting) {
+  StoreForTest store(Options(), 1, 3);
+  ASSERT_TRUE(store.Start().ok());
+  for (const char* prefix : {"/registry/pods/", "/registry/minions/", "/registry/zz/", "/a/"}) {
+    for (int i = 10; i < 20; ++i) ASSERT_TRUE(store.Put(absl::StrCat(prefix, i), "v").ok());
+  }
+  const auto whole = store.Range("/", "0");
+  ASSERT_TRUE(whole.ok());
+  ASSERT_EQ(whole->result.items.size(), 40u);
+  for (int64_t limit : {1, 7, 39, 40, 41}) {
+    etcdserverpb::RangeRequest request;
+    request.set_key("/");
+    request.set_range_end("0");
+    request.set_limit(limit);
+    std::vector<std::string> keys;
+    for (bool more = true; more;) {
+      auto page = store.Wait<kvstore::RangeResult>(
+          [&](auto done) { store.router().RangePage({}, request, std::move(done)); });
+      ASSERT_TRUE(page.ok()) << page.status();
+      EXPECT_EQ(page->result.count, 0);
+      ASSERT_FALSE(page->result.items.empty());
+      for (const auto& item : page->result.items) keys.emplace_back(item.key);
+      request.set_key(keys.back() + '\0');
+      more = page->result.more;
+    }
+    ASSERT_EQ(keys.size(), 40u) << limit;
+    for (size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(keys[i], whole->result.items[i].key);
+  }
+}
+
 // X3, P4: readers see all of a transaction over partitions or nothing of it.
 TEST(LocalStore, P4_ReadersSeeWholeTransactions) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {

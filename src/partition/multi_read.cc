@@ -18,6 +18,7 @@ using etcdserverpb::Compare;
 using etcdserverpb::RangeRequest;
 using etcdserverpb::TxnRequest;
 using kvstore::Freshness;
+using kvstore::RangeCount;
 using kvstore::RangeResult;
 using kvstore::Replica;
 using kvstore::Reply;
@@ -42,9 +43,11 @@ bool IsOvertaken(const Coordinator& coordinator, const journal::Tail& tail,
 
 class MultiRange : public std::enable_shared_from_this<MultiRange> {
  public:
-  MultiRange(Coordinator& coordinator, RangeRequest request, ReplyCallback<RangeResult> done)
+  MultiRange(Coordinator& coordinator, RangeRequest request, RangeCount count,
+             ReplyCallback<RangeResult> done)
       : coordinator_(coordinator),
         request_(std::move(request)),
+        count_(count),
         part_request_(kvstore::RangeForOnePartition(request_)),
         owners_(
             coordinator.parts().map().Owners(mvcc::FromEtcd(request_.key(), request_.range_end()))),
@@ -66,8 +69,12 @@ class MultiRange : public std::enable_shared_from_this<MultiRange> {
         coordinator_.parts(), owners_, coordinator_.home(),
         [self = shared_from_this(), tail](Replica& replica, size_t,
                                           absl::AnyInvocable<void(Answer)> answer) {
-          replica.Range(self->part_request_, Freshness{Freshness::Kind::kAtTail, tail},
-                        std::move(answer));
+          const Freshness at_tail{Freshness::Kind::kAtTail, tail};
+          if (self->count_ == RangeCount::kNone) {
+            replica.RangePage(self->part_request_, at_tail, std::move(answer));
+          } else {
+            replica.Range(self->part_request_, at_tail, std::move(answer));
+          }
         },
         [self = shared_from_this(), tail](std::vector<Answer> answers) {
           self->OnRead(tail, std::move(answers));
@@ -96,6 +103,7 @@ class MultiRange : public std::enable_shared_from_this<MultiRange> {
 
   Coordinator& coordinator_;
   const RangeRequest request_;
+  const RangeCount count_;
   const RangeRequest part_request_;
   const std::vector<PartitionId> owners_;
   ReplyCallback<RangeResult> done_;
@@ -246,9 +254,9 @@ class MultiReadTxn : public std::enable_shared_from_this<MultiReadTxn> {
 
 }  // namespace
 
-void RunMultiRange(Coordinator& coordinator, RangeRequest request,
+void RunMultiRange(Coordinator& coordinator, RangeRequest request, RangeCount count,
                    ReplyCallback<RangeResult> done) {
-  std::make_shared<MultiRange>(coordinator, std::move(request), std::move(done))->Start();
+  std::make_shared<MultiRange>(coordinator, std::move(request), count, std::move(done))->Start();
 }
 
 void RunMultiReadTxn(Coordinator& coordinator, TxnRequest request, bool serializable,

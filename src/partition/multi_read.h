@@ -6,13 +6,15 @@
 #pragma once
 
 #include "proto/rpc.pb.h"
+#include "src/kvstore/range_reader.h"
 #include "src/partition/coordinator.h"
 #include "src/partition/router.h"
 
 namespace tidemark::partition {
 
+// kNone: as Router::RangePage.
 void RunMultiRange(Coordinator& coordinator, etcdserverpb::RangeRequest request,
-                   ReplyCallback<kvstore::RangeResult> done);
+                   kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult> done);
 // REQUIRES kvstore::IsReadOnlyTxn.
 void RunMultiReadTxn(Coordinator& coordinator, etcdserverpb::TxnRequest request, bool serializable,
                      ReplyCallback<kvstore::TxnResult> done);

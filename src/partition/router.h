@@ -87,6 +87,10 @@ class Router {
   // --- KV ---
   virtual void Range(CallContext context, etcdserverpb::RangeRequest request,
                      ReplyCallback<kvstore::RangeResult> done) = 0;
+  // As Range, but the result's count is 0 and nothing is counted: for pages of a long range.
+  // REQUIRES a limit and no count_only.
+  virtual void RangePage(CallContext context, etcdserverpb::RangeRequest request,
+                         ReplyCallback<kvstore::RangeResult> done) = 0;
   virtual void Put(CallContext context, etcdserverpb::PutRequest request,
                    ReplyCallback<kvstore::PutResult> done) = 0;
   virtual void DeleteRange(CallContext context, etcdserverpb::DeleteRangeRequest request,

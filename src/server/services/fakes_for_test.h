@@ -141,6 +141,17 @@ class FakeRouter : public partition::Router {
     if (answer_range) return done(answer_range(request));
     range_done.push_back(std::move(done));
   }
+  // The answer of Range, without its count.
+  void RangePage(partition::CallContext context, etcdserverpb::RangeRequest request,
+                 Done<kvstore::RangeResult> done) override {
+    ++uncounted_ranges;
+    Range(std::move(context), std::move(request),
+          [done = std::move(done)](
+              absl::StatusOr<kvstore::Reply<kvstore::RangeResult>> reply) mutable {
+            if (reply.ok()) reply->result.count = 0;
+            done(std::move(reply));
+          });
+  }
   void Put(partition::CallContext context, etcdserverpb::PutRequest request,
            Done<kvstore::PutResult> done) override {
     puts.push_back(std::move(request));
@@ -196,6 +207,7 @@ class FakeRouter : public partition::Router {
       answer_range;
 
   std::vector<etcdserverpb::RangeRequest> ranges;
+  size_t uncounted_ranges = 0;  // of them
   std::vector<Done<kvstore::RangeResult>> range_done;
   std::vector<etcdserverpb::PutRequest> puts;
   std::vector<size_t> put_sizes;

@@ -15,7 +15,8 @@ using etcdserverpb::RangeRequest;
 using kvstore::RangeItem;
 using kvstore::RangeResult;
 
-// Keys per question to the store: large, since every question counts the rest of the range.
+// Keys per question to the store. Only the question that reaches the client's limit counts the
+// rest of the range; behind every other one there are more keys, or none.
 constexpr int64_t kPageKeys = 10000;
 constexpr size_t kFirstChunkKeys = 10;
 // Messages wait while so much of earlier ones is not taken by the connection.
@@ -55,6 +56,7 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
   RangeResult page_;
   size_t page_sent_ = 0;
   bool have_page_ = false;
+  bool page_is_counted_ = false;
   int64_t keys_sent_ = 0;  // before this page
   size_t chunk_keys_ = kFirstChunkKeys;
 };
@@ -95,14 +97,20 @@ void RangeStream::ReadPage() {
   int64_t left = limit_ == 0 ? kPageKeys : std::min(kPageKeys, limit_ - keys_sent_);
   CHECK(left > 0);
   if (!request_.count_only()) ask.set_limit(left);
-  context_.router().Range(
-      {request_size_bytes_, call_->cancelled()}, std::move(ask),
+  page_is_counted_ = request_.count_only() || (limit_ > 0 && keys_sent_ + left >= limit_);
+  auto answered =
       [self = shared_from_this()](absl::StatusOr<kvstore::Reply<RangeResult>> reply) mutable {
         Executor& loop = self->call_->loop();
         loop.Post([self = std::move(self), reply = std::move(reply)]() mutable {
           self->OnPage(std::move(reply));
         });
-      });
+      };
+  partition::CallContext context{request_size_bytes_, call_->cancelled()};
+  if (page_is_counted_) {
+    context_.router().Range(std::move(context), std::move(ask), std::move(answered));
+  } else {
+    context_.router().RangePage(std::move(context), std::move(ask), std::move(answered));
+  }
 }
 
 void RangeStream::OnPage(absl::StatusOr<kvstore::Reply<RangeResult>> reply) {
@@ -149,8 +157,9 @@ void RangeStream::SendMore() {
     bool last = page_ends && IsLastPage();
     std::optional<RangeStreamEnd> tail;
     if (last) {
-      tail = RangeStreamEnd{context_.MakeHeader(*header_revision_), page_.more,
-                            keys_sent_ + page_.count};
+      CHECK(page_is_counted_ || !page_.more);
+      int64_t count = page_is_counted_ ? page_.count : static_cast<int64_t>(page_.items.size());
+      tail = RangeStreamEnd{context_.MakeHeader(*header_revision_), page_.more, keys_sent_ + count};
     }
     if (last || !items.empty()) {
       ByteChain message = EncodeRangeStream(items, tail);

@@ -336,6 +336,25 @@ TEST_F(RangeStreamTest, PartsMakeTheWholeAtOneRevision) {
   EXPECT_EQ(parts.back().header().revision(), 51);
   ASSERT_GT(router_.ranges.size(), 1u);
   for (size_t i = 1; i < router_.ranges.size(); ++i) EXPECT_EQ(router_.ranges[i].revision(), 51);
+  // Counting the rest in each page would take time that grows with the square of the range.
+  EXPECT_EQ(router_.uncounted_ranges, router_.ranges.size());
+}
+
+TEST_F(RangeStreamTest, OnlyThePageThatReachesTheLimitIsCounted) {
+  Fill(25000, 10);
+  etcdserverpb::RangeRequest request = All();
+  for (int64_t limit : {9999, 10000, 10001, 20000, 24999, 25000, 25001, 40000}) {
+    router_.ranges.clear();
+    router_.uncounted_ranges = 0;
+    request.set_limit(limit);
+    auto parts = Stream(request);
+    int64_t sent = 0;
+    for (const auto& part : parts) sent += part.kvs_size();
+    EXPECT_EQ(sent, std::min<int64_t>(limit, 25000));
+    EXPECT_EQ(parts.back().count(), 25000) << limit;
+    EXPECT_EQ(parts.back().more(), limit < 25000) << limit;
+    EXPECT_GE(router_.uncounted_ranges + 1, router_.ranges.size()) << limit;
+  }
 }
 
 TEST_F(RangeStreamTest, LimitCountAndMore) {

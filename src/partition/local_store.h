@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,6 +41,9 @@ struct LocalStoreOptions {
   size_t watch_credit_bytes = 4 << 20;  // per stream
   size_t segment_size_bytes = 4 << 20;
   AutoCompaction auto_compaction;
+  absl::Duration slow_apply = absl::Milliseconds(100);
+  // How long each compaction took, its memory freed. On a store sequence; may be empty.
+  std::function<void(absl::Duration)> observe_compaction;
   absl::Duration progress_log_interval = absl::Seconds(5);
 };
 

@@ -14,8 +14,7 @@ Applier::Outcome Applier::Apply(const journal::Entry& entry, PlannedAnswer* answ
   FAIL_POINT("kvstore.before_apply");
   absl::StatusOr<DecodedEffects> effects = DecodeEffects(entry.payload, to_.partition);
   if (!effects.ok()) {
-    Fatal(absl::StrCat("journal entry ", entry.position.value(), ": ",
-                       effects.status().message()));
+    Fatal(absl::StrCat("journal entry ", entry.position.value(), ": ", effects.status().message()));
   }
   Outcome outcome;
   if (entry.changes_keys && entry.revision <= known_ && !PLANTED_BUG("kvstore_adopted_applied_twice")) {
@@ -67,6 +66,7 @@ std::optional<mvcc::KeyValue> Applier::ApplyPut(const KeyChangeView& change, Out
       to_.store.Put(change.sub, change.key, change.value, change.lease);
   to_.leases.Move(change.key, replaced.has_value() ? replaced->lease : LeaseId(0), change.lease);
   ++outcome->puts;
+  outcome->put_bytes += static_cast<int64_t>(change.key.size() + change.value.size());
   return replaced;
 }
 

@@ -43,6 +43,7 @@ class Applier {
   // What the entry did here, for counters.
   struct Outcome {
     int64_t puts = 0;
+    int64_t put_bytes = 0;
     int64_t deletes = 0;
     bool compacted = false;
     std::vector<OpResult> results;  // one per step of `answer`

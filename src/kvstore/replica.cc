@@ -4,21 +4,24 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
+#include "src/base/log.h"
 #include "src/kvstore/etcd_errors.h"
 #include "src/kvstore/replica_impl.h"
 
 namespace tidemark::kvstore {
 
-std::unique_ptr<Replica> Replica::Create(ReplicaOptions options, Executor& executor, Clock&,
+std::unique_ptr<Replica> Replica::Create(ReplicaOptions options, Executor& executor, Clock& clock,
                                          journal::Journal& journal, MemoryMapper& memory,
                                          ApplyObserver* observer) {
-  return std::make_unique<ReplicaImpl>(std::move(options), executor, journal, memory, observer);
+  return std::make_unique<ReplicaImpl>(std::move(options), executor, clock, journal, memory,
+                                       observer);
 }
 
-ReplicaImpl::ReplicaImpl(ReplicaOptions options, Executor& executor, journal::Journal& journal,
-                         MemoryMapper& memory, ApplyObserver* observer)
+ReplicaImpl::ReplicaImpl(ReplicaOptions options, Executor& executor, Clock& clock,
+                         journal::Journal& journal, MemoryMapper& memory, ApplyObserver* observer)
     : options_(std::move(options)),
       executor_(executor),
+      clock_(clock),
       journal_(journal),
       alive_(std::make_shared<bool>(true)),
       store_(mvcc::VersionStore::Create(options_.store, memory)),
@@ -41,6 +44,7 @@ void ReplicaImpl::PostToSelf(absl::AnyInvocable<void()> task) {
 
 void ReplicaImpl::Apply(const journal::Batch& batch) {
   CHECK(started_);
+  const absl::Duration start = clock_.Monotonic();
   for (const journal::Entry& entry : batch.entries) {
     if (entry.position <= watermark_.position) continue;  // delivered again
     if (entry.revision > applier_.known()) AttachLeases();
@@ -52,7 +56,19 @@ void ReplicaImpl::Apply(const journal::Batch& batch) {
     AttachLeases();
     store_->AdvanceTo(watermark_.revision);
   }
+  // A replay's batches are large, and nobody waits for them.
+  const absl::Duration took = clock_.Monotonic() - start;
+  if (primary_ && took > options_.slow_apply) NoteSlowApply(took, batch.entries.size());
   AfterApply();
+}
+
+void ReplicaImpl::NoteSlowApply(absl::Duration took, size_t entry_count) {
+  stats_.slow_applies_total.fetch_add(1, std::memory_order_relaxed);
+  TLOG(kWarn, "apply request took too long",
+       {{"took", took},
+        {"expected-duration", options_.slow_apply},
+        {"partition", options_.partition.value()},
+        {"entries", entry_count}});
 }
 
 void ReplicaImpl::ApplyEntry(const journal::Entry& entry) {
@@ -89,6 +105,7 @@ void ReplicaImpl::ApplyData(const journal::Entry& entry, bool named) {
         write != nullptr ? &write->answer : (hold != nullptr ? &hold->answer : nullptr);
     Applier::Outcome outcome = applier_.Apply(entry, answer);
     stats_.puts_total.fetch_add(outcome.puts, std::memory_order_relaxed);
+    stats_.put_bytes_total.fetch_add(outcome.put_bytes, std::memory_order_relaxed);
     stats_.deletes_total.fetch_add(outcome.deletes, std::memory_order_relaxed);
     if (outcome.puts + outcome.deletes > 0) {
       stats_.events_total.fetch_add(outcome.puts + outcome.deletes, std::memory_order_relaxed);
@@ -178,7 +195,11 @@ void ReplicaImpl::CompactionStep() {
     compaction_paused_ = true;
     return;
   }
-  if (store_->CompactStep(static_cast<int64_t>(options_.step_keys))) {
+  const int64_t versions_before = store_->stats().versions;
+  const bool more = store_->CompactStep(static_cast<int64_t>(options_.step_keys));
+  stats_.compacted_versions_total.fetch_add(versions_before - store_->stats().versions,
+                                            std::memory_order_relaxed);
+  if (more) {
     PostToSelf([this] { CompactionStep(); });
     return;
   }

@@ -82,6 +82,7 @@ struct ReplicaOptions {
   size_t max_pending_writes = 5000;  // waiting + in flight; etcd's apply gap
   size_t max_pending_reads = 100000;
   size_t step_keys = 2000;  // keys read or versions freed in one bounded step
+  absl::Duration slow_apply = absl::Milliseconds(100);  // a batch that takes longer is logged
   mvcc::StoreOptions store;
   mvcc::WatchLimits watch;
 };
@@ -99,12 +100,16 @@ struct PublishedStats {
   std::atomic<int64_t> watchers{0};
   std::atomic<int64_t> watchers_behind{0};
   std::atomic<int64_t> puts_total{0};
+  std::atomic<int64_t> put_bytes_total{0};  // keys and values
   std::atomic<int64_t> deletes_total{0};
   std::atomic<int64_t> ranges_total{0};
   std::atomic<int64_t> txns_total{0};
   std::atomic<int64_t> events_total{0};
   std::atomic<int64_t> pending_writes{0};
   std::atomic<uint64_t> state_hash{0};
+  std::atomic<int64_t> open_reads{0};
+  std::atomic<int64_t> compacted_versions_total{0};
+  std::atomic<int64_t> slow_applies_total{0};  // batches, once primary
 };
 
 // Hears of applied changes that concern the whole node. Called on the replica's sequence.

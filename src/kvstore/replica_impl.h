@@ -34,7 +34,7 @@ namespace tidemark::kvstore {
 
 class ReplicaImpl final : public Replica {
  public:
-  ReplicaImpl(ReplicaOptions options, Executor& executor, journal::Journal& journal,
+  ReplicaImpl(ReplicaOptions options, Executor& executor, Clock& clock, journal::Journal& journal,
               MemoryMapper& memory, ApplyObserver* observer);
   ~ReplicaImpl() override;
 
@@ -91,6 +91,7 @@ class ReplicaImpl final : public Replica {
   void ApplyData(const journal::Entry& entry, bool named);
   void AfterApply();
   void AttachLeases();
+  void NoteSlowApply(absl::Duration took, size_t entry_count);
   void PublishStats();
   void CompactionStep();
   void CatchUpStep();
@@ -131,11 +132,13 @@ class ReplicaImpl final : public Replica {
   void PlanRead(std::shared_ptr<ReadJob> job);
   absl::Status PlanReaders(ReadJob* job);
   void StepRead(std::shared_ptr<ReadJob> job);
+  void EndRead();
   void FinishRead(ReadJob* job);
   void FailRead(ReadJob* job, const absl::Status& status);
 
   const ReplicaOptions options_;
   Executor& executor_;
+  Clock& clock_;
   journal::Journal& journal_;
   std::shared_ptr<bool> alive_;  // tasks that outlive the replica do nothing
 

@@ -39,8 +39,7 @@ void ReplicaImpl::Range(RangeRequest request, Freshness freshness, Callback<Rang
   StartRead(std::move(job));
 }
 
-void ReplicaImpl::RangePage(RangeRequest request, Freshness freshness,
-                            Callback<RangeResult> done) {
+void ReplicaImpl::RangePage(RangeRequest request, Freshness freshness, Callback<RangeResult> done) {
   CHECK(request.limit() > 0 && !request.count_only());
   auto job = std::make_shared<ReadJob>();
   job->range = std::move(request);
@@ -61,7 +60,7 @@ void ReplicaImpl::ReadTxn(TxnRequest request, Freshness freshness, Callback<TxnR
 
 void ReplicaImpl::StartRead(std::shared_ptr<ReadJob> job) {
   stats_.ranges_total.fetch_add(1, std::memory_order_relaxed);
-  ++reads_running_;
+  stats_.open_reads.store(static_cast<int64_t>(++reads_running_), std::memory_order_relaxed);
   if (reads_running_ > options_.max_pending_reads) {
     FailRead(job.get(), ErrTooManyRequests());
     return;
@@ -152,9 +151,13 @@ void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
   FinishRead(job.get());
 }
 
-void ReplicaImpl::FinishRead(ReadJob* job) {
+void ReplicaImpl::EndRead() {
   CHECK(reads_running_ > 0);
-  --reads_running_;
+  stats_.open_reads.store(static_cast<int64_t>(--reads_running_), std::memory_order_relaxed);
+}
+
+void ReplicaImpl::FinishRead(ReadJob* job) {
+  EndRead();
   if (job->txn_done) {
     job->txn_done(
         Reply<TxnResult>{job->current, BuildTxnResult(job->shape, std::move(job->results))});
@@ -166,8 +169,7 @@ void ReplicaImpl::FinishRead(ReadJob* job) {
 }
 
 void ReplicaImpl::FailRead(ReadJob* job, const absl::Status& status) {
-  CHECK(reads_running_ > 0);
-  --reads_running_;
+  EndRead();
   if (job->txn_done) {
     job->txn_done(status);
   } else {
@@ -177,8 +179,7 @@ void ReplicaImpl::FailRead(ReadJob* job, const absl::Status& status) {
 
 void ReplicaImpl::WhenApplied(Position position,
                               absl::AnyInvocable<void(journal::Tail reached)> done) {
-  barrier_.WhenApplied(position,
-                       [this, done = std::move(done)]() mutable { done(watermark_); });
+  barrier_.WhenApplied(position, [this, done = std::move(done)]() mutable { done(watermark_); });
 }
 
 void ReplicaImpl::Barrier(absl::AnyInvocable<void(absl::StatusOr<journal::Tail>)> done) {

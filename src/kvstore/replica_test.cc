@@ -235,6 +235,48 @@ TEST_F(ReplicaTest, CompactedWhileALongRangeIsRead) {
   EXPECT_EQ(log, "etcdserver: mvcc: required revision has been compacted 4@5 ");
 }
 
+// Lets time pass while an entry is applied.
+class SlowObserver final : public ApplyObserver {
+ public:
+  void OnLeaseGranted(LeaseId, int64_t) override { clock->Advance(takes); }
+  void OnLeaseRevoked(LeaseId) override {}
+  void OnLeaseRemaining(LeaseId, int64_t) override {}
+  void OnAlarm(uint64_t, int, bool) override {}
+
+  ManualClock* clock = nullptr;
+  absl::Duration takes;
+};
+
+TEST(ReplicaStatsTest, SlowBatchesAreCounted) {
+  SlowObserver observer;
+  ReplicaHarness h({}, &observer);
+  observer.clock = &h.clock;
+  int64_t id = 0;
+  auto grant = [&](absl::Duration takes) {
+    observer.takes = takes;
+    EffectsWriter effects;
+    effects.AddLeaseGrant({LeaseId(++id), 10});
+    h.AppendForeign(std::move(effects).Take(), false);
+    h.Settle();
+    return h.replica->stats().slow_applies_total.load();
+  };
+  EXPECT_EQ(grant(absl::Milliseconds(100)), 0);
+  EXPECT_EQ(grant(absl::Milliseconds(101)), 1);
+  EXPECT_EQ(grant(absl::Milliseconds(1)), 1);
+}
+
+TEST(ReplicaStatsTest, ReadsAreOpenUntilTheyAreAnswered) {
+  ReplicaHarness h;
+  etcdserverpb::RangeRequest request;
+  request.set_key("a");
+  int answers = 0;
+  h.replica->Range(request, {}, [&](absl::StatusOr<Reply<RangeResult>>) { ++answers; });
+  EXPECT_EQ(h.replica->stats().open_reads.load(), 1 - answers);
+  h.Settle();
+  EXPECT_EQ(answers, 1);
+  EXPECT_EQ(h.replica->stats().open_reads.load(), 0);
+}
+
 // A page costs what it holds; with a count it costs all that is left of the range.
 TEST(RangeReaderTest, WithoutACountNothingBehindThePageIsLookedAt) {
   ReplicaHarness h;

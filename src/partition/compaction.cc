@@ -73,15 +73,17 @@ void CompactionRunner::OnCompacted(Revision revision, Revision former, bool phys
   const kvstore::Reply<Nothing> reply{placed->revision, {}};
   if (!physical) Answer<Nothing>(std::exchange(done, nullptr), reply);
   FAIL_POINT("partition.compacted");
+  const absl::Duration start = clock_.Monotonic();
   HashWalkSpec spec;
   spec.at = revision;
   spec.compacted = former;
   RunHashWalk(
       coordinator_.parts(), coordinator_.home(), spec,
-      [this, revision, former, reply, done = std::move(done)](uint32_t hash) mutable {
+      [this, start, revision, former, reply, done = std::move(done)](uint32_t hash) mutable {
         hashes_.push_back({hash, former, revision});
         if (hashes_.size() > kStoredHashes) hashes_.pop_front();
-        Remove([this, revision, reply, done = std::move(done)]() mutable {
+        Remove([this, start, revision, reply, done = std::move(done)]() mutable {
+          if (observers_.on_compacted) observers_.on_compacted(clock_.Monotonic() - start);
           TLOG(kInfo, "finished scheduled compaction", {{"compact-revision", revision.value()}});
           if (done != nullptr) Answer<Nothing>(std::move(done), reply);
           Next();
@@ -96,7 +98,7 @@ void CompactionRunner::Remove(absl::AnyInvocable<void()> done) {
         replica.RunCompaction([answer = std::move(answer)]() mutable { answer(true); });
       },
       [this, done = std::move(done)](std::vector<bool>) mutable {
-        on_freed_();
+        observers_.on_freed();
         done();
       });
 }

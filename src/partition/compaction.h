@@ -18,6 +18,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "proto/rpc.pb.h"
+#include "src/base/clock.h"
 #include "src/partition/coordinator.h"
 #include "src/partition/router.h"
 
@@ -27,9 +28,13 @@ class CompactionRunner {
  public:
   static constexpr size_t kStoredHashes = 10;
 
-  // `on_freed` runs after each removal.
-  CompactionRunner(Coordinator& coordinator, std::function<void()> on_freed)
-      : coordinator_(coordinator), on_freed_(std::move(on_freed)) {}
+  struct Observers {
+    std::function<void()> on_freed;  // after each removal
+    // After each compaction, with the time from its entry until its memory was free. May be empty.
+    std::function<void(absl::Duration)> on_compacted;
+  };
+  CompactionRunner(Coordinator& coordinator, Clock& clock, Observers observers)
+      : coordinator_(coordinator), clock_(clock), observers_(std::move(observers)) {}
 
   void Compact(const etcdserverpb::CompactionRequest& request, ReplyCallback<Nothing> done);
   void HashKv(Revision revision, ReplyCallback<HashKvResult> done);
@@ -61,7 +66,8 @@ class CompactionRunner {
   }
 
   Coordinator& coordinator_;
-  const std::function<void()> on_freed_;
+  Clock& clock_;
+  const Observers observers_;
   bool busy_ = false;
   std::deque<Item> queue_;
   std::deque<HashKvResult> hashes_;

@@ -194,6 +194,7 @@ void LeaseManager::RevokeNextExpired() {
     ++revokes_running_;
     ReplyCallback<Nothing> done = [this, id](absl::StatusOr<Reply<Nothing>> reply) {
       --revokes_running_;
+      if (reply.ok()) expired_total_.fetch_add(1, std::memory_order_relaxed);
       if (!reply.ok() && !absl::IsNotFound(reply.status())) {
         TLOG(kWarn, "failed to revoke lease",
              {{"lease-id", id.value()}, {"error", reply.status().message()}});

@@ -11,6 +11,7 @@
 //  3. At most kParallelRevokes expired leases are being revoked at a time.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -48,6 +49,8 @@ class LeaseManager {
   void Leases(ReplyCallback<std::vector<LeaseId>> done);
 
   size_t size() const { return lessor_.size(); }
+  // Leases that ended because their time was over. Any thread.
+  int64_t expired_total() const { return expired_total_.load(std::memory_order_relaxed); }
 
  private:
   struct Revoking;
@@ -83,6 +86,7 @@ class LeaseManager {
   absl::flat_hash_map<LeaseId, std::vector<Task>> waiting_for_revoke_;
   std::deque<LeaseId> expired_;
   size_t revokes_running_ = 0;
+  std::atomic<int64_t> expired_total_{0};
   bool journaling_ = false;
 };
 

@@ -307,6 +307,7 @@ NodeStatus LocalRouter::Status() const {
   status.logical_live_bytes = size.logical_live_bytes;
   status.quota_bytes = w_.guard.quota_bytes();
   status.leases = w_.lease_count.load();
+  status.leases_expired_total = w_.leases.expired_total();
   status.alarms = w_.guard.Alarms();
   return status;
 }

@@ -122,6 +122,7 @@ void LocalStoreImpl::AssembleParts() {
     replica.origin = OriginId(doors_.random->Next());
     replica.max_txn_ops = options_.max_txn_ops;
     replica.max_pending_writes = options_.max_pending_writes;
+    replica.slow_apply = options_.slow_apply;
     replica.store.name = absl::StrCat("p", id.value());
     replica.store.segment_size_bytes = options_.segment_size_bytes;
     // A region of one partition is not taken for another's.
@@ -140,8 +141,9 @@ void LocalStoreImpl::AssembleServices() {
   kvstore::LessorOptions lessor;
   lessor.min_ttl_seconds = options_.min_lease_ttl_seconds;
   leases_ = std::make_unique<LeaseManager>(*coordinator_, lessor, *doors_.clock, *doors_.random);
-  compactions_ =
-      std::make_unique<CompactionRunner>(*coordinator_, [this] { guard_->OnSpaceFreed(); });
+  compactions_ = std::make_unique<CompactionRunner>(
+      *coordinator_, *doors_.clock,
+      CompactionRunner::Observers{[this] { guard_->OnSpaceFreed(); }, options_.observe_compaction});
   router_ = std::make_unique<LocalRouter>(
       LocalRouter::Wiring{parts_, *doors_.journal, *doors_.clock, *coordinator_, *guard_, *leases_,
                           *compactions_, lease_count_},

@@ -46,6 +46,9 @@ struct LocalStoreOptions {
   uint64_t identity = 0;  // of the journal: memory with another one is not used
   CheckpointPolicy checkpoints;
   AutoCompaction auto_compaction;
+  absl::Duration slow_apply = absl::Milliseconds(100);
+  // How long each compaction took, its memory freed. On a store sequence; may be empty.
+  std::function<void(absl::Duration)> observe_compaction;
   absl::Duration progress_log_interval = absl::Seconds(5);
 };
 

@@ -244,6 +244,7 @@ TEST(LocalStore, ExpiredLeaseTakesItsKeysInOneRevision) {
   store.world().RunFor(absl::Seconds(5));
   EXPECT_EQ(store.router().Status().revision, Revision(7));
   EXPECT_EQ(store.Range(zero, zero)->result.count, 1);
+  EXPECT_EQ(store.router().Status().leases_expired_total, 2);
 }
 
 // A put races the revoke of its lease: either it comes first and goes with the lease, or it is

@@ -72,6 +72,7 @@ struct NodeStatus {
   int64_t watchers = 0;
   int64_t watchers_behind = 0;
   int64_t leases = 0;
+  int64_t leases_expired_total = 0;
   std::vector<AlarmEntry> alarms;
 };
 

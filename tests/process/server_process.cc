@@ -70,12 +70,13 @@ void ServerProcess::Start() {
       options_.binary,
       absl::StrCat("--name=", options_.name),
       absl::StrCat("--data-dir=", data_directory()),
-      absl::StrCat("--listen-client-urls=", Url(client_port_)),
-      absl::StrCat("--advertise-client-urls=", Url(client_port_)),
+      absl::StrCat("--listen-client-urls=", ClientUrl()),
+      absl::StrCat("--advertise-client-urls=", ClientUrl()),
       absl::StrCat("--listen-peer-urls=", Url(peer_port_)),
       absl::StrCat("--initial-advertise-peer-urls=", Url(peer_port_)),
       absl::StrCat("--initial-cluster=", options_.name, "=", Url(peer_port_)),
   };
+  if (options_.auto_tls) arguments.push_back("--auto-tls");
   for (const std::string& flag : options_.extra_flags) arguments.push_back(flag);
   pid_ = fork();
   CHECK(pid_ >= 0);
@@ -125,6 +126,10 @@ bool ServerProcess::HasEnded(int* wait_status) {
   return true;
 }
 
+std::string ServerProcess::ClientUrl() const {
+  return options_.auto_tls ? absl::StrCat("https://", endpoint()) : Url(client_port_);
+}
+
 std::string ServerProcess::endpoint() const { return absl::StrCat("127.0.0.1:", client_port_); }
 
 absl::Duration ServerProcess::CpuTime() const {
@@ -146,6 +151,12 @@ std::shared_ptr<grpc::Channel> ServerProcess::Connect() const {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
+  if (options_.auto_tls) {
+    std::ifstream certificate(data_directory() + "/fixtures/client/cert.pem");
+    grpc::SslCredentialsOptions trust;
+    trust.pem_root_certs.assign(std::istreambuf_iterator<char>(certificate), {});
+    return grpc::CreateCustomChannel(endpoint(), grpc::SslCredentials(trust), arguments);
+  }
   return grpc::CreateCustomChannel(endpoint(), grpc::InsecureChannelCredentials(), arguments);
 }
 

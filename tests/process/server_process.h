@@ -20,6 +20,7 @@ struct ServerOptions {
   std::string name = "default";
   std::string directory;                 // created; holds data/ and the log
   std::vector<std::string> extra_flags;  // after ours, so they win
+  bool auto_tls = false;  // https with a certificate that the server makes, and we trust
   std::vector<std::string> environment;  // "NAME=value", beside the inherited one
 };
 
@@ -48,6 +49,8 @@ class ServerProcess {
   std::shared_ptr<grpc::Channel> Connect() const;
 
  private:
+  std::string ClientUrl() const;
+
   ServerOptions options_;
   int client_port_;
   int peer_port_;

@@ -171,10 +171,7 @@ absl::Status Node::OpenJournal() {
   journal.random = &random_;
   journal.executor = journal_executor_.get();
   journal.runner = &disk_;
-  journal.observe_sync = DiskHistogram(metrics_, "etcd_disk_wal_fsync_duration_seconds",
-                                       "The latency distributions of fsync called by WAL.");
-  journal.observe_write = DiskHistogram(metrics_, "etcd_disk_wal_write_duration_seconds",
-                                        "The latency distributions of write called by WAL.");
+  ObserveJournal(metrics_, journal);
   absl::StatusOr<std::unique_ptr<journal::EmbeddedJournal>> opened =
       journal::EmbeddedJournal::Open(std::move(journal));
   if (!opened.ok()) return opened.status();
@@ -226,6 +223,8 @@ absl::Status Node::CreateStore() {
   store.max_txn_ops = options_.max_txn_ops;
   store.min_lease_ttl_seconds = options_.min_lease_ttl_seconds();
   store.auto_compaction = MakeAutoCompaction(options_.compaction);
+  store.slow_apply = options_.warning_apply_duration;
+  store.observe_compaction = CompactionObserver(metrics_, clock_);
   store_ = partition::LocalStore::Create(std::move(store), std::move(doors));
   return absl::OkStatus();
 }
@@ -243,11 +242,12 @@ void Node::CreateServices() {
   services.warning_unary_request_duration = options_.warning_unary_request_duration;
   services.watch_progress_notify_interval = options_.watch_progress_notify_interval;
   services.max_request_bytes = options_.max_request_bytes;
+  services.observe_lease_ttl = LeaseTtlObserver(metrics_);
   services_ = std::make_unique<ServiceContext>(std::move(services), store_->router(), clock_,
                                                random_, ClientCounter(metrics_));
   std::vector<Method> methods = AllMethods(*services_);
   call_metrics_ = std::make_unique<CallMetrics>(metrics_, methods, options_.extensive_metrics);
-  AddNodeMetrics(metrics_, *store_, *services_, options_.feature_gates);
+  AddNodeMetrics(metrics_, {*store_, journal_->stats(), *services_}, options_.feature_gates);
   AddProcessMetrics(metrics_, clock_.Wall());
   transport_->SetMethods(std::move(methods));
   transport_->SetObserver(call_metrics_.get());
@@ -262,7 +262,7 @@ void Node::CreateHttp() {
   http.cors = options_.cors;
   http.host_whitelist = options_.host_whitelist;
   http.enable_grpc_gateway = options_.enable_grpc_gateway;
-  http.metrics_text = [this] { return metrics_.Text(); };
+  http.metrics_text = CountedScrapes(metrics_);
   prometheus::Counter& success = metrics_.Counter("etcd_server_health_success",
                                                   "The total number of successful health checks");
   prometheus::Counter& failures =

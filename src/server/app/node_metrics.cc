@@ -49,6 +49,10 @@ constexpr StatusFigure kStatusGauges[] = {
      [](const NodeStatus& s) { return static_cast<double>(s.watchers); }},
     {"etcd_debugging_mvcc_slow_watcher_total", "Total number of unsynced slow watchers.",
      [](const NodeStatus& s) { return static_cast<double>(s.watchers_behind); }},
+    {"tidemark_versions", "Versions of keys in memory, live and not yet compacted.",
+     [](const NodeStatus& s) { return static_cast<double>(s.versions); }},
+    {"tidemark_leases", "Leases that exist.",
+     [](const NodeStatus& s) { return static_cast<double>(s.leases); }},
 };
 
 // Operations applied, summed over the partitions.
@@ -58,6 +62,17 @@ struct StoreFigure {
   std::atomic<int64_t> kvstore::PublishedStats::*value;
 };
 
+constexpr StoreFigure kStoreGauges[] = {
+    {"etcd_server_proposals_pending", "The current number of pending proposals to commit.",
+     &kvstore::PublishedStats::pending_writes},
+    {"etcd_mvcc_db_open_read_transactions", "The number of currently open read transactions",
+     &kvstore::PublishedStats::open_reads},
+    {"etcd_debugging_mvcc_total_put_size_in_bytes",
+     "The total size of put kv pairs seen by this member.",
+     &kvstore::PublishedStats::put_bytes_total},
+    {"tidemark_memory_segment_bytes", "Memory of the store's segments, on tmpfs by default.",
+     &kvstore::PublishedStats::segment_bytes},
+};
 constexpr StoreFigure kStoreCounters[] = {
     {"etcd_mvcc_range_total", "Total number of ranges seen by this member.",
      &kvstore::PublishedStats::ranges_total},
@@ -69,6 +84,11 @@ constexpr StoreFigure kStoreCounters[] = {
      &kvstore::PublishedStats::txns_total},
     {"etcd_debugging_mvcc_events_total", "Total number of events sent by this member.",
      &kvstore::PublishedStats::events_total},
+    {"etcd_debugging_mvcc_db_compaction_keys_total", "Total number of db keys compacted.",
+     &kvstore::PublishedStats::compacted_versions_total},
+    {"etcd_server_slow_apply_total",
+     "The total number of slow apply requests (likely overloaded from slow disk).",
+     &kvstore::PublishedStats::slow_applies_total},
 };
 
 int64_t Sum(partition::LocalStore& store, std::atomic<int64_t> kvstore::PublishedStats::*value) {
@@ -115,11 +135,30 @@ void AddStoreFigures(Metrics& metrics, partition::LocalStore& store) {
   for (const StoreFigure& figure : kStoreCounters) {
     counters.emplace_back(&metrics.Counter(figure.name, figure.help), figure.value);
   }
-  auto& pending = metrics.Gauge("etcd_server_proposals_pending",
-                                "The current number of pending proposals to commit.");
-  metrics.OnScrape([counters, &pending, &store] {
-    for (const auto& [counter, value] : counters) Raise(*counter, Sum(store, value));
-    pending.Set(Sum(store, &kvstore::PublishedStats::pending_writes));
+  std::vector<std::pair<prometheus::Gauge*, Value>> gauges;
+  for (const StoreFigure& figure : kStoreGauges) {
+    gauges.emplace_back(&metrics.Gauge(figure.name, figure.help), figure.value);
+  }
+  metrics.OnScrape([counters, gauges, &store] {
+    for (const auto& [counter, value] : counters) {
+      Raise(*counter, static_cast<double>(Sum(store, value)));
+    }
+    for (const auto& [gauge, value] : gauges) {
+      gauge->Set(static_cast<double>(Sum(store, value)));
+    }
+  });
+}
+
+void AddJournalFigures(Metrics& metrics, const journal::JournalStats& journal) {
+  auto& written =
+      metrics.Gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.");
+  auto& size = metrics.Gauge("tidemark_journal_size_bytes", "Size of the journal's files on disk.");
+  auto& failed = metrics.Counter("etcd_server_proposals_failed_total",
+                                 "The total number of failed proposals seen.");
+  metrics.OnScrape([&] {
+    written.Set(static_cast<double>(journal.log.bytes_written.load()));
+    size.Set(static_cast<double>(journal.log.size_bytes.load()));
+    Raise(failed, static_cast<double>(journal.appends_refused.load()));
   });
 }
 
@@ -132,7 +171,10 @@ void AddServiceFigures(Metrics& metrics, ServiceContext& context) {
       metrics.Counter("etcd_debugging_lease_revoked_total", "The total number of revoked leases.");
   auto& renewed = metrics.Counter("etcd_debugging_lease_renewed_total",
                                   "The number of renewed leases seen by the leader.");
+  auto& expired = metrics.Counter("etcd_debugging_server_lease_expired_total",
+                                  "The total number of expired leases.");
   metrics.OnScrape([&] {
+    Raise(expired, static_cast<double>(context.router().Status().leases_expired_total));
     const ServiceCounters& counters = context.counters();
     streams.Set(static_cast<double>(counters.watch_streams.load()));
     Raise(granted, static_cast<double>(counters.leases_granted.load()));
@@ -173,27 +215,87 @@ void AddConstants(Metrics& metrics, const ServiceContext& context,
         .Set(on ? 1 : 0);
   }
   for (const char* zero :
-       {"etcd_server_leader_changes_seen_total", "etcd_server_proposals_failed_total",
-        "etcd_server_slow_apply_total", "etcd_server_slow_read_indexes_total",
-        "etcd_server_read_indexes_failed_total", "etcd_server_heartbeat_send_failures_total"}) {
+       {"etcd_server_leader_changes_seen_total", "etcd_server_slow_read_indexes_total",
+        "etcd_server_read_indexes_failed_total", "etcd_server_heartbeat_send_failures_total",
+        "etcd_server_learner_promote_successes"}) {
     metrics.Counter(zero, "Always zero on a single node.");
   }
+  metrics.Gauge("etcd_server_snapshot_apply_in_progress_total", "Always zero on a single node.");
+  std::string self = absl::StrCat(absl::Hex(context.options().member_id));
+  metrics
+      .Gauge("etcd_network_known_peers", "The current number of known peers.",
+             {{"Local", self}, {"Remote", self}})
+      .Set(1);
 }
 
 }  // namespace
 
-void AddNodeMetrics(Metrics& metrics, partition::LocalStore& store, ServiceContext& context,
+void AddNodeMetrics(Metrics& metrics, NodeParts parts,
                     const std::map<std::string, bool>& feature_gates) {
-  AddStatusFigures(metrics, context);
-  AddStoreFigures(metrics, store);
-  AddServiceFigures(metrics, context);
-  AddConstants(metrics, context, feature_gates);
+  AddStatusFigures(metrics, parts.context);
+  AddStoreFigures(metrics, parts.store);
+  AddJournalFigures(metrics, parts.journal);
+  AddServiceFigures(metrics, parts.context);
+  AddConstants(metrics, parts.context, feature_gates);
 }
 
-std::function<void(absl::Duration)> DiskHistogram(Metrics& metrics, const std::string& name,
-                                                  const std::string& help) {
-  prometheus::Histogram& histogram = metrics.Histogram(name, help, {}, 0.001, 2, 14);
-  return [&histogram](absl::Duration took) { histogram.Observe(absl::ToDoubleSeconds(took)); };
+void ObserveJournal(Metrics& metrics, journal::EmbeddedJournalOptions& options) {
+  auto histogram = [&metrics](const char* name, const char* help) {
+    return &metrics.Histogram(name, help, {}, 0.001, 2, 14);
+  };
+  auto* write = histogram("etcd_disk_wal_write_duration_seconds",
+                          "The latency distributions of write called by WAL.");
+  auto* sync = histogram("etcd_disk_wal_fsync_duration_seconds",
+                         "The latency distributions of fsync called by WAL.");
+  auto* commit = histogram("etcd_disk_backend_commit_duration_seconds",
+                           "The latency distributions of commit called by backend.");
+  // One block is on its way at a time: its sync follows its write, on whichever thread.
+  auto write_seconds = std::make_shared<std::atomic<double>>(0);
+  options.observe_write = [write, write_seconds](absl::Duration took) {
+    double seconds = absl::ToDoubleSeconds(took);
+    write->Observe(seconds);
+    write_seconds->store(seconds);
+  };
+  options.observe_sync = [sync, commit, write_seconds](absl::Duration took) {
+    double seconds = absl::ToDoubleSeconds(took);
+    sync->Observe(seconds);
+    commit->Observe(write_seconds->load() + seconds);
+  };
+}
+
+std::function<void(absl::Duration)> CompactionObserver(Metrics& metrics, const Clock& clock) {
+  auto* last = &metrics.Gauge("etcd_debugging_mvcc_db_compaction_last",
+                              "The unix time of the last db compaction. Resets to 0 on start.");
+  auto* took_milliseconds =
+      &metrics.Histogram("etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+                         "Bucketed histogram of db compaction total duration.", {}, 100, 2, 14);
+  return [last, took_milliseconds, &clock](absl::Duration took) {
+    last->Set(static_cast<double>(absl::ToUnixSeconds(clock.Wall())));
+    took_milliseconds->Observe(absl::ToDoubleMilliseconds(took));
+  };
+}
+
+std::function<void(int64_t ttl_seconds)> LeaseTtlObserver(Metrics& metrics) {
+  auto* ttl = &metrics.Histogram("etcd_debugging_lease_ttl_total",
+                                 "Bucketed histogram of lease TTLs.", {}, 1, 2, 24);
+  return [ttl](int64_t ttl_seconds) { ttl->Observe(static_cast<double>(ttl_seconds)); };
+}
+
+std::function<std::string()> CountedScrapes(Metrics& metrics) {
+  auto* serving = &metrics.Gauge("promhttp_metric_handler_requests_in_flight",
+                                 "Current number of scrapes being served.");
+  prometheus::Counter* served = nullptr;
+  for (const char* code : {"503", "500", "200"}) {
+    served = &metrics.Counter("promhttp_metric_handler_requests_total",
+                              "Total number of scrapes by HTTP status code.", {{"code", code}});
+  }
+  return [&metrics, serving, served] {
+    serving->Increment();
+    std::string text = metrics.Text();
+    serving->Decrement();
+    served->Increment();
+    return text;
+  };
 }
 
 }  // namespace tidemark::server

@@ -37,6 +37,39 @@ const char* TypeName(CallKind kind) {
   return "unary";
 }
 
+// What etcd calls the requests in etcd_server_request_duration_seconds.
+struct RequestType {
+  absl::string_view path;
+  const char* type;
+};
+constexpr RequestType kRequestTypes[] = {
+    {"/etcdserverpb.KV/Range", "Range"},
+    {"/etcdserverpb.KV/Put", "Put"},
+    {"/etcdserverpb.KV/DeleteRange", "DeleteRange"},
+    {"/etcdserverpb.KV/Txn", "Txn"},
+    {"/etcdserverpb.KV/Compact", "Compaction"},
+    {"/etcdserverpb.Lease/LeaseGrant", "LeaseGrant"},
+    {"/etcdserverpb.Lease/LeaseRevoke", "LeaseRevoke"},
+    {"/etcdserverpb.Maintenance/Alarm", "Alarm"},
+};
+
+// Methods that are one operation of the store with a histogram of its own.
+struct OperationHistogram {
+  absl::string_view path;
+  const char* name;
+  const char* help;
+  double start_seconds;
+  int count;
+};
+constexpr OperationHistogram kOperationHistograms[] = {
+    {"/etcdserverpb.Maintenance/Defragment", "etcd_disk_backend_defrag_duration_seconds",
+     "The latency distribution of backend defragmentation.", 0.1, 13},
+    {"/etcdserverpb.Maintenance/Hash", "etcd_mvcc_hash_duration_seconds",
+     "The latency distribution of storage hash operation.", 0.01, 15},
+    {"/etcdserverpb.Maintenance/HashKV", "etcd_mvcc_hash_rev_duration_seconds",
+     "The latency distribution of storage hash by revision operation.", 0.01, 15},
+};
+
 }  // namespace
 
 Metrics::Metrics()
@@ -110,11 +143,41 @@ CallMetrics::CallMetrics(Metrics& metrics, const std::vector<Method>& methods, b
           "by the server.",
           labels, 0.001, 2, 14);
     }
+    AddDurations(metrics, method, series);
   }
   received_bytes_ = &metrics.Counter("etcd_network_client_grpc_received_bytes_total",
                                      "The total number of bytes received from grpc clients.");
   sent_bytes_ = &metrics.Counter("etcd_network_client_grpc_sent_bytes_total",
                                  "The total number of bytes sent to grpc clients.");
+}
+
+void CallMetrics::AddDurations(Metrics& metrics, const Method& method, Series& series) {
+  for (bool success : {false, true}) {
+    Metrics::Labels outcome = {{"success", success ? "true" : "false"}};
+    auto& durations = series.durations[success];
+    for (const RequestType& request : kRequestTypes) {
+      if (method.path != request.path) continue;
+      Metrics::Labels labels = outcome;
+      labels.emplace_back("type", request.type);
+      durations.push_back(&metrics.Histogram("etcd_server_request_duration_seconds",
+                                             "Response latency (seconds) of each request type.",
+                                             labels, 0.001, 2, 14));
+      if (request.type != absl::string_view("Range")) continue;
+      durations.push_back(&metrics.Histogram("etcd_server_range_duration_seconds",
+                                             "The latency distributions of txn.Range.", outcome,
+                                             0.0001, 2, 20));
+    }
+    for (const OperationHistogram& operation : kOperationHistograms) {
+      if (method.path != operation.path) continue;
+      durations.push_back(&metrics.Histogram(operation.name, operation.help, {},
+                                             operation.start_seconds, 2, operation.count));
+    }
+  }
+  if (method.path == "/etcdserverpb.Maintenance/Defragment") {
+    series.in_progress = &metrics.Gauge(
+        "etcd_disk_defrag_inflight",
+        "Whether or not defrag is active on the member. 1 means active, 0 means not.");
+  }
 }
 
 CallMetrics::Series* CallMetrics::Find(const Method& method) {
@@ -123,7 +186,10 @@ CallMetrics::Series* CallMetrics::Find(const Method& method) {
 }
 
 void CallMetrics::OnStarted(const Method& method) {
-  if (Series* series = Find(method)) series->started->Increment();
+  Series* series = Find(method);
+  if (series == nullptr) return;
+  series->started->Increment();
+  if (series->in_progress != nullptr) series->in_progress->Increment();
 }
 
 void CallMetrics::OnMessageReceived(const Method& method) {
@@ -140,7 +206,12 @@ void CallMetrics::OnHandled(const Method& method, absl::StatusCode code, absl::D
   size_t index = static_cast<size_t>(code);
   if (index >= series->handled.size()) index = static_cast<size_t>(absl::StatusCode::kUnknown);
   series->handled[index]->Increment();
-  if (series->seconds != nullptr) series->seconds->Observe(absl::ToDoubleSeconds(took));
+  double seconds = absl::ToDoubleSeconds(took);
+  if (series->seconds != nullptr) series->seconds->Observe(seconds);
+  for (prometheus::Histogram* duration : series->durations[code == absl::StatusCode::kOk]) {
+    duration->Observe(seconds);
+  }
+  if (series->in_progress != nullptr) series->in_progress->Decrement();
 }
 
 void CallMetrics::OnBytes(uint64_t received, uint64_t sent) {

@@ -55,7 +55,8 @@ class Metrics {
   std::vector<std::function<void()>> refreshers_ ABSL_GUARDED_BY(mutex_);
 };
 
-// grpc_server_* and etcd_network_client_grpc_*: all method and code series exist from the start.
+// grpc_server_*, etcd_network_client_grpc_* and the durations of requests that etcd names by what
+// they do: all method and code series exist from the start.
 class CallMetrics : public CallObserver {
  public:
   // `extensive` adds grpc_server_handling_seconds.
@@ -74,7 +75,11 @@ class CallMetrics : public CallObserver {
     prometheus::Counter* sent = nullptr;
     std::array<prometheus::Counter*, 17> handled{};
     prometheus::Histogram* seconds = nullptr;
+    prometheus::Gauge* in_progress = nullptr;
+    // By what the method does; [1] for those that succeeded.
+    std::array<std::vector<prometheus::Histogram*>, 2> durations;
   };
+  static void AddDurations(Metrics& metrics, const Method& method, Series& series);
   Series* Find(const Method& method);
 
   absl::flat_hash_map<std::string, Series> series_;  // by path; fixed after construction

@@ -62,6 +62,41 @@ TEST(LogSink, FileHasEveryLine) {
   EXPECT_FALSE(JsonLogSink::Open({true, {"/dev/null/x"}}, clock).ok());
 }
 
+TEST(MetricsText, RequestsAreTimedUnderEtcdsNames) {
+  Metrics metrics;
+  auto method = [](const char* path) {
+    Method method;
+    method.path = path;
+    method.kind = CallKind::kUnary;
+    return method;
+  };
+  Method range = method("/etcdserverpb.KV/Range");
+  Method compact = method("/etcdserverpb.KV/Compact");
+  Method defragment = method("/etcdserverpb.Maintenance/Defragment");
+  CallMetrics calls(metrics, {range, compact, defragment}, /*extensive=*/false);
+  calls.OnHandled(range, absl::StatusCode::kOk, absl::Milliseconds(3));
+  calls.OnHandled(range, absl::StatusCode::kOutOfRange, absl::Milliseconds(1));
+  calls.OnHandled(compact, absl::StatusCode::kOk, absl::Milliseconds(1));
+  calls.OnStarted(defragment);
+  std::string text = metrics.Text();
+  for (const char* line :
+       {"etcd_server_request_duration_seconds_bucket{success=\"true\",type=\"Range\",le=\"0.002\"} "
+        "0",
+        "etcd_server_request_duration_seconds_bucket{success=\"true\",type=\"Range\",le=\"0.004\"} "
+        "1",
+        "etcd_server_request_duration_seconds_count{success=\"false\",type=\"Range\"} 1",
+        "etcd_server_request_duration_seconds_count{success=\"true\",type=\"Compaction\"} 1",
+        "etcd_server_range_duration_seconds_count{success=\"true\"} 1",
+        "etcd_server_range_duration_seconds_count{success=\"false\"} 1",
+        "etcd_disk_defrag_inflight 1", "etcd_disk_backend_defrag_duration_seconds_count 0"}) {
+    EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
+  }
+  calls.OnHandled(defragment, absl::StatusCode::kOk, absl::Seconds(1));
+  text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("etcd_disk_defrag_inflight 0\n"));
+  EXPECT_THAT(text, HasSubstr("etcd_disk_backend_defrag_duration_seconds_count 1\n"));
+}
+
 TEST(MetricsText, SortedLabelsAndPlainIntegers) {
   Metrics metrics;
   Method watch;

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <sstream>
 
+#include "absl/strings/numbers.h"
 #include "src/server/observability/metrics.h"
 
 namespace tidemark::server {
@@ -27,12 +29,54 @@ double CpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// What the machine's (or container's) network sent and received: a line of names and one of values.
+struct NetworkBytes {
+  double received = 0;
+  double sent = 0;
+};
+NetworkBytes ReadNetworkBytes() {
+  std::ifstream netstat("/proc/self/net/netstat");
+  std::string names_line, values_line;
+  while (std::getline(netstat, names_line) && std::getline(netstat, values_line)) {
+    std::istringstream names(names_line), values(values_line);
+    std::string name, value;
+    if (!(names >> name) || name != "IpExt:") continue;
+    values >> value;
+    NetworkBytes bytes;
+    while (names >> name && values >> value) {
+      if (name == "InOctets") (void)absl::SimpleAtod(value, &bytes.received);
+      if (name == "OutOctets") (void)absl::SimpleAtod(value, &bytes.sent);
+    }
+    return bytes;
+  }
+  return {};
+}
+
+void AddNetworkMetrics(Metrics& metrics) {
+  auto& received = metrics.Counter("process_network_receive_bytes_total",
+                                   "Number of bytes received by the process over the network.");
+  auto& sent = metrics.Counter("process_network_transmit_bytes_total",
+                               "Number of bytes sent by the process over the network.");
+  metrics.OnScrape([&] {
+    NetworkBytes bytes = ReadNetworkBytes();
+    if (bytes.received > received.Value()) received.Increment(bytes.received - received.Value());
+    if (bytes.sent > sent.Value()) sent.Increment(bytes.sent - sent.Value());
+  });
+}
+
 }  // namespace
 
 void AddProcessMetrics(Metrics& metrics, absl::Time process_start) {
   auto& resident = metrics.Gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
   auto& virtual_size =
       metrics.Gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.");
+  rlimit address_space{};
+  getrlimit(RLIMIT_AS, &address_space);
+  metrics
+      .Gauge("process_virtual_memory_max_bytes",
+             "Maximum amount of virtual memory available in bytes.")
+      .Set(static_cast<double>(address_space.rlim_cur));
+  AddNetworkMetrics(metrics);
   auto& cpu = metrics.Counter("process_cpu_seconds_total",
                               "Total user and system CPU time spent in seconds.");
   auto& open = metrics.Gauge("process_open_fds", "Number of open file descriptors.");

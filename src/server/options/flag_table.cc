@@ -170,8 +170,8 @@ constexpr FlagSpec kFlags[] = {
     {kObserve, "distributed-tracing-service-name", kString, "etcd", kIgnore, "No tracing yet."},
     {kObserve, "distributed-tracing-instance-id", kString, "", kIgnore, "No tracing yet."},
     {kObserve, "distributed-tracing-sampling-rate", kInt, "0", kIgnore, "No tracing yet."},
-    {kObserve, "warning-apply-duration", kDuration, "100ms", kIgnore,
-     "Accepted for compatibility."},
+    {kObserve, "warning-apply-duration", kDuration, "100ms", kUse,
+     "Log batches of writes that take longer to apply."},
     {kObserve, "warning-unary-request-duration", kDuration, "300ms", kUse,
      "Log 'request stats' for unary requests that take longer."},
     // --- Features and other ---

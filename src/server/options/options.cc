@@ -257,6 +257,7 @@ absl::Status BuildTimes(Options& o) {
   o.keepalive_interval = Duration(o.flags, "grpc-keepalive-interval");
   o.keepalive_timeout = Duration(o.flags, "grpc-keepalive-timeout");
   o.warning_unary_request_duration = Duration(o.flags, "warning-unary-request-duration");
+  o.warning_apply_duration = Duration(o.flags, "warning-apply-duration");
   o.watch_progress_notify_interval = Duration(o.flags, "watch-progress-notify-interval");
   if (o.watch_progress_notify_interval <= absl::ZeroDuration()) {
     o.watch_progress_notify_interval = absl::Minutes(10);

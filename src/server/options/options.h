@@ -80,6 +80,7 @@ struct Options {
   CompactionOptions compaction;
   absl::Duration watch_progress_notify_interval;
   absl::Duration warning_unary_request_duration;
+  absl::Duration warning_apply_duration;
   bool extensive_metrics = false;
   std::map<std::string, bool> feature_gates;
   LogOptions log;

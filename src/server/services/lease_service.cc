@@ -20,6 +20,8 @@ void AddGrantAndRevoke(ServiceContext& context, std::vector<Method>& methods) {
             request.id(), request.ttl(),
             call->Answer<LeaseGranted>([&context](const Header& header, const LeaseGranted& lease) {
               context.counters().leases_granted.fetch_add(1, std::memory_order_relaxed);
+              const auto& observe_ttl = context.options().observe_lease_ttl;
+              if (observe_ttl) observe_ttl(lease.ttl_seconds);
               etcdserverpb::LeaseGrantResponse response;
               SetHeader(header, response);
               response.set_id(lease.id.value());

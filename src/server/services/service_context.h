@@ -34,6 +34,7 @@ struct ServiceOptions {
   absl::Duration warning_unary_request_duration = absl::Milliseconds(300);
   absl::Duration watch_progress_notify_interval = absl::Minutes(10);
   size_t max_request_bytes = 1572864;
+  std::function<void(int64_t ttl_seconds)> observe_lease_ttl;  // of each grant; may be empty
 };
 
 // How many streams and lease operations there were; read by the metrics.

@@ -46,7 +46,7 @@ class RangeReader {
   const size_t wanted_items_;  // reading may stop behind this many
   std::string resume_key_;     // where reading or counting goes on; empty: from the start
   bool reading_;
-  bool saw_all_ = false;       // read to the end: the count is known without counting
+  bool saw_all_ = false;  // read to the end: the count is known without counting
   int64_t seen_ = 0;
   RangeResult result_;
 };
@@ -58,6 +58,9 @@ RangeResult ReadRange(const mvcc::VersionStore& store, const etcdserverpb::Range
 // Which revision `request` reads when the store's newest is `current`: itself, or a refusal.
 absl::StatusOr<Revision> RevisionToRead(const etcdserverpb::RangeRequest& request, Revision current,
                                         Revision compacted);
+// The same for a range inside a txn: 0 is the present; -1 too, while never compacted.
+absl::Status CheckRevisionInTxn(const etcdserverpb::RangeRequest& request, Revision current,
+                                Revision compacted);
 
 // What to ask of each partition so that MergeRanges can answer `whole`.
 etcdserverpb::RangeRequest RangeForOnePartition(const etcdserverpb::RangeRequest& whole);

@@ -246,7 +246,8 @@ int Main(int argc, char** argv) {
   server.Kill();
   const bool passed = check.problems().empty() && caught_up && acknowledged > 10 * options.cycles;
   if (!passed) {
-    std::printf("FAILED; the directory is kept: %s\n", directory.c_str());
+    std::printf("FAILED; kept are %s and its memory, %s\n", directory.c_str(),
+                server.KeepMemory().c_str());
     return 1;
   }
   process::RemoveTree(directory);

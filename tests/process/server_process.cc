@@ -58,10 +58,19 @@ std::string Url(int port) { return absl::StrCat("http://127.0.0.1:", port); }
 ServerProcess::ServerProcess(ServerOptions options)
     : options_(std::move(options)), client_port_(FreePort()), peer_port_(FreePort()) {
   std::filesystem::create_directories(options_.directory);
+  memory_directory_ = absl::StrCat("/dev/shm/tidemark-process-", getpid(), "-", client_port_);
+  // etcd only wonders about the variable.
+  options_.environment.push_back(absl::StrCat("ETCD_MEMORY_DIR=", memory_directory_));
 }
 
 ServerProcess::~ServerProcess() {
   if (pid_ > 0) Kill();
+  if (!keeps_memory_) RemoveTree(memory_directory_);
+}
+
+const std::string& ServerProcess::KeepMemory() {
+  keeps_memory_ = true;
+  return memory_directory_;
 }
 
 void ServerProcess::Start() {

@@ -24,17 +24,30 @@
 namespace tidemark::process {
 namespace {
 
-int FreePort() {
+// Whether nothing listens on the port now.
+bool IsFree(int port) {
   int fd = socket(AF_INET, SOCK_STREAM, 0);
   CHECK(fd >= 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  CHECK(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  socklen_t size = sizeof address;
-  CHECK(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  const bool free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   close(fd);
-  return ntohs(address.sin_port);
+  return free;
+}
+
+// Below the kernel's ephemeral range, so that no outgoing connection takes the port while the
+// server is down between two starts. Test processes that run at once start at different places.
+int FreePort() {
+  constexpr int kFirst = 12000;
+  constexpr int kCount = 20000;
+  static int next = getpid() * 37 % kCount;
+  for (int tries = 0; tries < kCount; ++tries) {
+    next = (next + 1) % kCount;
+    if (IsFree(kFirst + next)) return kFirst + next;
+  }
+  Fatal("no free port");
 }
 
 std::string Url(int port) { return absl::StrCat("http://127.0.0.1:", port); }

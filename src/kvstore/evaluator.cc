@@ -70,11 +70,7 @@ absl::Status Evaluator::CheckPut(const PutRequest& put) const {
 }
 
 absl::Status Evaluator::CheckRangeInTxn(const RangeRequest& range) const {
-  const Revision wanted(range.revision());
-  if (wanted.value() == 0) return absl::OkStatus();
-  if (wanted > current_) return ErrFutureRevision();
-  if (wanted < store_.compact_revision()) return ErrCompacted();
-  return absl::OkStatus();
+  return CheckRevisionInTxn(range, current_, store_.compact_revision());
 }
 
 absl::Status Evaluator::PreCheck(const PlannedOp& op) const {

@@ -55,7 +55,7 @@ class Evaluator {
   absl::Status CheckPut(const etcdserverpb::PutRequest& put) const;
   absl::StatusOr<Evaluation> Evaluate(absl::Span<const PlannedOp> ops) const;
 
-  // Pre-check of a range inside a txn: 0 is the present, even -1 while never compacted.
+  // Pre-check of a range inside a txn.
   absl::Status CheckRangeInTxn(const etcdserverpb::RangeRequest& range) const;
   // The results of operations that turned out to change nothing, at the current state.
   std::vector<OpResult> ResultsWithoutChanges(PlannedAnswer answer) const;
@@ -64,8 +64,7 @@ class Evaluator {
   class Overlay;
 
   absl::Status PreCheck(const PlannedOp& op) const;
-  absl::Status AddPut(const etcdserverpb::PutRequest& put, Overlay* overlay,
-                      Evaluation* out) const;
+  absl::Status AddPut(const etcdserverpb::PutRequest& put, Overlay* overlay, Evaluation* out) const;
   void AddDeletes(const etcdserverpb::DeleteRangeRequest& request, Overlay* overlay,
                   Evaluation* out) const;
 

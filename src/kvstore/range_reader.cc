@@ -223,6 +223,14 @@ absl::StatusOr<Revision> RevisionToRead(const RangeRequest& request, Revision cu
   return wanted;
 }
 
+absl::Status CheckRevisionInTxn(const RangeRequest& request, Revision current, Revision compacted) {
+  const Revision wanted(request.revision());
+  if (wanted.value() == 0) return absl::OkStatus();
+  if (wanted > current) return ErrFutureRevision();
+  if (wanted < compacted) return ErrCompacted();
+  return absl::OkStatus();
+}
+
 RangeRequest RangeForOnePartition(const RangeRequest& whole) {
   RangeRequest part = whole;
   if (whole.sort_order() != RangeRequest::NONE || whole.sort_target() == RangeRequest::KEY) {

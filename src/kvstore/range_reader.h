@@ -63,6 +63,9 @@ RangeResult ReadRange(const mvcc::VersionStore& store, const etcdserverpb::Range
 // Which revision `request` reads when the store's newest is `current`: itself, or a refusal.
 absl::StatusOr<Revision> RevisionToRead(const etcdserverpb::RangeRequest& request, Revision current,
                                         Revision compacted);
+// The same for a range inside a txn: 0 is the present; -1 too, while never compacted.
+absl::Status CheckRevisionInTxn(const etcdserverpb::RangeRequest& request, Revision current,
+                                Revision compacted);
 
 // What to ask of each partition so that MergeRanges can answer `whole`.
 etcdserverpb::RangeRequest RangeForOnePartition(const etcdserverpb::RangeRequest& whole);

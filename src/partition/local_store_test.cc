@@ -138,6 +138,37 @@ TEST(LocalStore, P4_ReadersSeeWholeTransactions) {
   }
 }
 
+// etcd looks at the operations in order and names the first fault, wherever the keys live.
+TEST(LocalStore, OfSeveralFaultsTheFirstIsNamed) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(store.Put("/registry/pods/a", "1").ok());
+  ASSERT_TRUE(store.Compact(5, true).ok());
+  const auto refusal = [&](const std::string& key, int64_t revision, const std::string& next_key,
+                           int64_t next_revision, bool writes) {
+    etcdserverpb::TxnRequest txn;
+    for (const auto& [k, r] : {std::pair(key, revision), std::pair(next_key, next_revision)}) {
+      auto* range = txn.add_success()->mutable_request_range();
+      range->set_key(k);
+      range->set_revision(r);
+    }
+    if (writes) txn.add_success()->mutable_request_put()->set_key("b");
+    return std::string(store.Txn(txn).status().message());
+  };
+  const std::vector<std::string> keys = {"/registry/pods/x", "/registry/minions/x",
+                                         "/registry/events/x", "/registry/leases/x", "a"};
+  for (const std::string& first : keys) {
+    for (const std::string& second : keys) {
+      for (bool writes : {false, true}) {
+        EXPECT_EQ(refusal(first, 2, second, 99, writes),
+                  "etcdserver: mvcc: required revision has been compacted");
+        EXPECT_EQ(refusal(first, 99, second, 2, writes),
+                  "etcdserver: mvcc: required revision is a future revision");
+      }
+    }
+  }
+}
+
 TEST(LocalStore, QuotaRefusesRaisesAndRecoversByItself) {
   LocalStoreOptions options = Options();
   options.quota_bytes = 13 * 4096;  // etcd's TestAlarm

@@ -187,8 +187,19 @@ class MultiReadTxn : public std::enable_shared_from_this<MultiReadTxn> {
         });
   }
 
+  // A partition sees only its own ranges; of several refused ones the client hears of the first.
+  absl::Status CheckPath() const {
+    const Revision compacted = coordinator_.parts().system().store().compact_revision();
+    for (const kvstore::PlannedOp& op : path_.ops) {
+      absl::Status status = kvstore::CheckRevisionInTxn(*op.range, tail_.revision, compacted);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
   void ReadBranch() {
     path_ = kvstore::DecideTxnPath(request_, [this](const Compare&) { return compares_hold_; });
+    if (absl::Status status = CheckPath(); !status.ok()) return OnRefused(status);
     parts_.assign(path_.ops.size(), {});
     questions_.clear();
     indexes_.clear();

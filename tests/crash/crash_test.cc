@@ -281,7 +281,8 @@ int Main(int argc, char** argv) {
                       acknowledged > 10 * options.cycles && warm > options.cycles &&
                       cold > options.cycles / 4;
   if (!passed) {
-    std::printf("FAILED; the directory is kept: %s\n", directory.c_str());
+    std::printf("FAILED; kept are %s and its memory, %s\n", directory.c_str(),
+                server.KeepMemory().c_str());
     return 1;
   }
   process::RemoveTree(directory);

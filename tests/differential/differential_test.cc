@@ -120,7 +120,7 @@ class Driver {
   void CompareAnswers(const Request& sent, const std::string& request, const Answer& etcd,
                       const Answer& tidemark) {
     ++compared_;
-    const bool same_status = SameRefusal(sent, etcd.status, tidemark.status);
+    const bool same_status = SameRefusal(line_, sent, etcd.status, tidemark.status);
     const bool same_response =
         !etcd.status.ok() ||
         google::protobuf::util::MessageDifferencer::Equals(*etcd.response, *tidemark.response);

@@ -121,10 +121,11 @@ void RemoveKnownDifferences(const Request& request, EtcdLine line, Answer* answe
   }
 }
 
-// A txn over several partitions with several faults that depend on state (revisions, leases, keys
-// to keep) is refused for one of them; etcd names the first in the order of operations, Tidemark
-// the first of one partition. Nothing is applied either way.
-bool SameRefusal(const Request& request, const grpc::Status& etcd, const grpc::Status& tidemark) {
+// 3.4 looks at all puts of a txn before it looks at its ranges, 3.7 at the operations in order; so
+// of several faults that depend on state (revisions, leases, keys to keep) 3.4 may name another
+// one.
+bool SameRefusal(EtcdLine line, const Request& request, const grpc::Status& etcd,
+                 const grpc::Status& tidemark) {
   if (etcd.error_code() == tidemark.error_code() &&
       etcd.error_message() == tidemark.error_message()) {
     return true;
@@ -135,8 +136,8 @@ bool SameRefusal(const Request& request, const grpc::Status& etcd, const grpc::S
            text == "etcdserver: mvcc: required revision is a future revision" ||
            text == "etcdserver: requested lease not found" || text == "etcdserver: key not found";
   };
-  return std::holds_alternative<etcdserverpb::TxnRequest>(request) && depends_on_state(etcd) &&
-         depends_on_state(tidemark);
+  return line == EtcdLine::k34 && std::holds_alternative<etcdserverpb::TxnRequest>(request) &&
+         depends_on_state(etcd) && depends_on_state(tidemark);
 }
 
 bool Comparable(const Request& request, EtcdLine line) {

@@ -18,7 +18,8 @@ void RemoveKnownDifferences(const etcdserverpb::RangeRequest& request, EtcdLine 
 void RemoveKnownDifferences(EtcdLine line, etcdserverpb::WatchResponse* response);
 
 // Two refusals that count as one.
-bool SameRefusal(const Request& request, const grpc::Status& etcd, const grpc::Status& tidemark);
+bool SameRefusal(EtcdLine line, const Request& request, const grpc::Status& etcd,
+                 const grpc::Status& tidemark);
 
 // Requests that the older line answers differently altogether; reason in the .cc file.
 bool Comparable(const Request& request, EtcdLine line);

@@ -24,17 +24,30 @@
 namespace tidemark::process {
 namespace {
 
-int FreePort() {
+// Whether nothing listens on the port now.
+bool IsFree(int port) {
   int fd = socket(AF_INET, SOCK_STREAM, 0);
   CHECK(fd >= 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  CHECK(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  socklen_t size = sizeof address;
-  CHECK(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  const bool free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   close(fd);
-  return ntohs(address.sin_port);
+  return free;
+}
+
+// Below the kernel's ephemeral range, so that no outgoing connection takes the port while the
+// server is down between two starts. Test processes that run at once start at different places.
+int FreePort() {
+  constexpr int kFirst = 12000;
+  constexpr int kCount = 20000;
+  static int next = getpid() * 37 % kCount;
+  for (int tries = 0; tries < kCount; ++tries) {
+    next = (next + 1) % kCount;
+    if (IsFree(kFirst + next)) return kFirst + next;
+  }
+  Fatal("no free port");
 }
 
 std::string Url(int port) { return absl::StrCat("http://127.0.0.1:", port); }
@@ -58,10 +71,19 @@ std::string Url(int port) { return absl::StrCat("http://127.0.0.1:", port); }
 ServerProcess::ServerProcess(ServerOptions options)
     : options_(std::move(options)), client_port_(FreePort()), peer_port_(FreePort()) {
   std::filesystem::create_directories(options_.directory);
+  memory_directory_ = absl::StrCat("/dev/shm/tidemark-process-", getpid(), "-", client_port_);
+  // etcd only wonders about the variable.
+  options_.environment.push_back(absl::StrCat("ETCD_MEMORY_DIR=", memory_directory_));
 }
 
 ServerProcess::~ServerProcess() {
   if (pid_ > 0) Kill();
+  if (!keeps_memory_) RemoveTree(memory_directory_);
+}
+
+const std::string& ServerProcess::KeepMemory() {
+  keeps_memory_ = true;
+  return memory_directory_;
 }
 
 void ServerProcess::Start() {

@@ -28,7 +28,10 @@ class ServerProcess {
  public:
   // Chooses free loopback ports; they stay the same over restarts.
   explicit ServerProcess(ServerOptions options);
-  ~ServerProcess();  // kills
+  // Kills, and removes what the server left on tmpfs.
+  ~ServerProcess();
+  // Leaves it there, for a failure that shall be looked at; returns where.
+  const std::string& KeepMemory();
 
   void Start();
   // Returns once Status answers; false when the process ended or time ran out.
@@ -52,6 +55,8 @@ class ServerProcess {
   std::string ClientUrl() const;
 
   ServerOptions options_;
+  std::string memory_directory_;  // on tmpfs
+  bool keeps_memory_ = false;
   int client_port_;
   int peer_port_;
   pid_t pid_ = -1;

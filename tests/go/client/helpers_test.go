@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait for something that must happen.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // node is a server with one client to it. Methods end the test on an unexpected error.
 type node struct {

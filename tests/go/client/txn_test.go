@@ -234,3 +234,41 @@ func TestTxnOverManyPrefixes(t *testing.T) {
 	d := n.del("/registry/", clientv3.WithPrefix())
 	check(t, "wiped", d.Deleted == 7 && d.Header.Revision == 5 && n.get("", clientv3.WithPrefix()).Count == 3)
 }
+
+// Of several faults the first in the order of operations is told, wherever the keys live.
+func TestTxnNamesItsFirstFault(t *testing.T) {
+	n := fresh(t)
+	for range 9 {
+		n.put("/registry/pods/a", "1")
+	}
+	n.compact(8)
+	prefixes := []string{"/registry/pods/", "/registry/minions/", "/registry/leases/", "/registry/events/", "other/"}
+	type fault struct {
+		op   func(key string) clientv3.Op
+		want error
+	}
+	reads := []fault{
+		{func(key string) clientv3.Op { return clientv3.OpGet(key, clientv3.WithRev(3)) }, rpctypes.ErrCompacted},
+		{func(key string) clientv3.Op { return clientv3.OpGet(key, clientv3.WithRev(99)) }, rpctypes.ErrFutureRev},
+		{func(string) clientv3.Op { return clientv3.OpGet("", clientv3.WithPrefix(), clientv3.WithRev(3)) }, rpctypes.ErrCompacted},
+	}
+	writes := []fault{
+		{func(key string) clientv3.Op { return clientv3.OpPut(key, "", clientv3.WithLease(7)) }, rpctypes.ErrLeaseNotFound},
+		{func(key string) clientv3.Op { return clientv3.OpPut(key, "", clientv3.WithIgnoreValue()) }, rpctypes.ErrKeyNotFound},
+	}
+	for _, faults := range [][]fault{reads, append(writes, reads...)} {
+		for i, one := range faults {
+			for j, other := range faults {
+				for k, prefix := range prefixes {
+					key, elsewhere := prefix+"none1", prefixes[(k+1+i+j)%len(prefixes)]+"none2"
+					what := fmt.Sprint(one.want, " at ", key, ", then ", other.want, " at ", elsewhere)
+					ops := []clientv3.Op{clientv3.OpGet("other/"), one.op(key), other.op(elsewhere)}
+					_, err := n.Txn(n.ctx).Then(ops...).Commit()
+					refused(t, what, err, one.want)
+					_, err = n.Txn(n.ctx).Then(clientv3.OpTxn(nil, ops[:2], nil), ops[2]).Commit()
+					refused(t, what+", nested", err, one.want)
+				}
+			}
+		}
+	}
+}

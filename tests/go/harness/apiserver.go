@@ -68,6 +68,7 @@ func StartAPIServer(t testing.TB, store *Server, flags ...string) *APIServer {
 			"--etcd-servers=" + store.Endpoint,
 			fmt.Sprintf("--secure-port=%d", port),
 			"--bind-address=127.0.0.1",
+			"--advertise-address=127.0.0.1",
 			"--cert-dir=" + filepath.Join(dir, "certificates"),
 			"--service-cluster-ip-range=10.0.0.0/24",
 			"--service-account-issuer=https://kubernetes.default.svc",

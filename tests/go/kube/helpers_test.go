@@ -26,8 +26,10 @@ type cluster struct {
 	t     testing.TB
 }
 
-func start(t testing.TB, flags ...string) *cluster {
+// start runs a store and an apiserver for one test, beside those of other tests.
+func start(t *testing.T, flags ...string) *cluster {
 	t.Helper()
+	t.Parallel()
 	store := harness.Start(t, "--watch-progress-notify-interval=5s")
 	return &cluster{APIServer: harness.StartAPIServer(t, store, flags...), store: store, t: t}
 }

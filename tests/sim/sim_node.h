@@ -28,6 +28,7 @@ struct NodeKnobs {
   uint64_t unacknowledged_bytes_max = 64 << 20;
   size_t watch_credit_bytes = 4 << 20;
   absl::Duration sync_latency_max = absl::Milliseconds(5);
+  absl::Duration journal_delay_max;  // zero: embedded, as the journal is; see DistantJournal
   partition::CheckpointPolicy checkpoints;
 };
 
@@ -59,7 +60,8 @@ class SimNode {
   partition::Router& router();
   partition::LocalStore& store();
   journal::Journal& journal();
-  Executor& loop();  // stands for the client port's event loop
+  std::vector<Executor*> executors();  // all of the process's
+  Executor& loop();                    // stands for the client port's event loop
   SimDisk& disk() { return disk_; }
   MemoryCheckpointStore& checkpoints() { return checkpoints_; }
   const partition::PartitionMap& map() const { return map_; }

@@ -28,6 +28,8 @@
 
 namespace tidemark::journal {
 
+class ByteReader;
+
 class Sequencer {
  public:
   struct Limits {
@@ -92,6 +94,7 @@ class Sequencer {
     absl::flat_hash_map<PartitionId, Epoch> claims;
   };
 
+  static absl::StatusOr<Origin> LoadOrigin(const Tail& tail, ByteReader* in);
   absl::Status CheckEpochs(const Record& record) const;
   absl::StatusOr<Numbered> NumberData(const Record& record);
   absl::StatusOr<Numbered> FindRepeat(const Record& record) const;

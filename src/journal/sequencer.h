@@ -47,6 +47,13 @@ class Sequencer {
   // The newest committed entry.
   const Tail& tail() const { return tail_; }
   Epoch EpochOf(PartitionId partition) const;
+  const absl::btree_map<PartitionId, Epoch>& epochs() const { return epochs_; }
+  struct OriginSummary {
+    OriginId id;
+    uint64_t last_number = 0;
+    Position last_position;
+  };
+  std::vector<OriginSummary> Origins() const;  // by id
 
   struct Numbered {
     Placed placed;

@@ -1,4 +1,5 @@
-// A connection of the client port, HTTP/2 with gRPC or HTTP/1, that is sent any bytes in any pieces.
+// A connection of the client port, HTTP/2 with gRPC or HTTP/1, that is sent any bytes in any
+// pieces.
 //
 // The server's side is production's, on a socket pair; loop, client and time are this thread's.
 // Whatever comes: the connection ends, every handler has had its OnDone, the loop never blocks.
@@ -135,8 +136,7 @@ class Session {
       context_.method_by_path.emplace(method.path, &method);
     }
     context_.services.insert("t.T");
-    context_.http_handler = [this](HttpRequest request,
-                                   std::function<void(HttpResponse)> respond) {
+    context_.http_handler = [this](HttpRequest request, std::function<void(HttpResponse)> respond) {
       if (request.path == "/later") return counters_.waiting.push_back(std::move(respond));
       respond(HttpResponse{200, {{"Content-Type", "text/plain"}}, request.body + request.query});
     };

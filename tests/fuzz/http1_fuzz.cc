@@ -7,7 +7,8 @@
 namespace tidemark::server {
 namespace {
 
-constexpr Http1Limits kLimits = {.max_head_bytes = 400, .max_header_count = 6, .max_body_bytes = 200};
+constexpr Http1Limits kLimits = {
+    .max_head_bytes = 400, .max_header_count = 6, .max_body_bytes = 200};
 
 std::string Text(const HttpRequest& request, bool keep_alive) {
   std::string text = absl::StrCat(request.method, " ", request.path, "?", request.query, " ",

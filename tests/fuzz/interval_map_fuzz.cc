@@ -56,8 +56,8 @@ FUZZ_TARGET(interval_map) {
       range.end = Key(in);
       range.to_infinity = (op & 0x40) != 0;
       const uint64_t id = in.Byte();
-      const bool is_taken = std::any_of(held.begin(), held.end(),
-                                        [&](const Held& each) { return each.id == id; });
+      const bool is_taken =
+          std::any_of(held.begin(), held.end(), [&](const Held& each) { return each.id == id; });
       if (range.view().Empty() || is_taken) continue;
       map.Insert(range, id, id);
       held.push_back({range, id});

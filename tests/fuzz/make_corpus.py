@@ -128,6 +128,12 @@ def journal_seeds():
         "wide": steps + sequencer((99, 50, 7), [(i, i + 1) for i in range(20)],
                                   [(i, 3, 3 * i + 2, [(3 * i, 2 * i + 1), (3 * i + 2, 2 * i + 2)])
                                    for i in range(1, 12)])}
+    # Files in order: FORMAT, segments, term. See Edit in journal_files_fuzz.cc.
+    yield "journal_files", {
+        "whole": b"", "flip": b"\0\1\1\0\7", "torn": b"\1\4\2\0\xff\x0f", "cut": b"\2\2\3\5",
+        "copy": b"\3\1\2\0\2\1", "missing": b"\4\2\0\0", "field": b"\6\1\1\x10" + u64(9),
+        "swapped": b"\7\1\0\0\2", "term": b"\0\5\0\x10\3\5\5\0\0",
+        "repaired": b"\0\2\1\x20\5\5\2\1\0"}
     form = b"tidemark journal\nversion 1\nstore 9f86d081884c7d65\n"
     term = u64(STORE, 4)
     snapshot = u64(STORE, 9) + STATE

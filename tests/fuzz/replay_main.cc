@@ -1,4 +1,5 @@
-// Runs fuzz targets on files: seeds and what campaigns once found, in every build, without libFuzzer.
+// Runs fuzz targets on files: seeds and what campaigns once found, in every build, without
+// libFuzzer.
 //   fuzz_replay --list
 //   fuzz_replay TARGET [FILE|FOLDER...]
 // Each input is run whole, and cut off at a few places: what a decoder reads past a short end is

@@ -39,6 +39,7 @@ void RunFile(const Target& target, const std::filesystem::path& path) {
 
 // The number of files; folders are read whole, in the order of names.
 size_t RunPath(const Target& target, const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return 0;  // no findings yet
   if (!std::filesystem::is_directory(path)) {
     RunFile(target, path);
     return 1;

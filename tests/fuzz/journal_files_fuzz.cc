@@ -110,7 +110,8 @@ Opened Open(FileSystem& files) {
 
 Files ReadAll(FileSystem& disk) {
   Files files;
-  for (const std::string& name : *disk.List(kDirectory)) {
+  const std::vector<std::string> names = *disk.List(kDirectory);
+  for (const std::string& name : names) {
     auto file = disk.Open(absl::StrCat(kDirectory, "/", name), OpenMode::kReadOnly);
     files[name] = *(*file)->ReadAt(0, *(*file)->Size());
   }

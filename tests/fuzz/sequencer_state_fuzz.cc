@@ -15,7 +15,10 @@ void GoOn(Sequencer sequencer, fuzz::Input in) {
     const PartitionId partition(in.Byte());
     const EntryKind kind = in.Bool() ? EntryKind::kClaim : EntryKind::kData;
     record.partitions = {{partition, sequencer.EpochOf(partition)}};
-    if (kind == EntryKind::kClaim) record.changes_keys = false;
+    if (kind == EntryKind::kClaim) {  // as JournalNode's callers do
+      record.changes_keys = false;
+      record.origin_number = 0;
+    }
     Entry entry;
     const Tail before = sequencer.tail();
     absl::StatusOr<Sequencer::Numbered> numbered = sequencer.Add(kind, record, &entry);

@@ -92,11 +92,11 @@ TEST(EffectsTest, RefusesWhatItDoesNotKnow) {
 
 // Bytes that read like effects but that no writer writes: {version, kind, length, body}.
 TEST(EffectsTest, RefusesWhatNoWriterWrites) {
-  const std::string put("\x01\x01\x06\x01\x00\x00\x01k\x00", 9);  // flags 0, sub 0, "k", ""
+  const std::string put("\x01\x01\x06\x07\x00\x00\x01k\x00", 9);  // flags 0, sub 0, "k", ""
   EXPECT_TRUE(DecodeEffects(put, kPods).ok());
-  const std::string lease_zero("\x01\x01\x07\x01\x02\x00\x01k\x00\x00", 10);
+  const std::string lease_zero("\x01\x01\x07\x07\x02\x00\x01k\x00\x00", 10);
   EXPECT_FALSE(DecodeEffects(lease_zero, kPods).ok());
-  const std::string deleted_with_lease("\x01\x01\x06\x01\x03\x00\x01k\x0e", 9);
+  const std::string deleted_with_lease("\x01\x01\x06\x07\x03\x00\x01k\x0e", 9);
   EXPECT_FALSE(DecodeEffects(deleted_with_lease, kPods).ok());
   const std::string alarm("\x01\x06\x03\x05\x02\x01", 6);  // member 5, type 1, raised
   EXPECT_TRUE(DecodeEffects(alarm, kPods).ok());

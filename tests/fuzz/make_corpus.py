@@ -205,6 +205,10 @@ def text_seeds():
         "items": b"a=/a/,/b/;c=/c\n--\n/a\n/a/\n/a0\n/b/x\n/c\n/d",
         "yaml": b"# comment\npods: [\"/registry/pods/\", '/x/']\nrest2: /y\n--\n/x/\n/y",
         "ends": b"a=\xff,\xfe\xff\n--\n\xfe\n\xff\n\xff\xff\n\xfe\xff"}
+    member = b'{"format": 1, "member-id": "8e9e05c52164694d", "cluster-id": "cdf818194e3a8c32"'
+    yield "identity", {"whole": member + b', "peer-urls": ["http://localhost:2380"]}',
+                       "newer": b'{"format": 2}', "no-urls": member + b"}",
+                       "wrong-types": b'{"format": 1.5, "member-id": 7, "peer-urls": [null]}'}
     flags = (b"--name=n\n--data-dir\nd\n--listen-client-urls=http://127.0.0.1:2379\n"
              b"--advertise-client-urls\nhttp://127.0.0.1:2379\n--auto-compaction-retention=5m\n"
              b"--auto-compaction-mode=periodic\n--quota-backend-bytes=100")

@@ -12,6 +12,11 @@ checked_arguments=(
   -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DTIDEMARK_SANITIZE=address
   -DTIDEMARK_PLANTED_BUGS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
 )
+fuzz_build="$build_root/fuzz"
+fuzz_arguments=(
+  -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DTIDEMARK_SANITIZE=fuzzer
+  -DTIDEMARK_PLANTED_BUGS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo
+)
 
 # A checkout elsewhere shall find what this one compiled.
 export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1

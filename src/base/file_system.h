@@ -59,6 +59,11 @@ class FileSystem {
   // Makes creations, renames and removals in the directory survive a crash.
   virtual absl::Status SyncDirectory(const std::string& directory) = 0;
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+  // Whether some process holds that lock, found out without taking it or touching the file. Holders
+  // in another container may be invisible. Unimplemented where nobody can say.
+  virtual absl::StatusOr<bool> IsLocked(const std::string& path) {
+    return absl::UnimplementedError(path + ": locks cannot be looked at here");
+  }
 };
 
 }  // namespace tidemark

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -11,10 +12,13 @@
 #include <climits>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "src/base/posix_fd.h"
 
 namespace tidemark {
@@ -88,8 +92,8 @@ class PosixFile : public File {
   }
 
   absl::Status Truncate(uint64_t size_bytes) override {
-    const int result = RetryInterrupted(
-        [&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)); });
+    const int result =
+        RetryInterrupted([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)); });
     return result == 0 ? absl::OkStatus() : ErrnoStatus("ftruncate", path_, errno);
   }
 
@@ -201,6 +205,20 @@ absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::strin
     return absl::FailedPreconditionError(absl::StrCat("lock ", path, ": held by another process"));
   }
   return ErrnoStatus("lock", path, errno);
+}
+
+// By the kernel's table: trying the lock would refuse a server that starts at that moment.
+absl::StatusOr<bool> PosixFileSystem::IsLocked(const std::string& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0) return ErrnoStatus("stat", path, errno);
+  const std::string wanted = absl::StrFormat(" %02x:%02x:%d ", major(info.st_dev),
+                                             minor(info.st_dev), uint64_t{info.st_ino});
+  std::ifstream table("/proc/locks");
+  if (!table) return absl::UnimplementedError(absl::StrCat(path, ": no /proc/locks here"));
+  for (std::string line; std::getline(table, line);) {
+    if (absl::StrContains(line, " FLOCK ") && absl::StrContains(line, wanted)) return true;
+  }
+  return false;
 }
 
 }  // namespace tidemark

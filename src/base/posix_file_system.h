@@ -18,6 +18,7 @@ class PosixFileSystem : public FileSystem {
   absl::Status Remove(const std::string& path) override;
   absl::Status SyncDirectory(const std::string& directory) override;
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+  absl::StatusOr<bool> IsLocked(const std::string& path) override;
 };
 
 }  // namespace tidemark

@@ -136,5 +136,18 @@ TEST_F(PosixFileSystemTest, ALockIsHeldOnceUntilReleased) {
   EXPECT_TRUE(files_.Lock(Path("lock")).ok());
 }
 
+TEST_F(PosixFileSystemTest, ALockIsSeenWithoutTakingIt) {
+  EXPECT_FALSE(files_.IsLocked(Path("lock")).ok());
+  EXPECT_FALSE(files_.Exists(Path("lock")));
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = files_.Lock(Path("lock"));
+  ASSERT_TRUE(lock.ok() && files_.Lock(Path("other")).ok());
+  absl::StatusOr<bool> locked = files_.IsLocked(Path("lock"));
+  if (absl::IsUnimplemented(locked.status())) GTEST_SKIP() << locked.status();
+  EXPECT_EQ(*locked, true);
+  EXPECT_EQ(*files_.IsLocked(Path("other")), false);
+  lock->reset();
+  EXPECT_EQ(*files_.IsLocked(Path("lock")), false);
+}
+
 }  // namespace
 }  // namespace tidemark

@@ -153,6 +153,8 @@ Frame DecodeFrame(absl::string_view bytes) {
   }
   if (version > kSegmentFormatVersion) {
     frame.kind = Frame::Kind::kNewer;
+  } else if (version == 0) {
+    return frame;  // there never was one
   } else if (magic == kSegmentMagic) {
     DecodeSegment(in, &frame);
   } else if (magic == kBlockMagic) {

@@ -40,8 +40,7 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(FileSystem& f
                                                                    Random& random) {
   absl::Status created = file_system.CreateDirectories(path);
   if (!created.ok()) return Annotate(created, "cannot use the journal's directory");
-  absl::StatusOr<std::unique_ptr<FileLock>> lock =
-      file_system.Lock(absl::StrCat(path, "/", kLockName));
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system.Lock(LockPath(path));
   if (absl::IsFailedPrecondition(lock.status())) {
     return absl::FailedPreconditionError(absl::StrCat(
         "journal directory ", path, " is in use by another process (", lock.status().message(),
@@ -56,6 +55,28 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(FileSystem& f
   return directory;
 }
 
+absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::OpenReadOnly(
+    FileSystem& file_system, const std::string& path) {
+  std::unique_ptr<DataDirectory> directory(new DataDirectory(file_system, path, nullptr));
+  if (!file_system.Exists(directory->PathOf(kFormatName))) {
+    absl::Status fresh = directory->CheckFresh();
+    return fresh.ok() ? absl::NotFoundError(absl::StrCat(path, " holds no journal")) : fresh;
+  }
+  absl::StatusOr<std::string> text = ReadWholeFile(file_system, directory->PathOf(kFormatName));
+  if (!text.ok()) return text.status();
+  absl::Status format = directory->ParseFormat(*text);
+  if (!format.ok()) return format;
+  return directory;
+}
+
+std::string DataDirectory::LockPath(const std::string& path) {
+  return absl::StrCat(path, "/", kLockName);
+}
+
+bool DataDirectory::IsTemporary(const std::string& name) {
+  return absl::EndsWith(name, kTemporarySuffix);
+}
+
 std::string DataDirectory::PathOf(absl::string_view name) const {
   return absl::StrCat(path_, "/", name);
 }
@@ -67,17 +88,25 @@ absl::Status DataDirectory::LoadOrCreateFormat(Random& random) {
   return ParseFormat(*text);
 }
 
-absl::Status DataDirectory::CreateFormat(Random& random) {
+// Without a FORMAT only what is left of an attempt to set it up may be there.
+absl::Status DataDirectory::CheckFresh() {
   absl::StatusOr<std::vector<std::string>> names = file_system_.List(path_);
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
-    if (name == kLockName || absl::EndsWith(name, kTemporarySuffix) || name == "lost+found") {
+    if (name == kLockName || IsTemporary(name) || name == "lost+found") {
       continue;
     }
     return absl::FailedPreconditionError(
         absl::StrCat("directory ", path_, " is not a tidemark journal: it has ", name, " but no ",
                      kFormatName, " file; give an empty directory"));
   }
+  return absl::OkStatus();
+}
+
+absl::Status DataDirectory::CreateFormat(Random& random) {
+  absl::Status fresh = CheckFresh();
+  if (!fresh.ok()) return fresh;
+  format_version_ = kDirectoryVersion;
   store_ = StoreId(random.Next());
   std::string text = absl::StrFormat("%s\nversion %d\nstore %016x\n", kFormatTitle,
                                      kDirectoryVersion, store_.value());
@@ -111,6 +140,7 @@ absl::Status DataDirectory::ParseFormat(const std::string& text) {
     return damaged;
   }
   store_ = StoreId(store);
+  format_version_ = version;
   return absl::OkStatus();
 }
 
@@ -118,7 +148,7 @@ absl::Status DataDirectory::RemoveTemporaries() {
   absl::StatusOr<std::vector<std::string>> names = file_system_.List(path_);
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
-    if (!absl::EndsWith(name, kTemporarySuffix)) continue;
+    if (!IsTemporary(name)) continue;
     absl::Status removed = file_system_.Remove(PathOf(name));
     if (!removed.ok()) return removed;
   }
@@ -142,7 +172,7 @@ absl::StatusOr<std::optional<Term>> DataDirectory::LoadTerm() {
 }
 
 absl::Status DataDirectory::StoreTerm(Term term) {
-  CHECK(term > Term(0));
+  CHECK(term > Term(0) && lock_ != nullptr);
   std::string content;
   AppendLittle(&content, store_.value());
   AppendLittle(&content, term.value());
@@ -168,6 +198,7 @@ absl::StatusOr<std::optional<DataDirectory::Snapshot>> DataDirectory::LoadSnapsh
 }
 
 absl::Status DataDirectory::StoreSnapshot(const Snapshot& snapshot) {
+  CHECK(lock_ != nullptr);
   std::string content;
   AppendLittle(&content, store_.value());
   AppendLittle(&content, snapshot.position.value());

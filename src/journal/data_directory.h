@@ -1,7 +1,8 @@
 // The journal's directory: who owns it, which format it has, and the small files beside the
 // segments.
 //
-// Owned by one process at a time while this object lives. Used by one thread at a time.
+// Owned by one process at a time while this object lives, unless it was opened read-only. Used by
+// one thread at a time.
 //
 // Files: LOCK, FORMAT (identity and version, text), term, snapshot; docs/journal-format.md.
 #pragma once
@@ -25,8 +26,18 @@ class DataDirectory {
                                                              const std::string& path,
                                                              Random& random);
 
+  // Without the lock, creating and removing nothing: only the Load calls are allowed, and what they
+  // find may change under a process that owns the directory. NotFound when there is no journal and
+  // Open would make one.
+  static absl::StatusOr<std::unique_ptr<DataDirectory>> OpenReadOnly(FileSystem& file_system,
+                                                                     const std::string& path);
+  // The files that a start locks and removes, for those who only look.
+  static std::string LockPath(const std::string& path);
+  static bool IsTemporary(const std::string& name);
+
   const std::string& path() const { return path_; }
   StoreId store() const { return store_; }
+  uint64_t format_version() const { return format_version_; }
 
   // nullopt before the first StoreTerm.
   absl::StatusOr<std::optional<Term>> LoadTerm();
@@ -46,6 +57,7 @@ class DataDirectory {
       : file_system_(file_system), path_(std::move(path)), lock_(std::move(lock)) {}
 
   absl::Status LoadOrCreateFormat(Random& random);
+  absl::Status CheckFresh();
   absl::Status CreateFormat(Random& random);
   absl::Status ParseFormat(const std::string& text);
   absl::Status RemoveTemporaries();
@@ -55,6 +67,7 @@ class DataDirectory {
   const std::string path_;
   std::unique_ptr<FileLock> lock_;
   StoreId store_;
+  uint64_t format_version_ = 0;
 };
 
 }  // namespace tidemark::journal

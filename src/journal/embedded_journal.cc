@@ -3,39 +3,10 @@
 #include <utility>
 
 #include "src/base/check.h"
-#include "src/journal/entry_codec.h"
 #include "src/journal/journal_node.h"
+#include "src/journal/sequencer_replay.h"
 
 namespace tidemark::journal {
-namespace {
-
-// Rebuilds the sequencer from what the log holds.
-SingleVoterLog::Visitor ReplayInto(Sequencer* sequencer, Sequencer::Limits limits) {
-  SingleVoterLog::Visitor visitor;
-  visitor.state = [=](Position position, absl::string_view state) {
-    absl::StatusOr<Sequencer> loaded = Sequencer::Load(state, limits);
-    if (!loaded.ok()) return loaded.status();
-    if (loaded->tail().position != position) {
-      return absl::DataLossError("sequencer state of another position");
-    }
-    *sequencer = *std::move(loaded);
-    return absl::OkStatus();
-  };
-  visitor.block = [=](const StoredBlock& block) {
-    absl::StatusOr<EntryBlock> entries = DecodeEntries({block.first, block.entry_count, block.term},
-                                                       block.body.view(), block.body.owner());
-    if (!entries.ok()) return entries.status();
-    for (const Entry& entry : entries->entries) {
-      if (entry.position <= sequencer->tail().position) continue;  // part of the loaded state
-      absl::Status applied = sequencer->Apply(entry);
-      if (!applied.ok()) return applied;
-    }
-    return absl::OkStatus();
-  };
-  return visitor;
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
     EmbeddedJournalOptions options) {

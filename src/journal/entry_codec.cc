@@ -94,6 +94,9 @@ absl::StatusOr<EntryBlock> DecodeEntries(const BlockPlace& place, absl::string_v
     return Damaged(place, absl::StrCat("entry count ", entry_count));
   }
   if (revision < kEmptyStoreRevision) return Damaged(place, "revision below an empty store's");
+  if (revision.value() > INT64_MAX - int64_t{entry_count}) {
+    return Damaged(place, absl::StrCat("revision ", revision.value(), " leaves no room"));
+  }
 
   EntryBlock block;
   block.entries.resize(entry_count);

@@ -41,7 +41,9 @@ absl::StatusOr<SegmentStep> SegmentCursor::Next() {
     case Frame::Kind::kSegment:
       return Foreign(std::move(step), "a segment's header lies where a block should be");
     case Frame::Kind::kNewer:
-      return Foreign(std::move(step), "written by a newer version of this program");
+      step.kind = SegmentStep::Kind::kNewer;
+      step.problem = "written by a newer version of this program";
+      return step;
     case Frame::Kind::kDamaged:
       return Damaged(std::move(step), "a block's header does not match its checksum");
   }

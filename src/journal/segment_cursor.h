@@ -21,6 +21,7 @@ struct SegmentStep {
     kEnd,      // nothing more, and nothing wrong: zeros, or the file's end
     kMark,     // the mark that belongs here
     kDamaged,  // bytes that no checksum vouches for: torn, or rotten
+    kNewer,    // a checksum vouches for a format that this program does not know
     kForeign,  // a checksum vouches for bytes that do not belong here: never the work of a crash
   };
   Kind kind = Kind::kEnd;

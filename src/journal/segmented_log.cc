@@ -11,6 +11,7 @@
 #include "src/base/log.h"
 #include "src/journal/segment_cursor.h"
 #include "src/journal/segment_reader.h"
+#include "src/journal/segment_recovery.h"
 
 namespace tidemark::journal {
 namespace {
@@ -35,33 +36,38 @@ void MustSucceed(const absl::Status& status) {
 
 absl::StatusOr<std::unique_ptr<SegmentedLog>> SegmentedLog::Open(Options options,
                                                                  const BlockVisitor& visit) {
+  absl::StatusOr<SegmentWalk> walk = WalkSegments(options.recovery, visit);
+  if (!walk.ok()) return walk.status();
+  return Open(std::move(options), *std::move(walk));
+}
+
+absl::StatusOr<std::unique_ptr<SegmentedLog>> SegmentedLog::Open(Options options,
+                                                                 SegmentWalk walk) {
   if (options.segment_bytes < kSegmentBytesMin) {
     return absl::InvalidArgumentError(absl::StrCat("journal segments of ", options.segment_bytes,
                                                    " bytes are smaller than ", kSegmentBytesMin));
   }
+  if (walk.damage.has_value()) return walk.damage->status;
   options.segment_bytes = AlignUp(options.segment_bytes);
   std::unique_ptr<SegmentedLog> log(new SegmentedLog(std::move(options)));
-  absl::StatusOr<RecoveredLog> recovered = RecoverSegments(log->options_.recovery, visit);
-  if (!recovered.ok()) return recovered.status();
-  absl::Status used = log->UseRecovered(*std::move(recovered));
+  absl::Status repaired = RepairTornEnd(log->file_system_, walk);
+  if (!repaired.ok()) return repaired;
+  absl::Status used = log->UseWalk(std::move(walk));
   if (!used.ok()) return used;
   return log;
 }
 
-absl::Status SegmentedLog::UseRecovered(RecoveredLog recovered) {
+absl::Status SegmentedLog::UseWalk(SegmentWalk walk) {
   absl::Status removed = RemoveSpare();
   if (!removed.ok()) return removed;
-  if (recovered.segments.empty()) {
-    if (!options_.may_be_fresh) {
-      return absl::DataLossError(absl::StrCat("journal directory ", options_.recovery.directory,
-                                              " has lost all its segment files"));
-    }
+  if (walk.segments.empty()) {
+    CHECK(options_.recovery.may_be_fresh);
     last_ = options_.fresh_first.Previous();
     return StartSegment(options_.fresh_first, options_.segment_bytes);
   }
-  segments_ = std::move(recovered.segments);
-  last_ = recovered.last;
-  chain_ = recovered.chain;
+  segments_ = std::move(walk.segments);
+  last_ = walk.last;
+  chain_ = walk.chain;
   return OpenNewest();
 }
 
@@ -142,7 +148,7 @@ absl::Status SegmentedLog::StartSegment(Position first, uint64_t capacity_bytes)
     WriteMark(TailMark::Kind::kSealed, newest_file_.get(), newest().end_offset);
     MustSucceed(newest_file_->SyncData());
   }
-  segments_.push_back({path, first, spare_bytes_, kBlockAlignmentBytes, {}});
+  segments_.push_back({path, first, spare_bytes_, kBlockAlignmentBytes});
   newest_file_ = std::move(spare_);
   spare_bytes_ = 0;
   // Ahead of need, so that a full disk is met between blocks and while there is still room.

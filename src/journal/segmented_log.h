@@ -22,7 +22,7 @@
 #include "absl/time/time.h"
 #include "src/base/file_system.h"
 #include "src/journal/log_storage.h"
-#include "src/journal/segment_recovery.h"
+#include "src/journal/segment_walk.h"
 
 namespace tidemark::journal {
 
@@ -36,11 +36,12 @@ class SegmentedLog : public LogStorage {
     uint64_t segment_bytes = kSegmentBytesDefault;
     // For a fresh directory: the position that the first entry will have.
     Position fresh_first{1};
-    // A directory without any segment is fresh; otherwise that is damage.
-    bool may_be_fresh = false;
   };
 
-  // Reads and verifies everything, repairs a torn end.
+  // Takes over what a walk with these recovery options found; repairs a torn end. The error is the
+  // damage, if there is any.
+  static absl::StatusOr<std::unique_ptr<SegmentedLog>> Open(Options options, SegmentWalk walk);
+  // The same after a walk of its own.
   static absl::StatusOr<std::unique_ptr<SegmentedLog>> Open(Options options,
                                                             const BlockVisitor& visit);
 
@@ -59,7 +60,7 @@ class SegmentedLog : public LogStorage {
 
   Segment& newest() { return segments_.back(); }
   std::string SparePath() const;
-  absl::Status UseRecovered(RecoveredLog recovered);
+  absl::Status UseWalk(SegmentWalk walk);
   absl::Status OpenNewest();
   absl::Status RewriteNewestEnd();
   absl::Status RemoveSpare();

@@ -51,7 +51,7 @@ class SegmentedLogTest : public ::testing::Test {
     SegmentedLog::Options options;
     options.recovery = {&disk_, &world_.clock(), kDirectory, StoreId(5), synced_};
     options.segment_bytes = 4096;
-    options.may_be_fresh = may_be_fresh;
+    options.recovery.may_be_fresh = may_be_fresh;
     return SegmentedLog::Open(options, [this](const StoredBlock& block) {
       visited_.push_back(block.first);
       return absl::OkStatus();
@@ -216,7 +216,7 @@ TEST_F(SegmentedLogTest, D4ARefusedBlockNeverComesBack) {
       SegmentedLog::Options options;
       options.recovery = {&stingy, &world_.clock(), kDirectory, StoreId(5), Position(0)};
       options.segment_bytes = 4096;
-      options.may_be_fresh = true;
+      options.recovery.may_be_fresh = true;
       auto visit = [](const StoredBlock&) { return absl::OkStatus(); };
       auto log = SegmentedLog::Open(options, visit);
       ASSERT_TRUE(log.ok());

@@ -1,5 +1,6 @@
 #include "src/journal/sequencer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -206,6 +207,16 @@ void Sequencer::ForgetOldestOrigin() {
   OriginId forgotten = oldest->first;
   origins_.erase(oldest);
   std::erase(answer_order_, forgotten);
+}
+
+std::vector<Sequencer::OriginSummary> Sequencer::Origins() const {
+  std::vector<OriginSummary> summaries;
+  for (const auto& [id, origin] : origins_) {
+    summaries.push_back({id, origin.last_number, origin.last_position});
+  }
+  std::sort(summaries.begin(), summaries.end(),
+            [](const OriginSummary& a, const OriginSummary& b) { return a.id < b.id; });
+  return summaries;
 }
 
 void Sequencer::CheckInvariants() const {

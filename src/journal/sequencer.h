@@ -28,6 +28,8 @@
 
 namespace tidemark::journal {
 
+class ByteReader;
+
 class Sequencer {
  public:
   struct Limits {
@@ -45,6 +47,13 @@ class Sequencer {
   // The newest committed entry.
   const Tail& tail() const { return tail_; }
   Epoch EpochOf(PartitionId partition) const;
+  const absl::btree_map<PartitionId, Epoch>& epochs() const { return epochs_; }
+  struct OriginSummary {
+    OriginId id;
+    uint64_t last_number = 0;
+    Position last_position;
+  };
+  std::vector<OriginSummary> Origins() const;  // by id
 
   struct Numbered {
     Placed placed;
@@ -92,6 +101,7 @@ class Sequencer {
     absl::flat_hash_map<PartitionId, Epoch> claims;
   };
 
+  static absl::StatusOr<Origin> LoadOrigin(const Tail& tail, ByteReader* in);
   absl::Status CheckEpochs(const Record& record) const;
   absl::StatusOr<Numbered> NumberData(const Record& record);
   absl::StatusOr<Numbered> FindRepeat(const Record& record) const;

@@ -1,8 +1,11 @@
 // Sequencer::Save and Load: the state that stands for trimmed entries.
 // Layout: docs/journal-format.md, "snapshot".
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "src/base/failpoint.h"
 #include "src/journal/little_endian.h"
 #include "src/journal/sequencer.h"
 
@@ -10,6 +13,8 @@ namespace tidemark::journal {
 namespace {
 
 constexpr uint32_t kSavedVersion = 1;
+// Far beyond what a journal can reach; arithmetic on what was loaded cannot overflow.
+constexpr uint64_t kNumberMax = uint64_t{1} << 62;
 
 absl::Status Damaged(absl::string_view what) {
   return absl::DataLossError(absl::StrCat("sequencer state: ", what));
@@ -46,44 +51,76 @@ std::string Sequencer::Save() const {
   return out;
 }
 
+absl::StatusOr<Sequencer::Origin> Sequencer::LoadOrigin(const Tail& tail, ByteReader* in) {
+  Origin origin;
+  origin.last_number = in->Read<uint64_t>();
+  origin.last_position = Position(in->Read<uint64_t>());
+  uint32_t answer_count = in->Read<uint32_t>();
+  if (answer_count > origin.last_number || origin.last_position > tail.position) {
+    return Damaged("origin");
+  }
+  for (uint32_t i = 0; i < answer_count && !in->failed(); ++i) {
+    Placed answer;
+    answer.position = Position(in->Read<uint64_t>());
+    answer.revision = Revision(in->Read<int64_t>());
+    if (answer.revision < kEmptyStoreRevision || answer.revision > tail.revision) {
+      return Damaged("an answer's revision");
+    }
+    if (!origin.answers.empty() && (answer.position <= origin.answers.back().position ||
+                                    answer.revision < origin.answers.back().revision)) {
+      return Damaged("order of answers");
+    }
+    origin.answers.push_back(answer);
+  }
+  if (!origin.answers.empty() && origin.answers.back().position != origin.last_position) {
+    return Damaged("answers do not end with the newest");
+  }
+  return origin;
+}
+
+// Accepts only what Save writes: ids ascending, answers in the order of their places.
 absl::StatusOr<Sequencer> Sequencer::Load(absl::string_view saved, Limits limits) {
   ByteReader in(saved);
   Sequencer sequencer(limits);
   if (in.Read<uint32_t>() != kSavedVersion) return Damaged("unknown version");
-  sequencer.tail_.position = Position(in.Read<uint64_t>());
-  sequencer.tail_.revision = Revision(in.Read<int64_t>());
-  sequencer.tail_.term = Term(in.Read<uint64_t>());
-  Position tail = sequencer.tail_.position;
+  Tail& tail = sequencer.tail_;
+  tail.position = Position(in.Read<uint64_t>());
+  tail.revision = Revision(in.Read<int64_t>());
+  tail.term = Term(in.Read<uint64_t>());
+  if (tail.position.value() > kNumberMax || tail.revision < kEmptyStoreRevision ||
+      tail.revision > Revision(kNumberMax)) {
+    return Damaged("tail");
+  }
   uint32_t epoch_count = in.Read<uint32_t>();
   for (uint32_t i = 0; i < epoch_count && !in.failed(); ++i) {
     PartitionId partition(in.Read<uint32_t>());
     Epoch epoch(in.Read<uint64_t>());
-    if (epoch.value() == 0 || epoch.value() > tail.value()) return Damaged("epoch");
-    sequencer.epochs_[partition] = epoch;
+    if (epoch.value() == 0 || epoch.value() > tail.position.value()) return Damaged("epoch");
+    if (!sequencer.epochs_.empty() && partition <= sequencer.epochs_.rbegin()->first) {
+      return Damaged("order of partitions");
+    }
+    sequencer.epochs_.emplace_hint(sequencer.epochs_.end(), partition, epoch);
   }
   // An answer's place in the common order is its position.
   std::vector<std::pair<Position, OriginId>> order;
+  OriginId previous;
   uint32_t origin_count = in.Read<uint32_t>();
   for (uint32_t i = 0; i < origin_count && !in.failed(); ++i) {
     OriginId id(in.Read<uint64_t>());
-    Origin& origin = sequencer.origins_[id];
-    origin.last_number = in.Read<uint64_t>();
-    origin.last_position = Position(in.Read<uint64_t>());
-    uint32_t answer_count = in.Read<uint32_t>();
-    if (answer_count > origin.last_number || origin.last_position > tail) return Damaged("origin");
-    for (uint32_t j = 0; j < answer_count && !in.failed(); ++j) {
-      Position position(in.Read<uint64_t>());
-      Revision revision(in.Read<int64_t>());
-      if (position > origin.last_position) return Damaged("answer");
-      origin.answers.push_back({position, revision});
-      order.emplace_back(position, id);
+    if (i > 0 && id <= previous && !PLANTED_BUG("journal_state_order_unchecked")) {
+      return Damaged("order of origins");
     }
-    if (!origin.answers.empty() && origin.answers.back().position != origin.last_position) {
-      return Damaged("answers do not end with the newest");
-    }
+    previous = id;
+    absl::StatusOr<Origin> origin = LoadOrigin(tail, &in);
+    if (!origin.ok()) return origin.status();
+    for (const Placed& answer : origin->answers) order.emplace_back(answer.position, id);
+    sequencer.origins_.emplace(id, *std::move(origin));
   }
   if (in.failed() || !in.rest().empty()) return Damaged("length");
   std::sort(order.begin(), order.end());
+  for (size_t i = 1; i < order.size(); ++i) {
+    if (order[i].first == order[i - 1].first) return Damaged("two answers at one position");
+  }
   for (const auto& [position, id] : order) sequencer.answer_order_.push_back(id);
   // Limits may have become smaller since it was saved.
   while (sequencer.answer_order_.size() > limits.answers_max) sequencer.ForgetOldestAnswer();

@@ -1,6 +1,7 @@
 #include "src/journal/sequencer.h"
 
 #include "gtest/gtest.h"
+#include "src/journal/little_endian.h"
 
 namespace tidemark::journal {
 namespace {
@@ -202,6 +203,39 @@ TEST_F(SequencerTest, HostileStateIsRefused) {
     absl::StatusOr<Sequencer> loaded = Sequencer::Load(bad, {});
     if (loaded.ok()) loaded->CheckInvariants();
   }
+}
+
+// The layout of docs/journal-format.md, "snapshot", with one origin's answers.
+std::string Saved(uint64_t tail, int64_t revision, std::vector<Placed> answers) {
+  std::string out;
+  AppendLittle(&out, uint32_t{1});
+  AppendLittle(&out, tail);
+  AppendLittle(&out, revision);
+  AppendLittle(&out, uint64_t{1});  // term
+  AppendLittle(&out, uint32_t{0});  // epochs
+  AppendLittle(&out, uint32_t{1});
+  AppendLittle(&out, uint64_t{7});  // origin
+  AppendLittle(&out, uint64_t{9});  // its last number
+  AppendLittle(&out, answers.back().position.value());
+  AppendLittle(&out, static_cast<uint32_t>(answers.size()));
+  for (const Placed& answer : answers) {
+    AppendLittle(&out, answer.position.value());
+    AppendLittle(&out, answer.revision.value());
+  }
+  return out;
+}
+
+TEST(SequencerLoadTest, RefusesWhatCannotHaveBeenSaved) {
+  const Placed first{Position(5), Revision(4)};
+  const Placed second{Position(7), Revision(5)};
+  EXPECT_TRUE(Sequencer::Load(Saved(9, 6, {first, second}), {}).ok());
+  EXPECT_FALSE(Sequencer::Load(Saved(9, 6, {second, first, second}), {}).ok());
+  EXPECT_FALSE(Sequencer::Load(Saved(9, 6, {second, second}), {}).ok());
+  EXPECT_FALSE(Sequencer::Load(Saved(9, 4, {first, second}), {}).ok());  // beyond the tail
+  EXPECT_FALSE(Sequencer::Load(Saved(6, 6, {first, second}), {}).ok());  // the same
+  EXPECT_FALSE(Sequencer::Load(Saved(9, INT64_MAX, {first, second}), {}).ok());
+  EXPECT_FALSE(Sequencer::Load(Saved(UINT64_MAX, 6, {first, second}), {}).ok());
+  EXPECT_FALSE(Sequencer::Load(Saved(9, 0, {first}), {}).ok());
 }
 
 TEST_F(SequencerTest, EntriesThatDoNotFollowAreRefused) {

@@ -21,50 +21,25 @@ struct Opened {
   Term term;
 };
 
-// Hands the stored state to the visitor; returns its position, 0 without one.
-absl::StatusOr<Position> VisitState(DataDirectory& directory,
-                                    const SingleVoterLog::Visitor& visitor) {
-  absl::StatusOr<std::optional<DataDirectory::Snapshot>> snapshot = directory.LoadSnapshot();
-  if (!snapshot.ok()) return snapshot.status();
-  if (!snapshot->has_value()) return Position(0);
-  absl::Status visited = visitor.state((*snapshot)->position, (*snapshot)->state);
-  if (!visited.ok()) return visited;
-  return (*snapshot)->position;
-}
-
 absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
                                const SingleVoterLog::Visitor& visitor) {
   Opened opened;
   auto directory = DataDirectory::Open(*options.file_system, options.directory, *options.random);
   if (!directory.ok()) return directory.status();
   opened.directory = *std::move(directory);
-  absl::StatusOr<std::optional<Term>> stored_term = opened.directory->LoadTerm();
-  if (!stored_term.ok()) return stored_term.status();
-  absl::StatusOr<Position> state_position = VisitState(*opened.directory, visitor);
-  if (!state_position.ok()) return state_position.status();
+  LogSurvey survey;
+  absl::Status surveyed =
+      SurveyLog(*options.file_system, *options.clock, *opened.directory, visitor, &survey);
+  if (!surveyed.ok()) return surveyed;
 
   SegmentedLog::Options log_options;
   log_options.segment_bytes = options.segment_bytes;
-  log_options.recovery = {options.file_system, options.clock, options.directory,
-                          opened.directory->store(), *state_position};
-  // The first segment is made before the first term is stored.
-  log_options.may_be_fresh = !stored_term->has_value() && *state_position == Position(0);
-  Term newest_block_term;
-  auto storage = SegmentedLog::Open(log_options, [&](const StoredBlock& block) {
-    if (block.term < newest_block_term) return absl::DataLossError("terms go back");
-    newest_block_term = block.term;
-    return visitor.block(block);
-  });
+  log_options.recovery = survey.walk_options;
+  auto storage = SegmentedLog::Open(log_options, std::move(survey.walk));
   if (!storage.ok()) return storage.status();
   opened.storage = *std::move(storage);
-  CHECK(opened.storage->first() <= state_position->Next());
-  Term last_term = stored_term->value_or(Term(0));
-  if (last_term < newest_block_term) {
-    return absl::DataLossError(absl::StrCat(
-        "journal directory ", options.directory, ": file term says ", last_term.value(),
-        ", but entries have term ", newest_block_term.value(), ": the file was lost or replaced"));
-  }
-  opened.term = last_term.Next();
+  CHECK(opened.storage->first() <= survey.state_position.Next());
+  opened.term = survey.stored_term.value_or(Term(0)).Next();
   absl::Status stored = opened.directory->StoreTerm(opened.term);
   if (!stored.ok()) return stored;
   return opened;

@@ -22,6 +22,7 @@
 #include "src/base/mutex.h"
 #include "src/base/random.h"
 #include "src/journal/data_directory.h"
+#include "src/journal/log_survey.h"
 #include "src/journal/replicated_log.h"
 #include "src/journal/segmented_log.h"
 
@@ -53,12 +54,7 @@ class SingleVoterLog : public ReplicatedLog {
     std::function<void(absl::Duration)> observe_sync;
   };
 
-  // What was there, in order: at most one state (of trimmed entries), then every block. Blocks at
-  // or before the state's position are part of it.
-  struct Visitor {
-    std::function<absl::Status(Position position, absl::string_view state)> state;
-    BlockVisitor block;
-  };
+  using Visitor = LogVisitor;
 
   // Blocking: reads and verifies the whole log.
   static absl::StatusOr<std::unique_ptr<SingleVoterLog>> Open(Options options,

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 
 namespace tidemark::kvstore {
 namespace {
@@ -89,11 +90,11 @@ class Reader {
   }
   absl::string_view Bytes() {
     const uint64_t size = Varint();
-    if (size > rest_.size()) {
+    if (size > rest_.size() && !PLANTED_BUG("effects_size_unchecked")) {
       Fail();
       return {};
     }
-    absl::string_view bytes = rest_.substr(0, size);
+    const absl::string_view bytes(rest_.data(), size);
     rest_.remove_prefix(size);
     return bytes;
   }
@@ -124,6 +125,9 @@ absl::Status DecodeChanges(Reader body, DecodedEffects* out) {
     if (!change.is_delete) change.value = body.Bytes();
     if ((flags & kLeaseFlag) != 0) change.lease = LeaseId(body.Signed());
     if (!body.ok() || change.key.empty()) return Malformed("change");
+    // A lease is named only where there is one.
+    const bool has_lease = (flags & kLeaseFlag) != 0;
+    if (has_lease && (change.is_delete || change.lease.value() == 0)) return Malformed("lease");
     if (change.sub <= previous_sub) return Malformed("order of changes");
     previous_sub = change.sub;
     out->changes.push_back(change);
@@ -156,12 +160,16 @@ absl::Status DecodeNodeEffect(uint8_t kind, Reader body, DecodedEffects* out) {
       effect.kind = NodeEffect::Kind::kCompaction;
       effect.compaction = Revision(body.Signed());
       break;
-    case kAlarm:
+    case kAlarm: {
       effect.kind = NodeEffect::Kind::kAlarm;
       effect.alarm.member_id = body.Varint();
-      effect.alarm.type = static_cast<int32_t>(body.Signed());
-      effect.alarm.raised = body.Byte() != 0;
+      const int64_t type = body.Signed();
+      const uint8_t raised = body.Byte();
+      effect.alarm.type = static_cast<int32_t>(type);
+      effect.alarm.raised = raised == 1;
+      if (effect.alarm.type != type || raised > 1) return Malformed("alarm");
       break;
+    }
     default:
       return Malformed(absl::StrCat("unknown kind ", kind));
   }

@@ -90,6 +90,23 @@ TEST(EffectsTest, RefusesWhatItDoesNotKnow) {
   EXPECT_FALSE(DecodeEffects(absl::string_view("\x01\x63\x00", 3), kPods).ok());  // kind 99
 }
 
+// Bytes that read like effects but that no writer writes: {version, kind, length, body}.
+TEST(EffectsTest, RefusesWhatNoWriterWrites) {
+  const std::string put("\x01\x01\x06\x07\x00\x00\x01k\x00", 9);  // flags 0, sub 0, "k", ""
+  EXPECT_TRUE(DecodeEffects(put, kPods).ok());
+  const std::string lease_zero("\x01\x01\x07\x07\x02\x00\x01k\x00\x00", 10);
+  EXPECT_FALSE(DecodeEffects(lease_zero, kPods).ok());
+  const std::string deleted_with_lease("\x01\x01\x06\x07\x03\x00\x01k\x0e", 9);
+  EXPECT_FALSE(DecodeEffects(deleted_with_lease, kPods).ok());
+  const std::string alarm("\x01\x06\x03\x05\x02\x01", 6);  // member 5, type 1, raised
+  EXPECT_TRUE(DecodeEffects(alarm, kPods).ok());
+  std::string raised_twice = alarm;
+  raised_twice.back() = 2;
+  EXPECT_FALSE(DecodeEffects(raised_twice, kPods).ok());
+  const std::string wide_type("\x01\x06\x07\x05\x82\x80\x80\x80\x20\x01", 10);  // type 2^32 + 1
+  EXPECT_FALSE(DecodeEffects(wide_type, kPods).ok());
+}
+
 TEST(EffectsTest, DamageIsRefusedOrHarmless) {
   const std::string payload = Everything();
   for (size_t size = 0; size < payload.size(); ++size) {

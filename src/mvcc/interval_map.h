@@ -15,6 +15,7 @@
 
 #include "absl/strings/string_view.h"
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/mvcc/key_range.h"
 
 namespace tidemark::mvcc {
@@ -130,7 +131,7 @@ class IntervalMap {
     if (right == nullptr) return left;
     if (left->priority > right->priority) {
       left->right = Merge(std::move(left->right), std::move(right));
-      Update(*left);
+      if (!PLANTED_BUG("mvcc_merge_without_update")) Update(*left);
       return left;
     }
     right->left = Merge(std::move(left), std::move(right->left));

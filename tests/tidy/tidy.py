@@ -14,13 +14,14 @@ MAX_FILE_LINES = 700
 MAX_FUNCTION_LINES = 70
 MAX_COLUMNS = 100
 
-MODULES = ["base", "journal", "mvcc", "kvstore", "partition", "server"]
+MODULES = ["base", "journal", "mvcc", "kvstore", "partition", "inspect", "server"]
 MAY_INCLUDE = {
     "base": {"base"},
     "journal": {"base", "journal"},
     "mvcc": {"base", "mvcc"},
     "kvstore": {"base", "journal", "mvcc", "kvstore"},
     "partition": {"base", "journal", "mvcc", "kvstore", "partition"},
+    "inspect": {"base", "journal", "mvcc", "kvstore", "partition", "inspect"},
     "server": set(MODULES),
 }
 WITHOUT_PROTO = {"base", "journal", "mvcc"}

@@ -49,11 +49,13 @@ absl::Status WriteIdentity(FileSystem& files, const std::string& data_dir,
   if (absl::Status s = (*file)->WriteAt(0, {absl::string_view(text)}); !s.ok()) return s;
   if (absl::Status s = (*file)->SyncData(); !s.ok()) return s;
   file->reset();
-  if (absl::Status s = files.Rename(temporary, absl::StrCat(data_dir, "/identity.json")); !s.ok()) {
+  if (absl::Status s = files.Rename(temporary, IdentityPath(data_dir)); !s.ok()) {
     return s;
   }
   return files.SyncDirectory(data_dir);
 }
+
+}  // namespace
 
 absl::StatusOr<Identity> ReadIdentity(FileSystem& files, const std::string& path) {
   absl::StatusOr<std::unique_ptr<File>> file = files.Open(path, OpenMode::kReadOnly);
@@ -87,7 +89,19 @@ absl::StatusOr<Identity> ReadIdentity(FileSystem& files, const std::string& path
   return identity;
 }
 
-}  // namespace
+std::string IdentityPath(const std::string& data_dir) { return data_dir + "/identity.json"; }
+
+absl::Status CheckNotEtcds(FileSystem& files, const std::string& data_dir) {
+  for (const char* foreign : {"/member/wal", "/member/snap"}) {
+    if (files.Exists(data_dir + foreign)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("data directory ", data_dir,
+                       " holds an etcd member's data, which Tidemark cannot read; use another "
+                       "--data-dir"));
+    }
+  }
+  return absl::OkStatus();
+}
 
 uint64_t MemberId(std::vector<std::string> peer_urls, const std::string& cluster_token) {
   std::sort(peer_urls.begin(), peer_urls.end());
@@ -111,20 +125,13 @@ absl::StatusOr<OpenedDataDir> OpenDataDir(FileSystem& files, const Options& opti
     return absl::Status(status.code(),
                         absl::StrCat("data directory ", dir, ": ", status.message()));
   };
-  for (const char* foreign : {"/member/wal", "/member/snap"}) {
-    if (files.Exists(dir + foreign)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("data directory ", dir,
-                       " holds an etcd member's data, which Tidemark cannot read; use another "
-                       "--data-dir"));
-    }
-  }
+  if (absl::Status s = CheckNotEtcds(files, dir); !s.ok()) return s;
   if (absl::Status s = files.CreateDirectories(dir); !s.ok()) return explain(s);
   OpenedDataDir opened;
   absl::StatusOr<std::unique_ptr<FileLock>> lock = files.Lock(dir + "/LOCK");
   if (!lock.ok()) return explain(lock.status());
   opened.lock = *std::move(lock);
-  std::string path = dir + "/identity.json";
+  std::string path = IdentityPath(dir);
   if (files.Exists(path)) {
     absl::StatusOr<Identity> identity = ReadIdentity(files, path);
     if (!identity.ok()) return explain(identity.status());

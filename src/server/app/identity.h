@@ -36,6 +36,12 @@ struct OpenedDataDir {
   std::unique_ptr<FileLock> lock;  // held as long as the node runs
 };
 
+// Without creating or locking anything; NotFound when there is none.
+absl::StatusOr<Identity> ReadIdentity(FileSystem& files, const std::string& path);
+std::string IdentityPath(const std::string& data_dir);
+// FailedPrecondition for a directory that holds an etcd member's data.
+absl::Status CheckNotEtcds(FileSystem& files, const std::string& data_dir);
+
 // Creates or opens options.data_dir. Errors say what an operator can do.
 absl::StatusOr<OpenedDataDir> OpenDataDir(FileSystem& files, const Options& options);
 

@@ -13,6 +13,9 @@
 #include "absl/strings/str_join.h"
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
+#include "src/base/posix_clock.h"
+#include "src/base/posix_file_system.h"
+#include "src/server/app/inspect_command.h"
 #include "src/server/app/node.h"
 #include "src/server/observability/json_log_sink.h"
 #include "src/server/options/startup.h"
@@ -109,8 +112,18 @@ int RunNode(Options options, const sigset_t& stop_signals) {
   }
 }
 
+int Inspect(absl::Span<const std::string> arguments) {
+  PosixFileSystem files;
+  PosixClock clock;
+  const InspectOutcome outcome = RunInspect(arguments.subspan(1), files, clock);
+  std::fputs(outcome.out.c_str(), stdout);
+  std::fputs(outcome.err.c_str(), stderr);
+  return outcome.code;
+}
+
 int Run(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments[0] == "inspect") return Inspect(arguments);
   std::vector<std::string> environment;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     environment.emplace_back(*variable);

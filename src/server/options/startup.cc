@@ -28,6 +28,8 @@ std::string UsageText() {
   std::string text =
       "Usage:\n\n"
       "  tidemark [flags]\n    Start a Tidemark server, a drop-in replacement of etcd.\n\n"
+      "  tidemark inspect DATA_DIR\n    Print and check a data directory; see tidemark inspect "
+      "--help.\n\n"
       "  tidemark --version\n    Show the version.\n\n"
       "  tidemark -h | --help\n    Show this help.\n";
   absl::string_view section;

@@ -44,6 +44,8 @@ class EventLoop final : public Executor {
   ~EventLoop() override;  // REQUIRES: never started, or joined
 
   void Start();
+  // Instead of Start: the calling thread is the loop's until Stop.
+  void RunOnThisThread() { Run(); }
   // The loop ends after its current turn; tasks posted later stay in the mailbox.
   void Stop();
   void Join();

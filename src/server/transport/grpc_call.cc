@@ -316,6 +316,7 @@ void GrpcCall::OnClosed(uint32_t error_code) {
     context_.observer->OnHandled(method_, code, loop_.now() - started_);
   }
   const std::unique_ptr<CallHandler> handler = std::move(handler_);
+  if (error_code != NGHTTP2_NO_ERROR && PLANTED_BUG("transport_done_is_lost_on_reset")) return;
   handler->OnDone();
 }
 

@@ -277,6 +277,10 @@ absl::StatusOr<std::unique_ptr<FileLock>> SimDisk::Lock(const std::string& raw_p
   return std::make_unique<SimLock>(*this, path);
 }
 
+absl::StatusOr<bool> SimDisk::IsLocked(const std::string& path) {
+  return locked_.contains(Normal(path));
+}
+
 void SimDisk::Crash() { Crash(static_cast<CrashMode>(DrawBelow(random_, 4))); }
 
 void SimDisk::Crash(CrashMode mode) {

@@ -50,6 +50,7 @@ class SimDisk : public FileSystem {
   absl::Status Remove(const std::string& path) override;
   absl::Status SyncDirectory(const std::string& directory) override;
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+  absl::StatusOr<bool> IsLocked(const std::string& path) override;
 
   void Crash();  // draws the mode
   void Crash(CrashMode mode);

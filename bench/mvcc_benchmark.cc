@@ -203,9 +203,9 @@ void BM_AdoptKeysOf1KiB(benchmark::State& state) {
     store.reset();
     state.ResumeTiming();
   }
-  state.counters["us_per_key"] =
-      benchmark::Counter(static_cast<double>(keys) * 1e-6,
-                         benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["us_per_key"] = benchmark::Counter(
+      static_cast<double>(keys) * 1e-6,
+      benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_AdoptKeysOf1KiB)->Arg(1000000)->Iterations(1)->Unit(benchmark::kMillisecond);
 

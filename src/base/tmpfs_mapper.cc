@@ -49,8 +49,8 @@ class TmpfsRegion : public MappedRegion {
 
 // Adds what was asked for: the size is what the operator has to act on.
 absl::Status WithSize(const absl::Status& status, size_t size_bytes) {
-  return absl::Status(status.code(), absl::StrCat("memory region of ", size_bytes,
-                                                  " bytes: ", status.message()));
+  return absl::Status(status.code(),
+                      absl::StrCat("memory region of ", size_bytes, " bytes: ", status.message()));
 }
 
 absl::StatusOr<char*> Map(int fd, int flags, size_t size_bytes, const std::string& name) {

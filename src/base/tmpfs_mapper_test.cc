@@ -21,9 +21,7 @@ constexpr size_t kRegionBytes = 1 << 20;
 // Any file system will do, apart from being full.
 class TmpfsMapperTest : public testing::Test {
  protected:
-  std::vector<std::string> Files() {
-    return *PosixFileSystem().List(directory_.path());
-  }
+  std::vector<std::string> Files() { return *PosixFileSystem().List(directory_.path()); }
   TemporaryDirectory directory_;
 };
 
@@ -40,8 +38,7 @@ TEST_F(TmpfsMapperTest, ARegionIsAFileUntilDiscarded) {
   std::unique_ptr<MemoryRegion> region = *mapper->Create("p0-1", kRegionBytes);
   ExpectZeroAndWritable(*region);
   EXPECT_THAT(Files(), ElementsAre("lock", "p0-1.region"));
-  EXPECT_EQ(mapper->Create("p0-1", kRegionBytes).status().code(),
-            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(mapper->Create("p0-1", kRegionBytes).status().code(), absl::StatusCode::kAlreadyExists);
   region->Discard();
   EXPECT_THAT(Files(), ElementsAre("lock"));
   EXPECT_EQ(region->data()[kRegionBytes - 1], 'x');  // for those who still read it

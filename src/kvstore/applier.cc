@@ -17,7 +17,8 @@ Applier::Outcome Applier::Apply(const journal::Entry& entry, PlannedAnswer* answ
     Fatal(absl::StrCat("journal entry ", entry.position.value(), ": ", effects.status().message()));
   }
   Outcome outcome;
-  if (entry.changes_keys && entry.revision <= known_ && !PLANTED_BUG("kvstore_adopted_applied_twice")) {
+  if (entry.changes_keys && entry.revision <= known_ &&
+      !PLANTED_BUG("kvstore_adopted_applied_twice")) {
     CHECK(answer == nullptr);
     effects->changes.clear();
   }

@@ -15,8 +15,8 @@ void LeaseTable::SetRemaining(LeaseId id, int64_t remaining_seconds) {
   auto it = leases_.find(id);
   if (it == leases_.end()) return;
   Lease& lease = it->second;
-  lease.remaining_seconds = remaining_seconds > 0 ? std::min(remaining_seconds, lease.ttl_seconds)
-                                                  : lease.ttl_seconds;
+  lease.remaining_seconds =
+      remaining_seconds > 0 ? std::min(remaining_seconds, lease.ttl_seconds) : lease.ttl_seconds;
 }
 
 std::vector<LeaseState> LeaseTable::States() const {

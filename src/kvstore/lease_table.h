@@ -25,7 +25,7 @@ namespace tidemark::kvstore {
 class LeaseTable {
  public:
   void Grant(LeaseId id, int64_t ttl_seconds);
-  // What the journal knows of the remaining time; 0: the full TTL again. Unknown leases are ignored.
+  // What the journal knows of the remaining time; 0: the full TTL again. Ignores unknown leases.
   void SetRemaining(LeaseId id, int64_t remaining_seconds);
   // REQUIRES that no key is attached any more.
   void Revoke(LeaseId id);

@@ -12,9 +12,9 @@
 #include "src/base/check.h"
 #include "src/base/clock.h"
 #include "src/base/executor.h"
+#include "src/base/heap_mapper_for_test.h"
 #include "src/journal/journal.h"
 #include "src/kvstore/replica.h"
-#include "src/base/heap_mapper_for_test.h"
 
 namespace tidemark::kvstore {
 

@@ -133,8 +133,8 @@ TEST_F(ReplicaTest, NoSpaceRefusesAndNumberingGoesOn) {
   Put("a", "k");
   h_.journal.FailNext(absl::ResourceExhaustedError("disk"));
   Put("b", "k");
-  Put("c", "k");    // behind the hole: refused by the journal for b's reason
-  Create("w", "k"); // waits for all of them
+  Put("c", "k");     // behind the hole: refused by the journal for b's reason
+  Create("w", "k");  // waits for all of them
   h_.executor.RunAll();
   h_.journal.ReportFailures();
   h_.Settle();
@@ -216,12 +216,11 @@ TEST_F(ReplicaTest, CompactedWhileALongRangeIsRead) {
     request.set_key("a");
     request.set_range_end("z");
     request.set_revision(revision);
-    slow.replica->Range(request, {Freshness::Kind::kSerializable, {}},
-                        [&](absl::StatusOr<Reply<RangeResult>> r) {
-                          log += r.ok() ? absl::StrCat(r->result.items.size(), "@",
-                                                       r->revision.value(), " ")
-                                        : absl::StrCat(r.status().message(), " ");
-                        });
+    slow.replica->Range(
+        request, {Freshness::Kind::kSerializable, {}}, [&](absl::StatusOr<Reply<RangeResult>> r) {
+          log += r.ok() ? absl::StrCat(r->result.items.size(), "@", r->revision.value(), " ")
+                        : absl::StrCat(r.status().message(), " ");
+        });
   };
   read(0);
   read(4);

@@ -31,10 +31,10 @@ struct SegmentHeader {
   static constexpr uint64_t kMagic = 0x5432304745534D54;  // "TMSEG02T"
 
   uint64_t magic = kMagic;
-  uint64_t identity = 0;   // of the store
-  uint64_t sequence = 0;   // in the order of creation, over both streams
-  uint32_t survivors = 0;  // 1: filled by the cleaner, not in revision order
-  uint32_t checksum = 0;   // of everything before it
+  uint64_t identity = 0;      // of the store
+  uint64_t sequence = 0;      // in the order of creation, over both streams
+  uint32_t survivors = 0;     // 1: filled by the cleaner, not in revision order
+  uint32_t checksum = 0;      // of everything before it
   uint64_t sealed_bytes = 0;  // 0 while it is being filled
 
   uint32_t ComputeChecksum() const;

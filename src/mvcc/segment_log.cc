@@ -111,8 +111,7 @@ SegmentTable::Filled SegmentLog::FilledOf(uint32_t slot) const {
 }
 
 void SegmentLog::Publish(Revision main, uint64_t state_hash, int64_t live_keys) {
-  table_->Publish(
-      {main, state_hash, live_keys, FilledOf(fresh_slot_), FilledOf(survivor_slot_)});
+  table_->Publish({main, state_hash, live_keys, FilledOf(fresh_slot_), FilledOf(survivor_slot_)});
 }
 
 void SegmentLog::Release(Location location) {

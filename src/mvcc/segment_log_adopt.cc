@@ -61,8 +61,8 @@ absl::StatusOr<std::vector<std::unique_ptr<MemoryRegion>>> SegmentLog::OpenListe
       regions.push_back(*std::move(region));
       continue;
     }
-    failed = absl::DataLossError(absl::StrCat("segment ", sequence, " is listed and missing: ",
-                                              region.status().message()));
+    failed = absl::DataLossError(
+        absl::StrCat("segment ", sequence, " is listed and missing: ", region.status().message()));
     break;
   }
   if (failed.ok()) return regions;
@@ -97,8 +97,8 @@ absl::StatusOr<SegmentLog::Adopted> SegmentLog::AdoptSegments() {
   Adopted adopted;
   adopted.commit = table_->newest();
   for (size_t i = 0; i < regions->size(); ++i) {
-    auto segment = std::make_shared<Segment>(std::move((*regions)[i]), scans[i].used_bytes,
-                                             mapped_bytes_);
+    auto segment =
+        std::make_shared<Segment>(std::move((*regions)[i]), scans[i].used_bytes, mapped_bytes_);
     for (const FoundRecord& record : scans[i].incomplete) segment->MarkDead(record.offset());
     next_sequence_ = std::max(next_sequence_, scans[i].sequence + 1);
     CHECK(PlaceInSlot(std::move(segment)) == i);

@@ -117,15 +117,15 @@ class VersionStore {
   virtual ~VersionStore() = default;
 
   // --- Starting ---
-  // Throws away what a former process left, or what was adopted or restored. ResourceExhausted when
-  // there is no memory for a start.
+  // Throws away what a former process left, or what was adopted or restored. ResourceExhausted
+  // when there is no memory for a start.
   virtual absl::Status StartEmpty() = 0;
   // Continues with what a former process left in memory: everything it had applied up to and
   // including last_change. NotFound: nothing was left; DataLoss: it is not what that process had.
   // After an error StartEmpty is what remains.
   virtual absl::Status Adopt() = 0;
-  // Adds a stored change of an image to an empty store; ascending. Not an entry: no events. DataLoss
-  // when it is not a change of that revision.
+  // Adds a stored change of an image to an empty store; ascending. Not an entry: no events.
+  // DataLoss when it is not a change of that revision.
   virtual absl::Status Restore(RevisionKey revision, bool tombstone, absl::string_view wire) = 0;
   // After Adopt, or all of Restore: where the store stands. `last_change` as in StoreStats; of an
   // adopted store the greater one counts.

@@ -127,10 +127,10 @@ class RestartTest {
     const int64_t main = revision_ + 1;
     std::vector<Change> changes;
     for (int64_t n = Below(5) == 0 ? 1 + Below(12) : 1; n > 0; --n) {
-      Change change{static_cast<int64_t>(changes.size()), false,
-                    "k" + std::to_string(Below(60)),
-                    std::string(static_cast<size_t>(Below(60) == 0 ? Below(9000) : Below(300)), 'v'),
-                    Below(3)};
+      Change change{
+          static_cast<int64_t>(changes.size()), false, "k" + std::to_string(Below(60)),
+          std::string(static_cast<size_t>(Below(60) == 0 ? Below(9000) : Below(300)), 'v'),
+          Below(3)};
       change.is_delete = model_.At(change.key, INT64_MAX) != nullptr && Below(3) == 0;
       const RevisionKey at{Revision(main), change.sub};
       if (change.is_delete)
@@ -233,9 +233,10 @@ class RestartTest {
         const std::string& other =
             names[static_cast<size_t>(Below(static_cast<int64_t>(names.size())))];
         const absl::Span<char> others = memory_.Bytes(other);
-        std::swap_ranges(bytes.begin(),
-                         bytes.begin() + static_cast<ptrdiff_t>(std::min(bytes.size(), others.size())),
-                         others.begin());
+        std::swap_ranges(
+            bytes.begin(),
+            bytes.begin() + static_cast<ptrdiff_t>(std::min(bytes.size(), others.size())),
+            others.begin());
         break;
       }
     }

@@ -166,7 +166,7 @@ TEST_F(VersionStoreTest, SharedBytesOutliveCompactionAndRegionsAreGivenBack) {
   SharedBytes shared = store_->Get("a", kLatest)->wire;
   const std::string before(shared.view());
   for (int i = 0; i < 20; ++i) Put("a", big);
-  EXPECT_EQ(memory_.open_regions(), 22);  // with the segment table
+  EXPECT_EQ(memory_.open_regions(), 22);                  // with the segment table
   store_->BeginEntry(store_->current_revision().Next());  // lets go of the last entry's events
   store_->CommitEntry();
   CompactFully(store_->current_revision().value());

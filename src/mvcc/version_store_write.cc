@@ -33,7 +33,8 @@ std::optional<KeyValue> VersionStoreImpl::Put(int64_t sub, absl::string_view key
   fields.value = value;
   fields.lease = lease.value();
   const Location location = log_.Append(last_change_, false, fields);
-  BecomeNewest(log_.Record(location), replaced ? &log_.Record(node->newest()->location()) : nullptr);
+  BecomeNewest(log_.Record(location),
+               replaced ? &log_.Record(node->newest()->location()) : nullptr);
   AddEvent(*node, last_change_, Event::Type::kPut, location, /*creates=*/!replaced);
   AddVersion(node, last_change_, false, location);
   return replaced;

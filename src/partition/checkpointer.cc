@@ -85,8 +85,7 @@ void Checkpointer::NextPartition() {
 void Checkpointer::FinishRound() {
   running_ = false;
   left_bytes_ = std::max<uint64_t>(doors_.journal_bytes(), 1);
-  stats_.last_duration_ms =
-      absl::ToInt64Milliseconds(doors_.clock.Monotonic() - last_round_);
+  stats_.last_duration_ms = absl::ToInt64Milliseconds(doors_.clock.Monotonic() - last_round_);
   Trim();
   ++stats_.rounds;
 }
@@ -96,9 +95,8 @@ void Checkpointer::Trim() {
   Position oldest = good_.begin()->second;
   for (const auto& [id, position] : good_) oldest = std::min(oldest, position);
   stats_.oldest_position = static_cast<int64_t>(oldest.value());
-  doors_.journal.Trim(PLANTED_BUG("checkpoint_trims_to_the_newest")
-                          ? doors_.journal.KnownTail().position
-                          : oldest);
+  doors_.journal.Trim(
+      PLANTED_BUG("checkpoint_trims_to_the_newest") ? doors_.journal.KnownTail().position : oldest);
 }
 
 // --- The walk ---
@@ -137,10 +135,11 @@ void Checkpointer::Plan(Walk* walk) const {
 
 void Checkpointer::CollectStep(std::shared_ptr<Walk> walk) {
   const Revision last = walk->header.at.revision;
-  walk->next = walk->replica->store().VisitStored(
-      walk->next, policy_.records_per_step, [&](mvcc::StoredRecord record) {
-        if (record.revision.main <= last) walk->step.push_back(std::move(record));
-      });
+  walk->next = walk->replica->store().VisitStored(walk->next, policy_.records_per_step,
+                                                  [&](mvcc::StoredRecord record) {
+                                                    if (record.revision.main <= last)
+                                                      walk->step.push_back(std::move(record));
+                                                  });
   walk->last_step = walk->next.main > last;
   OnDisk(std::move(walk), &Checkpointer::WriteStep);
 }
@@ -154,9 +153,9 @@ void Checkpointer::OnDisk(std::shared_ptr<Walk> walk,
 
 void Checkpointer::WriteStep(const std::shared_ptr<Walk>& walk) {
   if (walk->writer == nullptr) {
-    auto writer = walk->base ? doors_.checkpoints.BeginIncrement(walk->header.partition,
-                                                                 walk->base->position)
-                             : doors_.checkpoints.BeginWhole(walk->header.partition);
+    auto writer =
+        walk->base ? doors_.checkpoints.BeginIncrement(walk->header.partition, walk->base->position)
+                   : doors_.checkpoints.BeginWhole(walk->header.partition);
     if (!writer.ok()) return End(walk, writer.status());
     walk->writer = *std::move(writer);
     for (const mvcc::RevisionKey& revision : walk->removals) {
@@ -194,8 +193,7 @@ void Checkpointer::End(std::shared_ptr<Walk> walk, absl::Status status) {
   Executor& executor = walk->replica->executor();
   executor.Post([this, walk = std::move(walk), status = std::move(status)] {
     if (status.ok()) {
-      walk->replica->store().TrackRemovals(walk->header.at.revision,
-                                           policy_.tracked_removals_max);
+      walk->replica->store().TrackRemovals(walk->header.at.revision, policy_.tracked_removals_max);
     }
     walk->replica->EndImage();
     doors_.home.Post([this, walk, status] { OnEnded(*walk, status); });

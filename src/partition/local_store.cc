@@ -194,9 +194,9 @@ void LocalStoreImpl::OnTail(absl::StatusOr<journal::Tail> tail) {
 void LocalStoreImpl::StartFeed(Feed& feed, const journal::Tail& tail) {
   feed.starting = feed.partitions.size();
   for (PartitionId id : feed.partitions) {
-    feed.starters.push_back(std::make_unique<ReplicaStarter>(
-        parts_.replica(id), std::string(parts_.map().name(id)), doors_.checkpoints,
-        options_.map.CanonicalText()));
+    feed.starters.push_back(
+        std::make_unique<ReplicaStarter>(parts_.replica(id), std::string(parts_.map().name(id)),
+                                         doors_.checkpoints, options_.map.CanonicalText()));
     feed.starters.back()->Start({doors_.journal->KnownFirst(), tail},
                                 [this, &feed, tail](absl::StatusOr<ReplicaStarter::Started> s) {
                                   OnReplicaStarted(feed, tail, std::move(s));

@@ -2,8 +2,8 @@
 // partitions, their feeding from the journal, leases, compaction, alarms and the router over them.
 //
 // Hides the assembly and the order of starting: start each partition from memory or checkpoint,
-// subscribe, replay to the confirmed tail, check the partition map the data was written under, claim
-// the partitions, serve.
+// subscribe, replay to the confirmed tail, check the partition map the data was written under,
+// claim the partitions, serve.
 // No threads of its own. Start and Stop may be called from any thread.
 //
 // REQUIRES that everything in LocalStoreDoors outlives it, and that the executors run no more tasks

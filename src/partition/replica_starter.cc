@@ -57,17 +57,17 @@ absl::Status ReplicaStarter::ReadHeader() {
 
 absl::Status ReplicaStarter::CheckHeader() const {
   if (image_.partition_map != partition_map_) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the data was written under another partition map: \"",
-        absl::CHexEscape(image_.partition_map), "\", not \"", partition_map_,
-        "\"; start with the former map, or with an empty data directory"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the data was written under another partition map: \"",
+                     absl::CHexEscape(image_.partition_map), "\", not \"", partition_map_,
+                     "\"; start with the former map, or with an empty data directory"));
   }
   const Position at = header_->at.position;
   if (at > journal_.tail.position || at.Next() < journal_.first) {
-    return absl::DataLossError(absl::StrCat(
-        "the checkpoint stands at position ", at.value(), ", and the journal holds ",
-        journal_.first.value(), " to ", journal_.tail.position.value(),
-        ": one of them was replaced by another copy"));
+    return absl::DataLossError(absl::StrCat("the checkpoint stands at position ", at.value(),
+                                            ", and the journal holds ", journal_.first.value(),
+                                            " to ", journal_.tail.position.value(),
+                                            ": one of them was replaced by another copy"));
   }
   return absl::OkStatus();
 }
@@ -147,9 +147,9 @@ void ReplicaStarter::GiveUpCheckpoint(const absl::Status& why) {
   reader_.reset();
   if (!absl::IsDataLoss(why)) return Fail(why);
   if (journal_.first > Position(1)) {
-    return Fail(absl::DataLossError(absl::StrCat(
-        why.message(), "; the journal begins at ", journal_.first.value(),
-        " and cannot replace it: restore the data directory from a copy")));
+    return Fail(absl::DataLossError(
+        absl::StrCat(why.message(), "; the journal begins at ", journal_.first.value(),
+                     " and cannot replace it: restore the data directory from a copy")));
   }
   TLOG(kWarn, "a damaged checkpoint is not used; the journal is replayed from its beginning",
        {{"partition", name_}, {"reason", why.message()}});

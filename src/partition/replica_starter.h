@@ -31,8 +31,8 @@ class ReplicaStarter {
   enum class Way { kEmpty, kWarm, kCold };
   struct Started {
     Way way = Way::kEmpty;
-    Position next;            // the journal goes on here
-    bool has_image = false;   // a checkpoint stands behind it
+    Position next;           // the journal goes on here
+    bool has_image = false;  // a checkpoint stands behind it
   };
   using Done = absl::AnyInvocable<void(absl::StatusOr<Started>)>;
 

@@ -45,8 +45,7 @@ MemoryFault DrawMemoryFault(std::mt19937_64& random) {
   return random() % 2 == 0 ? MemoryFault::kKept : kFaults[random() % std::size(kFaults)];
 }
 
-void DamageMemory(const std::string& memory_directory, MemoryFault fault,
-                  std::mt19937_64& random) {
+void DamageMemory(const std::string& memory_directory, MemoryFault fault, std::mt19937_64& random) {
   const std::vector<fs::path> regions = Regions(memory_directory);
   if (regions.empty() || fault == MemoryFault::kKept) return;
   const fs::path& region = regions[random() % regions.size()];

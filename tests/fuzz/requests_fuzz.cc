@@ -3,11 +3,11 @@
 // again.
 #include <memory>
 
+#include "src/base/heap_mapper_for_test.h"
 #include "src/kvstore/effects.h"
 #include "src/kvstore/evaluator.h"
 #include "src/kvstore/range_reader.h"
 #include "src/kvstore/request_checks.h"
-#include "src/mvcc/heap_mapper_for_test.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace tidemark::kvstore {
@@ -19,8 +19,10 @@ constexpr size_t kMaxTxnOps = 16;
 // A small store with history: versions, a tombstone, a lease, a compaction.
 class Fixture {
  public:
-  Fixture() : store_(mvcc::VersionStore::Create({"fuzz", 4096}, memory_)) {
-    leases_.Grant(LeaseId(7));
+  Fixture()
+      : store_(mvcc::VersionStore::CreateEmpty({.name = "fuzz", .segment_size_bytes = 4096},
+                                               memory_)) {
+    leases_.Grant(LeaseId(7), 60);
     Put("a", "1", 0);
     Put("ab", "2", 0);
     Put("a", "3", 7);
@@ -51,7 +53,7 @@ class Fixture {
   void Evaluate(std::vector<PlannedOp> ops, const TxnShape* shape);
   void Apply(absl::Span<const KeyChange> changes);
 
-  mvcc::HeapMapperForTest memory_;
+  HeapMapper memory_;
   std::unique_ptr<mvcc::VersionStore> store_;
   LeaseTable leases_;
 };

@@ -17,11 +17,11 @@ inline constexpr const char* kPlantedBugs[] = {
     "partition_progress_ahead",             // etcd #15220
     "partition_half_txn",                   // P4
     "lease_revoke_without_hold",
-    "merge_ignores_watermark",  // P3
-    "mvcc_removed_record_not_marked",   // a key comes back to life after a warm start
-    "kvstore_adopted_applied_twice",    // etcd #13766, the other way round
+    "merge_ignores_watermark",         // P3
+    "mvcc_removed_record_not_marked",  // a key comes back to life after a warm start
+    "kvstore_adopted_applied_twice",   // etcd #13766, the other way round
     "start_believes_stale_memory",
-    "checkpoint_trims_to_the_newest",   // J9
+    "checkpoint_trims_to_the_newest",  // J9
 };
 
 }  // namespace tidemark::sim

@@ -41,8 +41,8 @@ void SimNode::Start() {
   process->network_executor = world_.NewExecutor("network", group());
   process->runner =
       world_.NewBlockingRunner("disk", absl::Microseconds(50), knobs_.sync_latency_max, group());
-  process->checkpoint_runner = world_.NewBlockingRunner(
-      "checkpoint", absl::Microseconds(50), 2 * knobs_.sync_latency_max, group());
+  process->checkpoint_runner = world_.NewBlockingRunner("checkpoint", absl::Microseconds(50),
+                                                        2 * knobs_.sync_latency_max, group());
   partition::LocalStoreDoors doors;
   for (size_t i = 0; i < knobs_.store_executors; ++i) {
     process->store_executors.push_back(world_.NewExecutor(absl::StrCat("store", i), group()));

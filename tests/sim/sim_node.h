@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "src/base/heap_mapper_for_test.h"
 #include "src/journal/embedded_journal.h"
 #include "src/partition/local_store.h"
-#include "src/base/heap_mapper_for_test.h"
 #include "tests/sim/env/memory_checkpoint_store.h"
 #include "tests/sim/env/sim_disk.h"
 #include "tests/sim/env/world.h"

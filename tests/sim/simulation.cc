@@ -127,9 +127,8 @@ class Simulation {
       truth_feed_ = *std::move(subscription);
       return;
     }
-    result_.problems.push_back(
-        absl::StrCat("J3: the journal lost what it had committed: ",
-                     std::string(subscription.status().message())));
+    result_.problems.push_back(absl::StrCat("J3: the journal lost what it had committed: ",
+                                            std::string(subscription.status().message())));
   }
   void RestartLater() {
     const auto pause = absl::Microseconds(1 + DrawBelow(world_.random(), 200000));
@@ -179,14 +178,25 @@ class Simulation {
 
   void InjectOne() {
     if (!node_.running()) return;
-    static const char* const kPoints[] = {
-        "journal.before_write",         "journal.after_write",  "journal.before_sync",
-        "journal.after_sync",           "journal.before_ack",   "journal.before_segment_create",
-        "journal.after_segment_create", "kvstore.before_apply", "kvstore.after_apply",
-        "mvcc.map_segment",             "mvcc.segment_not_listed", "mvcc.segment_not_discarded",
-        "mvcc.before_commit_mark",      "mvcc.before_publish",  "mvcc.compact_step",
-        "checkpoint.before_commit",     "checkpoint.after_commit", "checkpoint.before_ingest",
-        "checkpoint.after_ingest"};
+    static const char* const kPoints[] = {"journal.before_write",
+                                          "journal.after_write",
+                                          "journal.before_sync",
+                                          "journal.after_sync",
+                                          "journal.before_ack",
+                                          "journal.before_segment_create",
+                                          "journal.after_segment_create",
+                                          "kvstore.before_apply",
+                                          "kvstore.after_apply",
+                                          "mvcc.map_segment",
+                                          "mvcc.segment_not_listed",
+                                          "mvcc.segment_not_discarded",
+                                          "mvcc.before_commit_mark",
+                                          "mvcc.before_publish",
+                                          "mvcc.compact_step",
+                                          "checkpoint.before_commit",
+                                          "checkpoint.after_commit",
+                                          "checkpoint.before_ingest",
+                                          "checkpoint.after_ingest"};
     switch (DrawBelow(world_.random(), 12)) {
       case 0:
       case 1:
@@ -220,9 +230,9 @@ class Simulation {
         break;
       case 9:
         NoteFault("a checkpoint's sync fails");
-        node_.checkpoints().FailCommits(
-            DrawOneIn(world_.random(), 2) ? MemoryCheckpointStore::CommitFault::kIoError
-                                          : MemoryCheckpointStore::CommitFault::kIoErrorDurable);
+        node_.checkpoints().FailCommits(DrawOneIn(world_.random(), 2)
+                                            ? MemoryCheckpointStore::CommitFault::kIoError
+                                            : MemoryCheckpointStore::CommitFault::kIoErrorDurable);
         break;
       default:
         break;  // a quiet while

@@ -1,4 +1,4 @@
-// What really happened, as the journal told it when it was committed: the changes of every revision.
+// What really happened, as the journal told it when it was committed: every revision's changes.
 //
 // Also checks the journal itself (positions dense, revision rule, no key without its lease) while
 // reading.

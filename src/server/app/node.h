@@ -13,11 +13,11 @@
 #include <thread>
 #include <vector>
 
+#include "src/base/inline_blocking_runner.h"
 #include "src/base/mutex.h"
 #include "src/base/posix_clock.h"
 #include "src/base/posix_file_system.h"
 #include "src/base/posix_random.h"
-#include "src/base/inline_blocking_runner.h"
 #include "src/base/thread_blocking_runner.h"
 #include "src/base/thread_executor.h"
 #include "src/journal/embedded_journal.h"

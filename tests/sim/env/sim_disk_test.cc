@@ -8,7 +8,6 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "src/base/heap_mapper_for_test.h"
 #include "tests/sim/env/seeded_random.h"
 
 namespace tidemark::sim {
@@ -120,8 +119,8 @@ TEST_F(SimDiskTest, PagesAreLostOneByOne) {
     const std::string content = Content(disk, "/a");
     ASSERT_EQ(content.size(), 2 * kPageBytes);
     outcomes.insert({content[0], content[kPageBytes]});
-    EXPECT_EQ(content, std::string(kPageBytes, content[0]) +
-                           std::string(kPageBytes, content[kPageBytes]));
+    EXPECT_EQ(content,
+              std::string(kPageBytes, content[0]) + std::string(kPageBytes, content[kPageBytes]));
   }
   EXPECT_THAT(outcomes, ElementsAre("nn", "no", "on", "oo"));
 }
@@ -306,18 +305,6 @@ TEST_F(SimDiskTest, ADurableCloneIsTheDiskAfterLosingEverythingUnsynced) {
   Write(*written, 0, "CLONED");
   EXPECT_EQ(Content(disk_, "/d/a"), "synced and not");
   EXPECT_THAT(disk_.DurableFiles(), ElementsAre(Pair("/d/a", "synced")));
-}
-
-TEST(HeapMapper, GivesZeroedMemoryUpToItsCapacity) {
-  HeapMapper mapper;
-  mapper.SetCapacityBytes(8192);
-  std::unique_ptr<MemoryRegion> first = *mapper.Create("p0-1", 4096);
-  std::unique_ptr<MemoryRegion> second = *mapper.Create("p0-2", 4096);
-  EXPECT_EQ(std::string(first->data(), 4096), std::string(4096, '\0'));
-  EXPECT_EQ(mapper.Create("p0-3", 1).status().code(), absl::StatusCode::kResourceExhausted);
-  first.reset();
-  EXPECT_EQ(mapper.used_bytes(), 4096u);
-  EXPECT_TRUE(mapper.Create("p0-3", 4096).ok());
 }
 
 }  // namespace

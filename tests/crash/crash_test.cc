@@ -11,8 +11,6 @@
 //   - a transaction over two partitions is there whole or not at all (X3);
 //   - the follower saw exactly the history, without a gap or a repeat, with right prev_kv (W1-W9).
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <iostream>
 #include <map>
@@ -169,11 +167,10 @@ int64_t CurrentRevision(process::ServerProcess& server) {
 // The server with its memory: what a new life finds is drawn.
 struct Victim {
   process::ServerProcess server;
-  std::string memory_directory;
   std::mt19937_64 random;
 
   void Start() {
-    DamageMemory(memory_directory, DrawMemoryFault(random), random);
+    DamageMemory(server.memory_directory(), DrawMemoryFault(random), random);
     server.Start();
   }
   void KillAndRestart() {
@@ -235,15 +232,14 @@ int64_t RunCycles(const Options& options, Victim& victim) {
 int Main(int argc, char** argv) {
   const Options options = ParseOptions(argc, argv);
   const std::string directory = process::MakeTestDirectory("crash");
-  const std::string memory_directory = absl::StrCat("/dev/shm/tidemark-crash-", getpid());
   // Checkpoints and trims every few cycles.
-  std::vector<std::string> flags = {
-      absl::StrCat("--memory-dir=", memory_directory), "--journal-segment-bytes=1048576",
-      "--checkpoint-journal-bytes=1048576", "--checkpoint-interval=1s"};
+  std::vector<std::string> flags = {"--journal-segment-bytes=1048576",
+                                    "--checkpoint-journal-bytes=1048576",
+                                    "--checkpoint-interval=1s"};
   flags.insert(flags.end(), options.server_flags.begin(), options.server_flags.end());
   Victim victim{process::ServerProcess(
                     {.binary = options.server, .directory = directory, .extra_flags = flags}),
-                memory_directory, std::mt19937_64(options.seed)};
+                std::mt19937_64(options.seed)};
   process::ServerProcess& server = victim.server;
   server.Start();
   CHECK_MSG(server.WaitReady(), server.log_path());
@@ -272,7 +268,6 @@ int Main(int argc, char** argv) {
       static_cast<long long>(follower.resumed()), check.problems().size(),
       absl::ToDoubleSeconds(absl::Now() - start), static_cast<unsigned long long>(options.seed));
   server.Kill();
-  process::RemoveTree(memory_directory);
   const int64_t warm = CountStarts(server.log_path(), "warm");
   const int64_t cold = CountStarts(server.log_path(), "cold");
   std::printf("crash: partitions started warm %lld times, cold %lld times\n",

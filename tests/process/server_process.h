@@ -44,6 +44,7 @@ class ServerProcess {
 
   std::string endpoint() const;
   std::string data_directory() const { return options_.directory + "/data"; }
+  const std::string& memory_directory() const { return memory_directory_; }  // on tmpfs
   std::string log_path() const { return options_.directory + "/log"; }
   pid_t pid() const { return pid_; }
   // User and system time used so far by the running process.

@@ -247,12 +247,14 @@ TEST_F(RocksCheckpointStoreTest, CompressionIsRead) {
   }
 }
 
-// Every kind of file, flipped, cut and removed: right, or DataLoss.
+// Every kind of file, flipped, cut and removed: right, or DataLoss. In memory where there is a
+// tmpfs: nothing here is about crashes, and hundreds of openings would wait for the disk.
 class DamageTest : public RocksCheckpointStoreTest {
  protected:
   using Files = std::map<std::string, std::string>;
 
   DamageTest() {
+    path_ = in_memory_.path();
     std::filesystem::create_directories(path_ + "/keep");
     rocks_files_ = std::make_shared<FaultFileSystem>(path_ + "/keep");  // does not sync: quick
   }
@@ -312,12 +314,16 @@ class DamageTest : public RocksCheckpointStoreTest {
     }
     return is_complete;
   }
+  ~DamageTest() override { store_.reset(); }
+
   void ExpectDataLoss(const absl::Status& status, const std::string& what) {
     EXPECT_TRUE(absl::IsDataLoss(status)) << what << ": " << status;
     EXPECT_TRUE(absl::StrContains(status.message(), Options().directory)) << what << ": " << status;
     EXPECT_TRUE(absl::StrContains(status.message(), "Restore")) << what << ": " << status;
   }
 
+  TemporaryDirectory in_memory_{
+      std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::current_path().string()};
   Files files_at_rest_;
   std::map<PartitionId, std::vector<CheckpointImage>> images_;
 };

@@ -1,6 +1,9 @@
 # tidemark_library(NAME SRCS ... DEPS ...)   a module's static library
 # tidemark_test(NAME SRCS ... DEPS ... [TIMEOUT s])   a GoogleTest binary, registered with ctest
+#     unit_tests builds them all, without what only other tests need
 # tidemark_benchmark(NAME SRCS ... DEPS ...)   a Google Benchmark binary
+
+add_custom_target(unit_tests)
 
 function(tidemark_library name)
   cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
@@ -19,6 +22,7 @@ function(tidemark_test name)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
   use_precompiled_headers(${name} precompiled_test)
+  add_dependencies(unit_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
 endfunction()

@@ -125,7 +125,10 @@ ClientRequest SimClient::Draw() {
   }
   if (kind < 91) {
     etcdserverpb::CompactionRequest compaction;
-    compaction.set_revision(std::max<int64_t>(1, view_.revision - Below(15)));
+    // A delete at exactly the compact revision is a special case (etcd #17780, #18089).
+    compaction.set_revision(Below(2) == 0 && view_.deleted > view_.compacted
+                                ? view_.deleted
+                                : std::max<int64_t>(1, view_.revision - Below(15)));
     compaction.set_physical(Below(2) == 0);
     return compaction;
   }
@@ -169,28 +172,37 @@ void SimClient::Next() {
 void SimClient::Finish(size_t index) {
   if (index != current_ || !waiting_) return;
   current_ = SIZE_MAX;
-  world_.At(world_.clock().Monotonic() + Delay() * (Below(4) == 0 ? 20 : 1), [this] { Next(); });
+  // Short bursts: a quick network must not make a run of a hundred thousand requests.
+  const absl::Duration pause = Below(4) == 0 ? absl::Microseconds(Below(200'000)) : Delay();
+  world_.At(world_.clock().Monotonic() + pause, [this] { Next(); });
 }
 
 void SimClient::Answer(size_t index, absl::Status status, int64_t revision,
                        ClientResponse response) {
   if (Lost()) return;
-  world_.At(world_.clock().Monotonic() + Delay(), [this, index, status, revision,
-                                                   response = std::move(response)] {
-    if (index != current_) return;  // gave up before
-    Operation& operation = history_[index];
-    operation.returned = world_.clock().Monotonic();
-    operation.status = status;
-    operation.revision = revision;
-    operation.response = response;
-    view_.revision = std::max(view_.revision, revision);
-    if (const auto* grant = std::get_if<etcdserverpb::LeaseGrantRequest>(&operation.request);
-        grant != nullptr && status.ok()) {
-      view_.leases.push_back(grant->id());
-    }
-    world_.Note(absl::StrCat("answer ", index, " @", revision));
-    Finish(index);
-  });
+  world_.At(world_.clock().Monotonic() + Delay(),
+            [this, index, status, revision, response = std::move(response)] {
+              if (index != current_) return;  // gave up before
+              Operation& operation = history_[index];
+              operation.returned = world_.clock().Monotonic();
+              operation.status = status;
+              operation.revision = revision;
+              operation.response = response;
+              if (status.ok()) Learn(operation);
+              world_.Note(absl::StrCat("answer ", index, " @", revision));
+              Finish(index);
+            });
+}
+
+void SimClient::Learn(const Operation& operation) {
+  view_.revision = std::max(view_.revision, operation.revision);
+  if (auto* grant = std::get_if<etcdserverpb::LeaseGrantRequest>(&operation.request)) {
+    view_.leases.push_back(grant->id());
+  } else if (auto* compaction = std::get_if<etcdserverpb::CompactionRequest>(&operation.request)) {
+    view_.compacted = std::max(view_.compacted, compaction->revision());
+  } else if (auto* removed = std::get_if<etcdserverpb::DeleteRangeResponse>(&operation.response)) {
+    if (removed->deleted() > 0) view_.deleted = std::max(view_.deleted, operation.revision);
+  }
 }
 
 void SimClient::Deliver(ClientRequest request, size_t index) {

@@ -23,7 +23,8 @@ struct NetworkKnobs {
 // What the clients know in common, to draw requests that mean something.
 struct SharedView {
   int64_t revision = 1;
-  int64_t compacted = 0;
+  int64_t compacted = 1;
+  int64_t deleted = 1;  // the newest revision known to hold a delete
   std::vector<int64_t> leases;
   bool stopping = false;
 };
@@ -44,6 +45,7 @@ class SimClient {
   int64_t DrawLease();
   void Deliver(ClientRequest request, size_t index);
   void Answer(size_t index, absl::Status status, int64_t revision, ClientResponse response);
+  void Learn(const Operation& operation);
   void Finish(size_t index);
   bool Lost();
   absl::Duration Delay();

@@ -2,7 +2,9 @@
 //
 //   sim --seeds FIRST-LAST [--jobs N]     runs the seeds; every 50th twice (D0: same trace)
 //   sim --seed S                          one seed, with its last events if it fails
-//   sim --bug NAME --seeds 1-20000        (build with TIDEMARK_PLANTED_BUGS) until the bug is found
+//   sim --bug NAME --seeds 1-20000        (build with TIDEMARK_PLANTED_BUGS) until the bug is
+//   found:
+//                                         a seed that fails with it and passes without it
 //   sim --list-bugs
 //
 // Exit status 0: all passed (with --bug: found).
@@ -84,7 +86,6 @@ Totals RunSeeds(const Options& options, uint64_t first, uint64_t step) {
     if (result.problems.empty()) continue;
     ++totals.failed;
     Print(seed, result, options.verbose);
-    if (!options.bug.empty()) break;
   }
   return totals;
 }
@@ -123,12 +124,31 @@ int RunJobs(const Options& options) {
 }
 
 #ifdef TIDEMARK_PLANTED_BUGS
+// Found is a seed that fails with the bug and passes without it.
 int HuntBug(const Options& options) {
-  planted_bug::Activate(options.bug);
-  const Totals totals = RunSeeds(options, options.first, 1);
-  std::printf("planted bug %s: %s after %lld seeds\n", options.bug.c_str(),
-              totals.failed > 0 ? "found" : "NOT FOUND", static_cast<long long>(totals.seeds));
-  return totals.failed > 0 ? 0 : 1;
+  const absl::Time start = absl::Now();
+  for (uint64_t seed = options.first; seed <= options.last; ++seed) {
+    planted_bug::Activate(options.bug);
+    const RunResult with_bug = RunSeed(seed);
+    if (with_bug.problems.empty()) continue;
+    Print(seed, with_bug, options.verbose);
+    planted_bug::Activate("");
+    const RunResult without_bug = RunSeed(seed);
+    if (!without_bug.problems.empty()) {
+      Print(seed, without_bug, options.verbose);
+      std::printf("seed %llu fails without planted bug %s too\n",
+                  static_cast<unsigned long long>(seed), options.bug.c_str());
+      return 1;
+    }
+    std::printf("found after %llu seeds, %.1f s: %s\n",
+                static_cast<unsigned long long>(seed - options.first + 1),
+                absl::ToDoubleSeconds(absl::Now() - start),
+                with_bug.problems[0].substr(0, 200).c_str());
+    return 0;
+  }
+  std::printf("NOT FOUND by seeds %llu-%llu\n", static_cast<unsigned long long>(options.first),
+              static_cast<unsigned long long>(options.last));
+  return 1;
 }
 #endif
 

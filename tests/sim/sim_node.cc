@@ -1,6 +1,7 @@
 #include "tests/sim/sim_node.h"
 
 #include "absl/strings/str_cat.h"
+#include "tests/sim/env/distant_journal.h"
 
 namespace tidemark::sim {
 
@@ -9,9 +10,11 @@ struct SimNode::Process {
   HeapMapper memory;
   std::unique_ptr<Executor> loop;
   std::unique_ptr<Executor> journal_executor;
+  std::unique_ptr<Executor> network_executor;
   std::unique_ptr<BlockingRunner> runner;
   std::vector<std::unique_ptr<Executor>> store_executors;
   std::unique_ptr<journal::EmbeddedJournal> journal;
+  std::unique_ptr<DistantJournal> distant_journal;
   std::unique_ptr<partition::LocalStore> store;
   bool serving = false;
 };
@@ -35,6 +38,7 @@ void SimNode::Start() {
   auto process = std::make_unique<Process>();
   process->loop = world_.NewExecutor("loop", group());
   process->journal_executor = world_.NewExecutor("journal", group());
+  process->network_executor = world_.NewExecutor("network", group());
   process->runner =
       world_.NewBlockingRunner("disk", absl::Microseconds(50), knobs_.sync_latency_max, group());
   partition::LocalStoreDoors doors;
@@ -66,7 +70,10 @@ void SimNode::Start() {
   store_options.watch_credit_bytes = knobs_.watch_credit_bytes;
   doors.clock = &world_.clock();
   doors.random = &world_.random();
-  doors.journal = process->journal.get();
+  process->distant_journal = std::make_unique<DistantJournal>(
+      DistantJournal::Wiring{*process->journal, *process->network_executor, world_.clock(),
+                             world_.random(), knobs_.journal_delay_max});
+  doors.journal = process->distant_journal.get();
   doors.memory = &process->memory;
   process->store = partition::LocalStore::Create(store_options, doors);
   process_ = std::move(process);
@@ -94,6 +101,11 @@ bool SimNode::serving() const { return running() && process_->serving; }
 partition::Router& SimNode::router() { return process_->store->router(); }
 partition::LocalStore& SimNode::store() { return *process_->store; }
 journal::Journal& SimNode::journal() { return *process_->journal; }
+std::vector<Executor*> SimNode::executors() {
+  std::vector<Executor*> all = {process_->loop.get(), process_->journal_executor.get()};
+  for (auto& executor : process_->store_executors) all.push_back(executor.get());
+  return all;
+}
 Executor& SimNode::loop() { return *process_->loop; }
 
 }  // namespace tidemark::sim

@@ -26,6 +26,7 @@ struct NodeKnobs {
   uint64_t unacknowledged_bytes_max = 64 << 20;
   size_t watch_credit_bytes = 4 << 20;
   absl::Duration sync_latency_max = absl::Milliseconds(5);
+  absl::Duration journal_delay_max;  // zero: embedded, as the journal is; see DistantJournal
 };
 
 class SimNode {
@@ -47,7 +48,8 @@ class SimNode {
   partition::Router& router();
   partition::LocalStore& store();
   journal::Journal& journal();
-  Executor& loop();  // stands for the client port's event loop
+  std::vector<Executor*> executors();  // all of the process's
+  Executor& loop();                    // stands for the client port's event loop
   SimDisk& disk() { return disk_; }
   const partition::PartitionMap& map() const { return map_; }
   const std::string& start_error() const { return start_error_; }

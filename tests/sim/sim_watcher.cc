@@ -116,8 +116,22 @@ etcdserverpb::WatchCreateRequest SimWatcher::DrawRequest() {
   }
   request.set_prev_kv(DrawOneIn(random, 2));
   if (DrawOneIn(random, 5)) request.add_filters(etcdserverpb::WatchCreateRequest::NODELETE);
-  if (DrawOneIn(random, 3)) request.set_start_revision(1 + DrawBelow(random, view_.revision + 3));
+  request.set_start_revision(DrawStart());
   return request;
+}
+
+// From now on, from anywhere, or from where the history begins.
+int64_t SimWatcher::DrawStart() {
+  Random& random = world_.random();
+  switch (DrawBelow(random, 6)) {
+    case 0:
+    case 1:
+      return static_cast<int64_t>(1 + DrawBelow(random, view_.revision + 3));
+    case 2:
+      return view_.compacted + static_cast<int64_t>(DrawBelow(random, 3));
+    default:
+      return 0;
+  }
 }
 
 void SimWatcher::Begin() {
@@ -126,7 +140,9 @@ void SimWatcher::Begin() {
 }
 
 void SimWatcher::OpenLater() {
-  world_.At(world_.clock().Monotonic() + absl::Milliseconds(50), [this, connection = connection_] {
+  const bool slow = DrawOneIn(world_.random(), 4);
+  const auto pause = absl::Milliseconds(1 + DrawBelow(world_.random(), slow ? 1000 : 100));
+  world_.At(world_.clock().Monotonic() + pause, [this, connection = connection_] {
     if (connection == connection_ && !port_) Open();
   });
 }
@@ -154,11 +170,10 @@ void SimWatcher::OnItem(int64_t connection, WatchHistory::Item item) {
   if (connection != connection_) return;
   if (item.compact_revision > 0) {
     history().items.push_back(std::move(item));
-    // As a client must: list again and watch from there. Here: start anew.
-    if (port_) node_.loop().Post([port = port_] { port->Close(); });
-    port_.reset();
-    ++connection_;
-    request_.clear_start_revision();
+    // As clients do: list again and watch from now on, or go on where the history begins.
+    const int64_t begin = history().items.back().compact_revision;
+    Close();
+    request_.set_start_revision(DrawOneIn(world_.random(), 2) ? begin : 0);
     next_ = 0;
     Open();
     return;
@@ -168,6 +183,20 @@ void SimWatcher::OnItem(int64_t connection, WatchHistory::Item item) {
   else
     next_ = item.events.back().kv().mod_revision() + 1;
   history().items.push_back(std::move(item));
+}
+
+void SimWatcher::Close() {
+  if (port_) node_.loop().Post([port = port_] { port->Close(); });
+  port_.reset();
+  ++connection_;
+}
+
+void SimWatcher::WatchSomethingElse() {
+  if (!port_ || !node_.serving()) return;
+  Close();
+  request_ = DrawRequest();
+  next_ = 0;
+  Open();
 }
 
 void SimWatcher::ConnectionLost() {

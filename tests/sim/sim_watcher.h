@@ -25,6 +25,8 @@ class SimWatcher {
   // The last revision that this client was told of, by event or progress.
   int64_t known_revision() const { return next_ - 1; }
   void AskProgress();
+  // Ends this watch and begins another one.
+  void WatchSomethingElse();
   void End();
 
  private:
@@ -32,7 +34,9 @@ class SimWatcher {
 
   void Open();
   void OpenLater();
+  void Close();
   etcdserverpb::WatchCreateRequest DrawRequest();
+  int64_t DrawStart();
   WatchHistory& history() { return histories_[index_]; }
   void OnItem(int64_t incarnation, WatchHistory::Item item);
   void OnCreated(int64_t incarnation, int64_t revision);

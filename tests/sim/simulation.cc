@@ -26,6 +26,10 @@ struct RunKnobs {
 RunKnobs DrawKnobs(Random& random) {
   RunKnobs knobs;
   auto one_in = [&](uint64_t n) { return DrawOneIn(random, n); };
+  // Each order of magnitude as often: what is quick in one run is the slowest thing in another.
+  auto latency = [&] {
+    return absl::Microseconds(100 + DrawBelow(random, 100 << DrawBelow(random, 9)));
+  };
   knobs.node.single_partition = one_in(5);
   knobs.node.store_executors = one_in(2) ? 1 : 1 + DrawBelow(random, 5);
   knobs.node.journal_segment_bytes = uint64_t{1} << (12 + DrawBelow(random, 8));
@@ -33,8 +37,9 @@ RunKnobs DrawKnobs(Random& random) {
   if (one_in(3)) knobs.node.journal_block_bytes_max = 2000;
   if (one_in(3)) knobs.node.unacknowledged_bytes_max = 4096;
   if (one_in(3)) knobs.node.watch_credit_bytes = 1024;
-  knobs.node.sync_latency_max = absl::Microseconds(100 + DrawBelow(random, 20000));
-  knobs.network.delay_max = absl::Microseconds(100 + DrawBelow(random, 20000));
+  knobs.node.sync_latency_max = latency();
+  if (one_in(2)) knobs.node.journal_delay_max = latency();
+  knobs.network.delay_max = latency();
   if (one_in(2)) knobs.network.lose_one_in = 10 + DrawBelow(random, 200);
   knobs.clients = 2 + DrawBelow(random, 6);
   knobs.watchers = 1 + DrawBelow(random, 5);
@@ -127,6 +132,7 @@ class Simulation {
       InjectOne();
       for (auto& watcher : watchers_) {
         if (DrawOneIn(world_.random(), 2)) watcher->AskProgress();
+        if (DrawOneIn(world_.random(), 6)) watcher->WatchSomethingElse();
       }
     }
   }
@@ -137,7 +143,7 @@ class Simulation {
         "journal.before_write",         "journal.after_write",  "journal.before_sync",
         "journal.after_sync",           "journal.before_ack",   "journal.before_segment_create",
         "journal.after_segment_create", "kvstore.before_apply", "kvstore.after_apply"};
-    switch (DrawBelow(world_.random(), 8)) {
+    switch (DrawBelow(world_.random(), 10)) {
       case 0:
       case 1:
         NoteFault("crash");
@@ -158,9 +164,21 @@ class Simulation {
         world_.At(world_.clock().Monotonic() + absl::Milliseconds(300),
                   [this] { node_.disk().ClearFaults(); });
         break;
+      case 6:
+      case 7:
+        StallOne();
+        break;
       default:
         break;  // a quiet while
     }
+  }
+
+  // Partitions then see the same entries at very different times.
+  void StallOne() {
+    const std::vector<Executor*> executors = node_.executors();
+    const auto duration = absl::Milliseconds(1 + DrawBelow(world_.random(), 300));
+    NoteFault("stall");
+    world_.Stall(*executors[DrawBelow(world_.random(), executors.size())], duration);
   }
 
   void Heal() {

@@ -1,10 +1,12 @@
 // What really happened, read from the journal at the end of a run: the changes of every revision.
 //
-// Also checks the journal itself (positions dense, revision rule) while reading.
+// Also checks the journal itself (positions dense, revision rule, no key without its lease) while
+// reading.
 #pragma once
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -30,6 +32,10 @@ class Truth {
   const std::vector<std::string>& problems() const { return problems_; }
 
  private:
+  // Numbered by their sub revisions.
+  void AddChanges(std::vector<std::pair<int64_t, ModelChange>> changes);
+  void EndLease(int64_t lease);
+
   const partition::PartitionMap& map_;
   Model model_;
   Position last_;

@@ -27,6 +27,7 @@ struct World::Sequence {
   std::shared_ptr<const std::string> name;
   std::string node;
   bool killed = false;
+  absl::Duration stalled_until;
   std::deque<Task> tasks;
   std::map<std::pair<absl::Duration, TimerId>, Task> timers;
   std::map<TimerId, absl::Duration> timer_times;
@@ -92,6 +93,9 @@ class World::SimExecutor : public Executor {
   bool IsCurrent() const override { return world_.current_ == sequence_.get(); }
 
   void Kill() { sequence_->Kill(); }
+  void StallUntil(absl::Duration when) {
+    sequence_->stalled_until = std::max(sequence_->stalled_until, when);
+  }
 
  private:
   World& world_;
@@ -198,16 +202,19 @@ void World::At(absl::Duration when, Task task) {
   PostTimer(outside_, when, absl::ZeroDuration(), std::move(task));
 }
 
-bool World::DropDeadEvents() {
-  while (!events_.empty() &&
-         (events_.top().sequence->killed || !events_.top().sequence->HasWork(events_.top()))) {
+bool World::FindNext() {
+  while (!events_.empty()) {
+    const Event front = events_.top();
+    const bool dead = front.sequence->killed || !front.sequence->HasWork(front);
+    if (!dead && front.when >= front.sequence->stalled_until) return true;
     events_.pop();
+    if (!dead) Schedule(front.sequence, front.sequence->stalled_until, front.is_timer);
   }
-  return !events_.empty();
+  return false;
 }
 
 bool World::RunOne() {
-  if (!DropDeadEvents()) return false;
+  if (!FindNext()) return false;
   const Event event = events_.top();
   events_.pop();
   CHECK(event.when >= now_);
@@ -244,6 +251,10 @@ void World::Crashed(const std::string& node, const SimulatedCrash& crash) {
   if (on_crash_) on_crash_(node, crash);
 }
 
+void World::Stall(Executor& executor, absl::Duration duration) {
+  dynamic_cast<SimExecutor&>(executor).StallUntil(now_ + duration);
+}
+
 void World::Kill(Executor& executor) { dynamic_cast<SimExecutor&>(executor).Kill(); }
 
 void World::KillNode(const std::string& node) {
@@ -258,19 +269,19 @@ bool World::RunUntilIdle(int64_t max_events) {
   for (int64_t i = 0; i < max_events; ++i) {
     if (!RunOne()) return true;
   }
-  return !DropDeadEvents();
+  return !FindNext();
 }
 
 void World::RunFor(absl::Duration duration) {
   const absl::Duration end = now_ + duration;
-  while (DropDeadEvents() && events_.top().when <= end) RunOne();
+  while (FindNext() && events_.top().when <= end) RunOne();
   now_ = std::max(now_, end);
 }
 
 bool World::RunUntil(absl::FunctionRef<bool()> done, absl::Duration timeout) {
   const absl::Duration end = now_ + timeout;
   while (!done()) {
-    if (!DropDeadEvents() || events_.top().when > end) return false;
+    if (!FindNext() || events_.top().when > end) return false;
     RunOne();
   }
   return true;

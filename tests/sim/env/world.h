@@ -64,6 +64,9 @@ class World {
   // Runs `work` now, in `node`'s name: a crash in it is handled as in RunOne, and gives false.
   bool RunAsNode(const std::string& node, absl::FunctionRef<void()> work);
 
+  // The executor's thread gets no CPU for a while: what is queued runs afterwards, in order.
+  void Stall(Executor& executor, absl::Duration duration);
+
   // Drops what is queued, as the end of a process does.
   void Kill(Executor& executor);
   void KillNode(const std::string& node);
@@ -101,8 +104,9 @@ class World {
   void Post(const std::shared_ptr<Sequence>& sequence, absl::Duration when, Task task);
   TimerId PostTimer(const std::shared_ptr<Sequence>& sequence, absl::Duration when,
                     absl::Duration lateness, Task task);
-  // Removes events whose task is gone; false when no event is left.
-  bool DropDeadEvents();
+  // Removes events whose task is gone and puts off those of stalled executors, until the next one
+  // can run; false when no event is left.
+  bool FindNext();
   void RunInSequence(Sequence& sequence, Task task);
   void Crashed(const std::string& node, const SimulatedCrash& crash);
   void MixTrace(absl::string_view what);

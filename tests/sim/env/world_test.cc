@@ -181,6 +181,30 @@ TEST(World, AKilledExecutorDropsWhatWaitsAndTakesNothing) {
   EXPECT_EQ(token.use_count(), 1);
 }
 
+TEST(World, AStalledExecutorRunsNothingForAWhileAndThenAllInOrder) {
+  World world(1);
+  std::unique_ptr<Executor> executor = world.NewExecutor("a");
+  std::unique_ptr<Executor> other = world.NewExecutor("b");
+  std::vector<std::string> ran;
+  auto note = [&](const std::string& what) {
+    return [&, what] {
+      ran.push_back(
+          absl::StrCat(what, world.clock().Monotonic() < absl::Seconds(9) ? "" : " late"));
+    };
+  };
+  executor->Post(note("1"));
+  world.Stall(*executor, absl::Seconds(9));
+  executor->Post(note("2"));
+  executor->PostAt(absl::Seconds(1), note("timer"));
+  other->PostAt(absl::Seconds(2), note("other"));
+  EXPECT_TRUE(world.RunUntilIdle(4));
+  EXPECT_EQ(ran.size(), 4u);
+  EXPECT_EQ(ran[0], "other");
+  EXPECT_THAT(ran, testing::IsSupersetOf({"1 late", "2 late", "timer late"}));
+  EXPECT_LT(std::find(ran.begin(), ran.end(), "1 late"),
+            std::find(ran.begin(), ran.end(), "2 late"));
+}
+
 TEST(World, ADestroyedExecutorsTasksDoNotRun) {
   World world(1);
   bool ran = false;

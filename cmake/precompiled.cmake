@@ -1,5 +1,5 @@
 # Precompiled headers: most of a file's compile time went into the same standard, Abseil, protobuf and
-# GoogleTest headers. Off in the checked build, which thus proves that every file includes what it uses.
+# GoogleTest headers. Turn it off to see whether every file includes what it uses.
 
 option(TIDEMARK_PRECOMPILED_HEADERS "Parse the common headers once" ON)
 

@@ -123,7 +123,12 @@ void Checkpointer::Plan(Walk* walk) const {
     const auto removed = static_cast<int64_t>(removals->revisions.size());
     const int64_t added = walk->header.records - (walk->base->records - removed);
     CHECK(added >= 0);
-    if ((added + removed) * 100 <= walk->header.records * policy_.whole_from_percent) {
+    // Removed records take space until the next whole one.
+    const bool wasteful = doors_.checkpoints.DiskBytes(walk->header.partition) >
+                          2 * walk->header.record_bytes + policy_.wasted_bytes_max;
+    const bool little =
+        (added + removed) * 100 <= walk->header.records * policy_.whole_from_percent;
+    if (little && !wasteful) {
       walk->removals = std::move(removals->revisions);
       walk->walked_hash = walk->base->stored_hash - removals->hash;
       walk->next = {walk->base->revision.Next(), 0};
@@ -202,6 +207,9 @@ void Checkpointer::End(std::shared_ptr<Walk> walk, absl::Status status) {
 
 void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
   const PartitionId partition = walk.header.partition;
+  if (doors_.checkpoints.is_broken()) {
+    Fatal(absl::StrCat("checkpoints cannot be made durable any more: ", status.ToString()));
+  }
   if (status.ok()) {
     ++(walk.base ? stats_.increments : stats_.whole);
     good_[partition] = walk.header.at.position;
@@ -214,9 +222,6 @@ void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
           {"records", walk.header.records},
           {"bytes", walk.header.record_bytes}});
     return NextPartition();
-  }
-  if (doors_.checkpoints.is_broken()) {
-    Fatal(absl::StrCat("checkpoints cannot be made durable any more: ", status.message()));
   }
   ++stats_.failures;
   bases_.erase(partition);

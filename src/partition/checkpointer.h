@@ -36,6 +36,8 @@ struct CheckpointPolicy {
   absl::Duration poll_interval = absl::Seconds(1);
   // An increment is made when it writes less than this share of all records.
   int whole_from_percent = 50;
+  // A whole one is made when increments waste more than the records' size and this.
+  uint64_t wasted_bytes_max = uint64_t{64} << 20;
   size_t tracked_removals_max = size_t{4} << 20;
   int64_t records_per_step = 2000;
 };

@@ -192,17 +192,29 @@ absl::Status Node::OpenCheckpoints() {
   return absl::OkStatus();
 }
 
+// Unless told otherwise, partitions live on the event loops: on few cores a hand-over between
+// threads costs more than the work that is handed over.
+std::vector<Executor*> Node::StoreExecutors(size_t partitions) {
+  std::vector<Executor*> executors;
+  if (options_.store_threads == 0) {
+    for (size_t i = 0; i < std::min(transport_->loop_count(), partitions); ++i) {
+      executors.push_back(&transport_->loop(i));
+    }
+    return executors;
+  }
+  for (size_t i = 0; i < std::min<size_t>(options_.store_threads, partitions); ++i) {
+    store_executors_.push_back(
+        std::make_unique<ThreadExecutor>(absl::StrCat("tm-store-", i), clock_));
+    executors.push_back(store_executors_.back().get());
+  }
+  return executors;
+}
+
 absl::Status Node::CreateStore() {
   absl::StatusOr<partition::PartitionMap> map = MakePartitionMap(options_);
   if (!map.ok()) return map.status();
-  size_t threads = options_.store_threads == 0 ? Cores() : options_.store_threads;
-  threads = std::min(threads, map->size());
   partition::LocalStoreDoors doors;
-  for (size_t i = 0; i < threads; ++i) {
-    store_executors_.push_back(
-        std::make_unique<ThreadExecutor>(absl::StrCat("tm-store-", i), clock_));
-    doors.executors.push_back(store_executors_.back().get());
-  }
+  doors.executors = StoreExecutors(map->size());
   doors.clock = &clock_;
   doors.random = &random_;
   doors.journal = journal_.get();

@@ -58,6 +58,7 @@ class Node {
   absl::Status OpenJournal();
   absl::Status OpenCheckpoints();
   absl::Status CreateStore();
+  std::vector<Executor*> StoreExecutors(size_t partitions);
   absl::Status Bind();
   void CreateServices();
   void CreateHttp();

@@ -42,6 +42,7 @@ class TypedCaller : public Caller {
     index_ = share_.number + share_.callers * absl::Uniform<int64_t>(random_, 0, owned);
     Prepare(&request_);
     context_.emplace();
+    context_->set_wait_for_ready(true);
     context_->set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
     reader_ = Call(&*context_, request_, queue);
     reader_->Finish(&response_, &status_, static_cast<Caller*>(this));
@@ -169,6 +170,7 @@ absl::Status Dataset::Fill(const std::shared_ptr<grpc::Channel>& channel) {
       put->set_value(Value(i));
     }
     grpc::ClientContext context;
+    context.set_wait_for_ready(true);
     context.set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
     etcdserverpb::TxnResponse response;
     absl::Status status = FromGrpc(kv->Txn(&context, request, &response));

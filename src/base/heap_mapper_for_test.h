@@ -39,6 +39,12 @@ class HeapMapper final : public MemoryMapper {
     return std::make_unique<Region>(shared_, name, std::move(buffer));
   }
 
+  Space space() const override {
+    MutexLock lock(&shared_->mutex);
+    const uint64_t used = *shared_->used_bytes;
+    return {shared_->capacity_bytes,
+            shared_->capacity_bytes > used ? shared_->capacity_bytes - used : 0};
+  }
   std::vector<std::string> Leftovers() const override {
     MutexLock lock(&shared_->mutex);
     std::vector<std::string> names;

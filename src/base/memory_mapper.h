@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,14 @@ class MemoryRegion {
 class MemoryMapper {
  public:
   virtual ~MemoryMapper() = default;
+
+  // As of the last region created or released; UINT64_MAX where there is no bound to be seen.
+  // Cheap.
+  struct Space {
+    uint64_t total_bytes = UINT64_MAX;
+    uint64_t free_bytes = UINT64_MAX;
+  };
+  virtual Space space() const = 0;
 
   // A new region, all zeros. `name` is unique among those that exist ("p3-00000012"); on tmpfs it
   // is a file name. ResourceExhausted when tmpfs is full.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/types/span.h"
 #include "src/base/check.h"
 #include "src/base/posix_fd.h"
 #include "src/base/posix_file_system.h"
@@ -37,14 +39,22 @@ class MappedRegion : public MemoryRegion {
 
 class TmpfsRegion : public MappedRegion {
  public:
-  TmpfsRegion(char* data, size_t size_bytes, std::string path, std::shared_ptr<FileLock> lock)
-      : MappedRegion(data, size_bytes), path_(std::move(path)), lock_(std::move(lock)) {}
+  TmpfsRegion(absl::Span<char> mapped, std::string path, std::shared_ptr<FileLock> lock,
+              std::shared_ptr<TmpfsSpace> space)
+      : MappedRegion(mapped.data(), mapped.size()),
+        path_(std::move(path)),
+        lock_(std::move(lock)),
+        space_(std::move(space)) {
+    space_->Refresh();
+  }
+  ~TmpfsRegion() override { space_->Refresh(); }
   // The name goes at once, so that a process that starts now does not take it for a leftover.
   void Discard() override { ::unlink(path_.c_str()); }
 
  private:
   const std::string path_;
   const std::shared_ptr<FileLock> lock_;
+  const std::shared_ptr<TmpfsSpace> space_;
 };
 
 // Adds what was asked for: the size is what the operator has to act on.
@@ -86,9 +96,19 @@ absl::StatusOr<char*> OpenAndMap(const std::string& path, size_t* size_bytes) {
 
 }  // namespace
 
+void TmpfsSpace::Refresh() {
+  struct statvfs info {};
+  if (::statvfs(directory_.c_str(), &info) != 0) return;
+  total_bytes_ = uint64_t{info.f_blocks} * info.f_frsize;
+  free_bytes_ = uint64_t{info.f_bavail} * info.f_frsize;
+}
+
 TmpfsMapper::TmpfsMapper(std::string directory, std::set<std::string> leftovers,
                          std::shared_ptr<FileLock> lock)
-    : directory_(std::move(directory)), lock_(std::move(lock)), leftovers_(std::move(leftovers)) {}
+    : directory_(std::move(directory)),
+      lock_(std::move(lock)),
+      space_(std::make_shared<TmpfsSpace>(directory_)),
+      leftovers_(std::move(leftovers)) {}
 
 std::string TmpfsMapper::PathOf(const std::string& name) const {
   CHECK(!name.empty() && !absl::StrContains(name, "/"));
@@ -117,7 +137,8 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Create(const std::str
   std::string path = PathOf(name);
   absl::StatusOr<char*> data = CreateAndMap(path, size_bytes);
   if (!data.ok()) return WithSize(data.status(), size_bytes);
-  return std::make_unique<TmpfsRegion>(*data, size_bytes, std::move(path), lock_);
+  return std::make_unique<TmpfsRegion>(absl::MakeSpan(*data, size_bytes), std::move(path), lock_,
+                                       space_);
 }
 
 std::vector<std::string> TmpfsMapper::Leftovers() const {
@@ -132,7 +153,8 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Open(const std::strin
   if (!data.ok()) return data.status();
   MutexLock lock(&mutex_);
   leftovers_.erase(name);
-  return std::make_unique<TmpfsRegion>(*data, size_bytes, std::move(path), lock_);
+  return std::make_unique<TmpfsRegion>(absl::MakeSpan(*data, size_bytes), std::move(path), lock_,
+                                       space_);
 }
 
 void TmpfsMapper::Remove(const std::string& name) {

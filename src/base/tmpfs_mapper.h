@@ -10,9 +10,12 @@
 //     directory is touched.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -23,6 +26,19 @@
 
 namespace tidemark {
 
+// What a tmpfs has, asked for whenever a region comes or goes.
+class TmpfsSpace {
+ public:
+  explicit TmpfsSpace(std::string directory) : directory_(std::move(directory)) { Refresh(); }
+  void Refresh();
+  MemoryMapper::Space Get() const { return {total_bytes_, free_bytes_}; }
+
+ private:
+  const std::string directory_;
+  std::atomic<uint64_t> total_bytes_{UINT64_MAX};
+  std::atomic<uint64_t> free_bytes_{UINT64_MAX};
+};
+
 class TmpfsMapper : public MemoryMapper {
  public:
   // Creates the directory where needed. FailedPrecondition when another process owns it.
@@ -30,6 +46,7 @@ class TmpfsMapper : public MemoryMapper {
 
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const std::string& name,
                                                        size_t size_bytes) override;
+  Space space() const override { return space_->Get(); }
   std::vector<std::string> Leftovers() const override ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const std::string& name) override
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -42,6 +59,7 @@ class TmpfsMapper : public MemoryMapper {
 
   const std::string directory_;
   const std::shared_ptr<FileLock> lock_;
+  const std::shared_ptr<TmpfsSpace> space_;
   mutable Mutex mutex_;
   std::set<std::string> leftovers_ ABSL_GUARDED_BY(mutex_);
 };
@@ -51,6 +69,7 @@ class AnonymousMapper : public MemoryMapper {
  public:
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const std::string& name,
                                                        size_t size_bytes) override;
+  Space space() const override { return {}; }
   std::vector<std::string> Leftovers() const override { return {}; }
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const std::string& name) override;
   void Remove(const std::string& name) override;

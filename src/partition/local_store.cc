@@ -137,7 +137,8 @@ void LocalStoreImpl::AssembleParts() {
 void LocalStoreImpl::AssembleServices() {
   coordinator_ = std::make_unique<Coordinator>(
       parts_, *doors_.journal, OriginId(doors_.random->Next()), options_.max_pending_writes);
-  guard_ = std::make_unique<SpaceGuard>(*coordinator_, options_.member_id, options_.quota_bytes);
+  guard_ = std::make_unique<SpaceGuard>(*coordinator_, *doors_.memory, options_.member_id,
+                                        options_.quota_bytes);
   kvstore::LessorOptions lessor;
   lessor.min_ttl_seconds = options_.min_lease_ttl_seconds;
   leases_ = std::make_unique<LeaseManager>(*coordinator_, lessor, *doors_.clock, *doors_.random);

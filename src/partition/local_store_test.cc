@@ -199,6 +199,28 @@ TEST(LocalStore, QuotaRefusesRaisesAndRecoversByItself) {
   EXPECT_TRUE(store.Put("a", "1").ok());
 }
 
+TEST(LocalStore, MemoryRefusesBeforeItRunsOutAndRecoversByItself) {
+  LocalStoreOptions options = Options();
+  options.quota_bytes = -1;
+  StoreForTest store(options);
+  store.memory().SetCapacityBytes(8 << 20);
+  ASSERT_TRUE(store.Start().ok());
+  const std::string big(10000, 'x');
+  absl::Status refused;
+  for (int i = 0; i < 2000 && refused.ok(); ++i)
+    refused = store.Put("/registry/pods/k", big).status();
+  EXPECT_EQ(refused.message(), "etcdserver: mvcc: database space exceeded");
+  // A quarter of so little memory is the reserve.
+  EXPECT_LT(store.memory().space().free_bytes, 2u << 20);
+  EXPECT_GT(store.memory().space().free_bytes, 1u << 20);
+  EXPECT_THAT(store.router().Status().alarms,
+              ElementsAre(AlarmEntry{kMember, etcdserverpb::NOSPACE}));
+  ASSERT_TRUE(store.Compact(store.router().Status().revision.value(), true).ok());
+  store.world().RunFor(absl::Seconds(1));
+  EXPECT_TRUE(store.router().Status().alarms.empty());
+  EXPECT_TRUE(store.Put("/registry/pods/k", big).ok());
+}
+
 TEST(LocalStore, AClientsNoSpaceAlarmStays) {
   StoreForTest store(Options());
   ASSERT_TRUE(store.Start().ok());

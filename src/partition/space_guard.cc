@@ -13,8 +13,10 @@ namespace tidemark::partition {
 using etcdserverpb::AlarmRequest;
 using etcdserverpb::AlarmType;
 
-SpaceGuard::SpaceGuard(Coordinator& coordinator, uint64_t member_id, int64_t quota_bytes)
+SpaceGuard::SpaceGuard(Coordinator& coordinator, const MemoryMapper& memory, uint64_t member_id,
+                       int64_t quota_bytes)
     : coordinator_(coordinator),
+      memory_(memory),
       member_id_(member_id),
       quota_bytes_(quota_bytes == 0 ? kDefaultQuotaBytes : quota_bytes) {}
 
@@ -29,12 +31,23 @@ StoreSize SpaceGuard::Size() const {
   return size;
 }
 
+uint64_t SpaceGuard::ReserveBytes(uint64_t total_bytes) {
+  return std::min(total_bytes / 4, std::max(uint64_t{32} << 20, total_bytes / 32));
+}
+
+bool SpaceGuard::HasReserves(uint64_t reserves) const {
+  const MemoryMapper::Space space = memory_.space();
+  return space.free_bytes >= reserves * ReserveBytes(space.total_bytes);
+}
+
 bool SpaceGuard::HasSpaceFor(int64_t cost_bytes) const {
-  return quota_bytes_ < 0 || cost_bytes == 0 || Size().logical_bytes + cost_bytes < quota_bytes_;
+  if (cost_bytes == 0) return true;
+  if (!HasReserves(1)) return false;
+  return quota_bytes_ < 0 || Size().logical_bytes + cost_bytes < quota_bytes_;
 }
 
 bool SpaceGuard::BelowMark() const {
-  return quota_bytes_ < 0 || Size().logical_bytes < quota_bytes_ / 10 * 9;
+  return HasReserves(2) && (quota_bytes_ < 0 || Size().logical_bytes < quota_bytes_ / 10 * 9);
 }
 
 absl::Status SpaceGuard::CheckAlarms(bool adds_data) const {
@@ -88,7 +101,10 @@ void SpaceGuard::RaiseNoSpace(Task then) {
       coordinator_.Leave();
       return (*shared)();
     }
-    TLOG(kWarn, "alarm raised", {{"alarm", "NOSPACE"}, {"quota-size-bytes", quota_bytes_}});
+    TLOG(kWarn, "alarm raised",
+         {{"alarm", "NOSPACE"},
+          {"quota-size-bytes", quota_bytes_},
+          {"free-memory-bytes", memory_.space().free_bytes}});
     Change(OwnNoSpace(), true, [this, shared](absl::StatusOr<journal::Placed> placed) {
       if (placed.ok()) raised_by_quota_ = true;
       coordinator_.Leave();

@@ -1,9 +1,11 @@
-// Whether a write may be taken: quota, and the alarms of the node (contract 5.2).
+// Whether a write may be taken: quota, memory, and the alarms of the node (contract 5.2).
 //
 // Hides that the NOSPACE alarm is raised by the first refused write and, other than etcd's, goes by
-// itself: once a compaction or defragmentation has brought the store below 90 % of the quota, the
-// alarm that the quota raised is disarmed. One that a client raised stays until a client disarms
-// it. Sequence-bound to the coordinator's home, except where "any thread" is said.
+// itself: once a compaction or defragmentation has brought the store below 90 % of the quota, and
+// there is twice the reserve of memory again, the alarm that they raised is disarmed. One that a
+// client raised stays until a client disarms it. The reserve of memory is for what is taken
+// already, for deletes, and for the cleaner, which needs some to give some back.
+// Sequence-bound to the coordinator's home, except where "any thread" is said.
 //
 // Invariants:
 //  1. The alarm table changes only by applied entries, so it survives a restart.
@@ -16,6 +18,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "proto/rpc.pb.h"
+#include "src/base/memory_mapper.h"
 #include "src/base/mutex.h"
 #include "src/partition/coordinator.h"
 #include "src/partition/router.h"
@@ -34,12 +37,15 @@ class SpaceGuard {
   static constexpr int64_t kDefaultQuotaBytes = int64_t{2} << 30;
 
   // `quota_bytes` as in etcd's flag: 0 is the default, negative is none.
-  SpaceGuard(Coordinator& coordinator, uint64_t member_id, int64_t quota_bytes);
+  SpaceGuard(Coordinator& coordinator, const MemoryMapper& memory, uint64_t member_id,
+             int64_t quota_bytes);
+  // A thirty-second of all memory, at least 32 MiB, but never more than a quarter.
+  static uint64_t ReserveBytes(uint64_t total_bytes);
 
   // --- Any thread ---
   int64_t quota_bytes() const { return quota_bytes_; }
   StoreSize Size() const;
-  // False: the quota does not allow `cost_bytes` more.
+  // False: the quota does not allow `cost_bytes` more, or memory is down to its reserve.
   bool HasSpaceFor(int64_t cost_bytes) const;
   // Raises NOSPACE, then runs `then` on home.
   void RaiseNoSpace(Task then);
@@ -66,7 +72,11 @@ class SpaceGuard {
   bool Has(const AlarmEntry& entry) const ABSL_LOCKS_EXCLUDED(mutex_);
   bool BelowMark() const;
 
+  // Free memory, in reserves: below 1 writes are refused, from 2 on the alarm may go.
+  bool HasReserves(uint64_t reserves) const;
+
   Coordinator& coordinator_;
+  const MemoryMapper& memory_;
   const uint64_t member_id_;
   const int64_t quota_bytes_;
   std::atomic<bool> no_space_{false};

@@ -1,8 +1,8 @@
 #include "src/inspect/checkpoint_part.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -80,7 +80,7 @@ class CheckpointPart : public Part {
     report->facts["disk_bytes"] = store.TotalDiskBytes();
     Json rows = Json::array();
     for (PartitionId id : store.Partitions()) {
-      partitions_.push_back(id);
+      partitions_.insert(id);
       const absl::StatusOr<std::optional<CheckpointHeader>> header = store.Newest(id);
       if (!header.ok() || !header->has_value()) continue;
       Json row = {{"partition", id.value()},
@@ -170,21 +170,25 @@ class CheckpointPart : public Part {
 
   void CheckCovered(PartReport* report) const {
     if (!facts_.journal_opens || !facts_.is_trimmed()) return;
+    // The map may be trimmed with everything else; every start claims every partition.
+    std::set<PartitionId> wanted = facts_.claimed;
     const std::string& map = map_.empty() ? facts_.partition_map : map_;
     for (size_t i = 0; i < PartitionCountOf(map); ++i) {
-      const PartitionId id(static_cast<uint32_t>(i));
-      if (std::find(partitions_.begin(), partitions_.end(), id) != partitions_.end()) continue;
-      report->Add(
-          Kind::kDamage,
-          absl::StrCat("partition ", i, ": there is no checkpoint, and the journal begins at ",
-                       facts_.first.value()));
+      wanted.insert(PartitionId(static_cast<uint32_t>(i)));
+    }
+    for (PartitionId id : wanted) {
+      if (partitions_.contains(id)) continue;
+      report->Add(Kind::kDamage,
+                  absl::StrCat("partition ", id.value(),
+                               ": there is no checkpoint, and the journal begins at ",
+                               facts_.first.value()));
     }
   }
 
   FileSystem& files_;
   const std::string path_;
   DirectoryFacts& facts_;
-  std::vector<PartitionId> partitions_;  // that have one
+  std::set<PartitionId> partitions_;  // that have one
   std::string map_;
 };
 

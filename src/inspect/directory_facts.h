@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "src/journal/journal.h"
@@ -20,7 +21,8 @@ struct DirectoryFacts {
   bool journal_opens = false;     // what follows is as of the next start
   Position first{1};              // the oldest entry that can be replayed
   journal::Tail tail;
-  std::string partition_map;  // that its entries name; empty: none, or trimmed
+  std::string partition_map;      // that its entries name; empty: none, or trimmed
+  std::set<PartitionId> claimed;  // partitions that somebody ever wrote to
 
   // --- Of the checkpoints ---
   std::map<PartitionId, Revision> last_changes;

@@ -10,6 +10,7 @@
 #include "src/journal/log_survey.h"
 #include "src/journal/sequencer.h"
 #include "src/journal/sequencer_replay.h"
+#include "src/partition/map_entry.h"
 
 namespace tidemark::inspect {
 namespace {
@@ -146,6 +147,9 @@ class JournalPart : public Part {
                                                  : survey.walk.segments.front().first;
     facts_->tail = sequencer.tail();
     facts_->partition_map = counts.partition_map();
+    for (const auto& [partition, epoch] : sequencer.epochs()) {
+      if (partition != partition::MapEntry::kPartition) facts_->claimed.insert(partition);
+    }
   }
 
   static void AddSurvey(const LogSurvey& survey, PartReport* report) {

@@ -94,6 +94,47 @@ absl::StatusOr<char*> OpenAndMap(const std::string& path, size_t* size_bytes) {
   return Map(fd->get(), MAP_SHARED, *size_bytes, path);
 }
 
+absl::Status ReadInto(int fd, char* data, size_t size_bytes, const std::string& path) {
+  size_t done = 0;
+  while (done < size_bytes) {
+    const ssize_t got = ::pread(fd, data + done, size_bytes - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus("read", path, errno);
+    if (got == 0) return absl::DataLossError(absl::StrCat(path, " has become shorter"));
+    done += static_cast<size_t>(got);
+  }
+  return absl::OkStatus();
+}
+
+// The page cache's own pages until somebody writes. Not so for a file with holes: on tmpfs even
+// reading them through a mapping takes memory that the file then keeps.
+absl::StatusOr<char*> OpenAndCopy(const std::string& path, size_t* size_bytes) {
+  absl::StatusOr<UniqueFd> fd = OpenFd(path, O_RDONLY, "open");
+  if (!fd.ok()) return fd.status();
+  struct stat info {};
+  if (::fstat(fd->get(), &info) != 0) return ErrnoStatus("stat", path, errno);
+  if (info.st_size <= 0) return absl::DataLossError(absl::StrCat(path, " is empty"));
+  *size_bytes = static_cast<size_t>(info.st_size);
+  constexpr off_t kBlockBytes = 512;
+  if (info.st_blocks * kBlockBytes >= info.st_size) {
+    return Map(fd->get(), MAP_PRIVATE | MAP_NORESERVE, *size_bytes, path);
+  }
+  absl::StatusOr<char*> data = Map(-1, MAP_PRIVATE | MAP_ANONYMOUS, *size_bytes, path);
+  if (!data.ok()) return data;
+  absl::Status read = ReadInto(fd->get(), *data, *size_bytes, path);
+  if (read.ok()) return data;
+  CHECK(::munmap(*data, *size_bytes) == 0);
+  return read;
+}
+
+std::vector<std::string> RegionNames(const std::vector<std::string>& files) {
+  std::vector<std::string> names;
+  for (absl::string_view name : files) {
+    if (absl::ConsumeSuffix(&name, kRegionSuffix)) names.emplace_back(name);
+  }
+  return names;
+}
+
 }  // namespace
 
 void TmpfsSpace::Refresh() {
@@ -123,12 +164,9 @@ absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Lock(const std::string
   if (!lock.ok()) return lock.status();
   absl::StatusOr<std::vector<std::string>> names = files.List(directory);
   if (!names.ok()) return names.status();
-  std::set<std::string> leftovers;
-  for (absl::string_view name : *names) {
-    if (absl::ConsumeSuffix(&name, kRegionSuffix)) leftovers.emplace(name);
-  }
-  return std::unique_ptr<TmpfsMapper>(
-      new TmpfsMapper(directory, std::move(leftovers), *std::move(lock)));
+  const std::vector<std::string> regions = RegionNames(*names);
+  return std::unique_ptr<TmpfsMapper>(new TmpfsMapper(
+      directory, std::set<std::string>(regions.begin(), regions.end()), *std::move(lock)));
 }
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Create(const std::string& name,
@@ -161,6 +199,31 @@ void TmpfsMapper::Remove(const std::string& name) {
   ::unlink(PathOf(name).c_str());
   MutexLock lock(&mutex_);
   leftovers_.erase(name);
+}
+
+absl::StatusOr<std::unique_ptr<TmpfsSnapshot>> TmpfsSnapshot::Look(const std::string& directory) {
+  PosixFileSystem files;
+  absl::StatusOr<std::vector<std::string>> names = files.List(directory);
+  if (!names.ok()) return names.status();
+  return std::unique_ptr<TmpfsSnapshot>(new TmpfsSnapshot(directory, RegionNames(*names)));
+}
+
+std::string TmpfsSnapshot::LockPath(const std::string& directory) {
+  return absl::StrCat(directory, "/", kLockName);
+}
+
+absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsSnapshot::Create(const std::string& name,
+                                                                    size_t size_bytes) {
+  return AnonymousMapper().Create(name, size_bytes);
+}
+
+absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsSnapshot::Open(const std::string& name) {
+  CHECK(!name.empty() && !absl::StrContains(name, "/"));
+  size_t size_bytes = 0;
+  absl::StatusOr<char*> data =
+      OpenAndCopy(absl::StrCat(directory_, "/", name, kRegionSuffix), &size_bytes);
+  if (!data.ok()) return data.status();
+  return std::make_unique<MappedRegion>(*data, size_bytes);
 }
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> AnonymousMapper::Create(const std::string& name,

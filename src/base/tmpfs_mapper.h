@@ -64,6 +64,30 @@ class TmpfsMapper : public MemoryMapper {
   std::set<std::string> leftovers_ ABSL_GUARDED_BY(mutex_);
 };
 
+// What lies in such a directory, for whoever may change nothing: regions open as private copies, so
+// that the very code which adopts, marks and discards can run over them and nothing of it reaches a
+// file. Takes no lock: REQUIRES that nobody writes there meanwhile. New regions are anonymous.
+class TmpfsSnapshot : public MemoryMapper {
+ public:
+  // NotFound when there is no such directory.
+  static absl::StatusOr<std::unique_ptr<TmpfsSnapshot>> Look(const std::string& directory);
+  static std::string LockPath(const std::string& directory);
+
+  absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const std::string& name,
+                                                       size_t size_bytes) override;
+  Space space() const override { return {}; }
+  std::vector<std::string> Leftovers() const override { return names_; }
+  absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const std::string& name) override;
+  void Remove(const std::string&) override {}
+
+ private:
+  TmpfsSnapshot(std::string directory, std::vector<std::string> names)
+      : directory_(std::move(directory)), names_(std::move(names)) {}
+
+  const std::string directory_;
+  const std::vector<std::string> names_;
+};
+
 // For machines without a usable tmpfs, and for tools.
 class AnonymousMapper : public MemoryMapper {
  public:

@@ -13,6 +13,7 @@
 #include "src/base/crc32c.h"
 #include "src/base/inline_blocking_runner.h"
 #include "src/inspect/journal_part.h"
+#include "src/inspect/read_only_files_for_test.h"
 #include "src/journal/embedded_journal.h"
 #include "src/journal/segment_walk.h"
 #include "src/kvstore/effects.h"
@@ -27,34 +28,6 @@ constexpr char kDirectory[] = "/data/journal";
 constexpr PartitionId kPartition{1};
 using Files = std::map<std::string, std::string>;  // content by name
 using Json = nlohmann::json;
-
-// Lets nothing through that changes a byte or takes a lock.
-class ReadOnlyFiles : public FileSystem {
- public:
-  explicit ReadOnlyFiles(FileSystem& base) : base_(base) {}
-
-  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
-    CHECK_MSG(mode == OpenMode::kReadOnly, path);
-    return base_.Open(path, mode);
-  }
-  bool Exists(const std::string& path) override { return base_.Exists(path); }
-  absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override {
-    return base_.List(directory);
-  }
-  absl::StatusOr<bool> IsLocked(const std::string& path) override { return base_.IsLocked(path); }
-  absl::Status CreateDirectories(const std::string&) override { return Refuse(); }
-  absl::Status Rename(const std::string&, const std::string&) override { return Refuse(); }
-  absl::Status Remove(const std::string&) override { return Refuse(); }
-  absl::Status SyncDirectory(const std::string&) override { return Refuse(); }
-  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string&) override { return Refuse(); }
-
- private:
-  static absl::Status Refuse() {
-    CHECK_MSG(false, "inspection must not change anything");
-    return absl::OkStatus();
-  }
-  FileSystem& base_;
-};
 
 bool IsSegment(const std::string& name) { return absl::StartsWith(name, "segment-"); }
 

@@ -10,6 +10,7 @@
 #include "src/journal/log_survey.h"
 #include "src/journal/sequencer.h"
 #include "src/journal/sequencer_replay.h"
+#include "src/partition/map_entry.h"
 
 namespace tidemark::inspect {
 namespace {
@@ -52,8 +53,8 @@ Json SegmentsJson(const journal::SegmentWalk& walk) {
 
 class JournalPart : public Part {
  public:
-  JournalPart(FileSystem& files, const Clock& clock, std::string directory)
-      : files_(files), clock_(clock), path_(std::move(directory)) {}
+  JournalPart(FileSystem& files, const Clock& clock, std::string directory, DirectoryFacts* facts)
+      : files_(files), clock_(clock), path_(std::move(directory)), facts_(facts) {}
 
   std::string lock_path() const override { return DataDirectory::LockPath(path_); }
 
@@ -72,6 +73,7 @@ class JournalPart : public Part {
       return report;
     }
     auto directory = DataDirectory::OpenReadOnly(files_, path_);
+    if (facts_ != nullptr) facts_->has_journal = !absl::IsNotFound(directory.status());
     if (absl::IsNotFound(directory.status())) {
       report.Add(Kind::kNote, "it is not set up yet: the next start begins with an empty store",
                  path_);
@@ -122,6 +124,7 @@ class JournalPart : public Part {
     AddContents(survey, sequencer, counts, report);
     AddNextStart(status, survey.stored_term.value_or(Term(0)).Next().value(), report);
     AddTornEnd(survey.walk, report);
+    if (facts_ != nullptr) TellOthers(directory, survey, sequencer, counts, status.ok());
     Json removed = Json::array();
     for (const std::string& name : names) {
       if (DataDirectory::IsTemporary(name)) removed.push_back(name);
@@ -133,6 +136,19 @@ class JournalPart : public Part {
       report->Add(KindOf(status), damage->problem, damage->path, damage->offset);
     } else {
       report->Add(KindOf(status), std::string(status.message()));
+    }
+  }
+
+  void TellOthers(const DataDirectory& directory, const LogSurvey& survey,
+                  const Sequencer& sequencer, const EntryCounts& counts, bool opens) {
+    facts_->store = directory.store().value();
+    facts_->journal_opens = opens;
+    facts_->first = survey.walk.segments.empty() ? survey.state_position.Next()
+                                                 : survey.walk.segments.front().first;
+    facts_->tail = sequencer.tail();
+    facts_->partition_map = counts.partition_map();
+    for (const auto& [partition, epoch] : sequencer.epochs()) {
+      if (partition != partition::MapEntry::kPartition) facts_->claimed.insert(partition);
     }
   }
 
@@ -199,13 +215,14 @@ class JournalPart : public Part {
   FileSystem& files_;
   const Clock& clock_;
   const std::string path_;
+  DirectoryFacts* const facts_;
 };
 
 }  // namespace
 
-std::unique_ptr<Part> MakeJournalPart(FileSystem& files, const Clock& clock,
-                                      std::string directory) {
-  return std::make_unique<JournalPart>(files, clock, std::move(directory));
+std::unique_ptr<Part> MakeJournalPart(FileSystem& files, const Clock& clock, std::string directory,
+                                      DirectoryFacts* facts) {
+  return std::make_unique<JournalPart>(files, clock, std::move(directory), facts);
 }
 
 }  // namespace tidemark::inspect

@@ -11,11 +11,14 @@
 
 #include "src/base/clock.h"
 #include "src/base/file_system.h"
+#include "src/inspect/directory_facts.h"
 #include "src/inspect/part.h"
 
 namespace tidemark::inspect {
 
-// `directory` is <data-dir>/journal, or what --wal-dir said.
-std::unique_ptr<Part> MakeJournalPart(FileSystem& files, const Clock& clock, std::string directory);
+// `directory` is <data-dir>/journal, or what --wal-dir said. `facts` is filled for the parts behind
+// this one; nullptr: there are none.
+std::unique_ptr<Part> MakeJournalPart(FileSystem& files, const Clock& clock, std::string directory,
+                                      DirectoryFacts* facts = nullptr);
 
 }  // namespace tidemark::inspect

@@ -1,10 +1,10 @@
 // What is said about one part of a data directory: facts for everybody, findings for whoever must
 // decide something.
 //
-// Parts hide where they look and how; the journal is one (journal_part.h), who the member is
-// another. Checkpoints and store segments join as further parts: a class that implements Part,
-// added where the command puts its list together (src/server/app/inspect_command.cc). Text and JSON
-// need no change. Used by one thread.
+// Parts hide where they look and how: who the member is, the journal, the checkpoints, the memory
+// on tmpfs. What one has to know of another goes through directory_facts.h. The command puts the
+// list together (src/server/app/inspect_command.cc). Text and JSON need no change for a new part.
+// Used by one thread.
 //
 // Invariant: a part opens files for reading only, takes no lock, and creates nothing.
 #pragma once

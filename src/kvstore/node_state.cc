@@ -1,6 +1,7 @@
 #include "src/kvstore/node_state.h"
 
 #include "proto/checkpoint.pb.h"
+#include "src/base/failpoint.h"
 
 namespace tidemark::kvstore {
 
@@ -36,7 +37,8 @@ absl::StatusOr<ImageState> DecodeImageState(absl::string_view bytes) {
   for (const CheckpointLease& lease : message.leases()) {
     const LeaseState out{LeaseId(lease.id()), lease.ttl_seconds(), lease.remaining_seconds()};
     const bool in_order = state.node.leases.empty() ? out.id != LeaseId(0) : out.id > last;
-    if (!in_order || out.ttl_seconds <= 0 || out.remaining_seconds <= 0 ||
+    const bool is_ordered = in_order || PLANTED_BUG("checkpoint_lease_order_unchecked");
+    if (!is_ordered || out.ttl_seconds <= 0 || out.remaining_seconds <= 0 ||
         out.remaining_seconds > out.ttl_seconds) {
       return absl::DataLossError("the checkpoint holds a lease that cannot be");
     }

@@ -105,7 +105,7 @@ class SegmentLog {
   uint32_t PlaceInSlot(std::shared_ptr<Segment> segment);
   SegmentTable::Filled FilledOf(uint32_t slot) const;
   std::string RegionName(uint64_t sequence) const;
-  std::string TableName() const { return name_ + "-table"; }
+  std::string TableName() const { return SegmentTable::NameFor(name_); }
   void RemoveLeftovers();
   absl::StatusOr<Adopted> AdoptSegments();
   absl::StatusOr<std::vector<std::unique_ptr<MemoryRegion>>> OpenListed();

@@ -40,6 +40,9 @@ class SegmentTable {
     friend bool operator==(const Commit&, const Commit&) = default;
   };
 
+  // The region's name, for a store's name.
+  static std::string NameFor(const std::string& store) { return store + "-table"; }
+
   // `identity` names the journal and the partition that the segments belong to.
   static absl::StatusOr<std::unique_ptr<SegmentTable>> Create(MemoryMapper& memory,
                                                               const std::string& name,

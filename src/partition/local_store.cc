@@ -4,7 +4,6 @@
 #include <atomic>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "src/base/check.h"
 #include "src/base/log.h"
 #include "src/partition/compaction.h"
@@ -15,6 +14,7 @@
 #include "src/partition/parts.h"
 #include "src/partition/replica_starter.h"
 #include "src/partition/space_guard.h"
+#include "src/partition/store_names.h"
 
 namespace tidemark::partition {
 namespace {
@@ -123,10 +123,8 @@ void LocalStoreImpl::AssembleParts() {
     replica.max_txn_ops = options_.max_txn_ops;
     replica.max_pending_writes = options_.max_pending_writes;
     replica.slow_apply = options_.slow_apply;
-    replica.store.name = absl::StrCat("p", id.value());
+    replica.store = StoreOptionsOf(options_.identity, id);
     replica.store.segment_size_bytes = options_.segment_size_bytes;
-    // A region of one partition is not taken for another's.
-    replica.store.identity = options_.identity ^ (uint64_t{id.value()} + 1) * 0x9E3779B97F4A7C15;
     // One of them tells the node; they all apply the same.
     ApplyObserver* observer = id == kSystemPartition ? this : nullptr;
     parts_.Add(kvstore::Replica::Create(std::move(replica), *feed.executor, *doors_.clock,

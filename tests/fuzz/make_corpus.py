@@ -195,6 +195,42 @@ def store_seeds():
         "overlap": b"\3" + message((2, message((2, put))), (2, message((3, message((1, b"a"))))))}
 
 
+# --- checkpoints and the memory on tmpfs ---
+
+def envelope(magic, content, version=1):
+    head = magic + u32(version) + content
+    return head + u32(crc32c(head))
+
+
+def recovery_seeds():
+    state = (field(1, b"partitions-v1;1=/pods/") + field(2, 9) + varint(3 << 3 | 1) + u64(77) +
+             field(4, message((1, 5), (2, 60), (3, 30))) + field(4, message((1, 6), (2, 9), (3, 9))) +
+             field(5, message((1, 2**63), (2, 1))))
+    header = (u64(STORE, 17) + u32(3) + u64(40, 39, 2) + u64(2**64 - 1, 0xABCD, 4, 321) +
+              u32(len(state)) + state)
+    home = crc32c(u64(7) + u32(3) + u64(5))
+    key = struct.pack(">QQ", 9, 1)
+    wire = message((1, b"/registry/a"), (2, 5), (3, 9), (4, 2), (5, b"value"))
+    # Without crc32c's first and last inversion a CRC goes on from another.
+    crc = home ^ 0xFFFFFFFF
+    for byte in key + b"\0" + wire:
+        crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
+    record = text(key) + b"\0" + u32(crc ^ 0xFFFFFFFF) + wire
+    footer = b"\1" + bytes(40) + u32(5) + u64(0x88E241B785F4CFF7)
+    yield "checkpoint_codec", {
+        "header": b"\0\0" + envelope(b"TMCH", header), "newer": b"\0\0" +
+        envelope(b"TMCH", header, 2), "repaired": b"\0\1" + b"TMCH" + u32(1) + header + u32(0),
+        "identity": b"\1\0" + envelope(b"TMCS", u64(STORE)), "record": b"\2\0" + record,
+        "tombstone": b"\2\1" + text(key) + b"\1\0\0\0\0" + message((1, b"k"), (3, 9)),
+        "state": b"\3\0" + state, "table": b"\4\0" + bytes(64) + footer}
+    yield "segments", {
+        "flip": bytes([0, 0, 3, 30, 4]), "rest": bytes([1, 1, 5, 0, 0]),
+        "gone": bytes([2, 1, 0, 0, 0]), "copy": bytes([3, 0, 0, 0, 1]),
+        "mark": bytes([0, 0, 2, 4, 1]), "forged": bytes([4, 0, 4, 16, 9, 5, 1, 0, 24, 1]),
+        "size": bytes([4, 0, 6, 9, 8]), "slot": bytes([0, 3, 4, 3, 1, 0, 3, 12, 3, 1]),
+        "listed": bytes([4, 3, 20, 2, 3])}
+
+
 # --- text ---
 
 def text_seeds():
@@ -291,7 +327,8 @@ def client_port_seeds():
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent /
                           "corpus")
-    for seeds in (journal_seeds(), store_seeds(), text_seeds(), client_port_seeds()):
+    for seeds in (journal_seeds(), store_seeds(), recovery_seeds(), text_seeds(),
+                  client_port_seeds()):
         for target, files in seeds:
             (folder / target).mkdir(parents=True, exist_ok=True)
             for name, content in files.items():

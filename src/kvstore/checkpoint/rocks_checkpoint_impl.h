@@ -52,10 +52,13 @@ class Generation {
 
 class RocksCheckpointStore : public CheckpointStore {
  public:
-  explicit RocksCheckpointStore(const RocksCheckpointOptions& options);
+  enum class Access { kReadWrite, kReadOnly };
+
+  RocksCheckpointStore(const RocksCheckpointOptions& options, Access access);
   ~RocksCheckpointStore() override;
 
   absl::Status Open();
+  absl::Status OpenReadOnly(uint64_t* store);
 
   std::vector<PartitionId> Partitions() const override;
   absl::StatusOr<std::optional<CheckpointHeader>> Newest(PartitionId partition) const override;
@@ -94,7 +97,10 @@ class RocksCheckpointStore : public CheckpointStore {
   // Opening.
   absl::Status PrepareDirectories();
   absl::StatusOr<std::vector<std::string>> ListFamilies();
-  absl::Status OpenDb(const std::vector<std::string>& names, Families* families);
+  absl::Status OpenDb(const std::vector<std::string>& names,
+                      std::vector<rocksdb::ColumnFamilyHandle*>* handles);
+  absl::Status TakeFamilies(const std::vector<rocksdb::ColumnFamilyHandle*>& handles,
+                            Families* families);
   absl::Status CheckIdentity(bool has_no_families);
   absl::Status LoadHeaders(Families* families);
   absl::Status UseHeader(const StoredHeader& stored, Families* families);
@@ -122,7 +128,8 @@ class RocksCheckpointStore : public CheckpointStore {
   std::string ScratchPath(absl::string_view name) const;
   Current CurrentOf(PartitionId partition) const;
 
-  const RocksCheckpointOptions options_;
+  RocksCheckpointOptions options_;  // `store` is set once, by OpenReadOnly
+  const Access access_;
   const std::string rocks_directory_;
   const std::string scratch_directory_;
   std::unique_ptr<FileLock> lock_;

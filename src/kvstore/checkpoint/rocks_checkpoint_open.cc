@@ -44,10 +44,20 @@ std::string HeaderKey(PartitionId partition) {
 
 absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStore(
     const RocksCheckpointOptions& options) {
-  auto store = std::make_unique<RocksCheckpointStore>(options);
+  auto store =
+      std::make_unique<RocksCheckpointStore>(options, RocksCheckpointStore::Access::kReadWrite);
   absl::Status status = store->Open();
   if (!status.ok()) return status;
   return store;
+}
+
+absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStoreReadOnly(
+    const RocksCheckpointOptions& options, uint64_t* store) {
+  auto opened =
+      std::make_unique<RocksCheckpointStore>(options, RocksCheckpointStore::Access::kReadOnly);
+  absl::Status status = opened->OpenReadOnly(store);
+  if (!status.ok()) return status;
+  return opened;
 }
 
 absl::Status RocksCheckpointStore::Open() {
@@ -55,11 +65,37 @@ absl::Status RocksCheckpointStore::Open() {
   if (!status.ok()) return status;
   absl::StatusOr<std::vector<std::string>> names = ListFamilies();
   if (!names.ok()) return names.status();
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  status = OpenDb(*names, &handles);
+  if (!status.ok()) return status;
   Families families;
-  status = OpenDb(*names, &families);
+  status = TakeFamilies(handles, &families);
   if (status.ok()) status = CheckIdentity(families.empty());
   if (status.ok()) status = LoadHeaders(&families);
   if (status.ok()) status = DropOrphans(std::move(families));
+  return status;
+}
+
+// The same without what changes anything; a start drops the orphans.
+absl::Status RocksCheckpointStore::OpenReadOnly(uint64_t* store) {
+  *store = 0;
+  absl::StatusOr<std::vector<std::string>> names = ListFamilies();
+  if (!names.ok()) return names.status();
+  if (rocks_options_.create_if_missing) {
+    return absl::NotFoundError(absl::StrCat(rocks_directory_, " holds no database"));
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  absl::Status status = OpenDb(*names, &handles);
+  if (!status.ok()) return status;
+  std::string value;
+  if (db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(), kIdentityKey, &value).ok()) {
+    *store = DecodeIdentity(value).value_or(0);
+  }
+  if (options_.store == kAnyCheckpointStore) options_.store = *store;
+  Families families;
+  status = TakeFamilies(handles, &families);
+  if (status.ok()) status = CheckIdentity(families.empty());
+  if (status.ok()) status = LoadHeaders(&families);
   return status;
 }
 
@@ -104,15 +140,22 @@ absl::StatusOr<std::vector<std::string>> RocksCheckpointStore::ListFamilies() {
 }
 
 absl::Status RocksCheckpointStore::OpenDb(const std::vector<std::string>& names,
-                                          Families* families) {
+                                          std::vector<rocksdb::ColumnFamilyHandle*>* handles) {
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (const std::string& name : names) descriptors.emplace_back(name, rocks_options_);
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   rocksdb::Status opened =
-      rocksdb::DB::Open(rocks_options_, rocks_directory_, descriptors, &handles, &db);
+      access_ == Access::kReadOnly
+          ? rocksdb::DB::OpenForReadOnly(rocks_options_, rocks_directory_, descriptors, handles,
+                                         &db)
+          : rocksdb::DB::Open(rocks_options_, rocks_directory_, descriptors, handles, &db);
   if (!opened.ok()) return Failed(opened, "open");
   db_.reset(db);
+  return absl::OkStatus();
+}
+
+absl::Status RocksCheckpointStore::TakeFamilies(
+    const std::vector<rocksdb::ColumnFamilyHandle*>& handles, Families* families) {
   absl::Status status;
   for (rocksdb::ColumnFamilyHandle* handle : handles) {
     if (handle->GetName() == rocksdb::kDefaultColumnFamilyName) {
@@ -126,7 +169,7 @@ absl::Status RocksCheckpointStore::OpenDb(const std::vector<std::string>& names,
           handle->GetName(), "\", which is not Tidemark's: use another directory"));
     }
     home.store = options_.store;
-    (*families)[handle->GetName()] = std::make_shared<Generation>(db, handle, home);
+    (*families)[handle->GetName()] = std::make_shared<Generation>(db_.get(), handle, home);
     MutexLock lock(&mutex_);
     uint64_t& next = partitions_[home.partition].next_generation;
     next = std::max(next, home.generation + 1);
@@ -146,6 +189,9 @@ absl::Status RocksCheckpointStore::CheckIdentity(bool has_no_families) {
           absl::StrCat(options_.directory,
                        " holds a RocksDB database without Tidemark's identity: use another "
                        "directory, or restore this one from a copy"));
+    }
+    if (access_ == Access::kReadOnly) {
+      return absl::NotFoundError(absl::StrCat(rocks_directory_, " is not completely set up"));
     }
     return WriteIdentity(kIdentityKey);
   }

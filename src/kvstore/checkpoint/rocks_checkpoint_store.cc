@@ -7,6 +7,7 @@
 #include "rocksdb/listener.h"
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
+#include "src/kvstore/checkpoint/read_only_file_system.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_impl.h"
 #include "src/kvstore/checkpoint/rocks_options.h"
 #include "src/kvstore/checkpoint/rocks_status.h"
@@ -47,13 +48,25 @@ class BackgroundErrorListener : public rocksdb::EventListener {
   std::atomic<bool> keeps_files_{false};
 };
 
-RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options)
+namespace {
+
+std::shared_ptr<rocksdb::FileSystem> BaseFiles(const RocksCheckpointOptions& options,
+                                               RocksCheckpointStore::Access access) {
+  std::shared_ptr<rocksdb::FileSystem> base = options.rocks_file_system == nullptr
+                                                  ? rocksdb::FileSystem::Default()
+                                                  : options.rocks_file_system;
+  if (access == RocksCheckpointStore::Access::kReadWrite) return base;
+  return std::make_shared<ReadOnlyFileSystem>(std::move(base));
+}
+
+}  // namespace
+
+RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options, Access access)
     : options_(options),
+      access_(access),
       rocks_directory_(absl::StrCat(options.directory, "/rocksdb")),
       scratch_directory_(absl::StrCat(options.directory, "/building")),
-      files_(std::make_shared<FailStopFileSystem>(options.rocks_file_system == nullptr
-                                                      ? rocksdb::FileSystem::Default()
-                                                      : options.rocks_file_system,
+      files_(std::make_shared<FailStopFileSystem>(BaseFiles(options, access),
                                                   scratch_directory_ + "/")),
       env_(rocksdb::NewCompositeEnv(files_)),
       listener_(std::make_shared<BackgroundErrorListener>()),
@@ -170,6 +183,9 @@ absl::StatusOr<std::unique_ptr<CheckpointWriter>> RocksCheckpointStore::BeginInc
 
 absl::StatusOr<std::unique_ptr<CheckpointWriter>> RocksCheckpointStore::Begin(
     PartitionId id, std::optional<Position> base) {
+  if (access_ == Access::kReadOnly) {
+    return absl::FailedPreconditionError("these checkpoints are open for reading only");
+  }
   MutexLock publish(&publish_mutex_);
   absl::Status status = EnsureWritable();
   if (!status.ok()) return status;

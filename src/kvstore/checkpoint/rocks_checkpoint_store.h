@@ -41,8 +41,20 @@ struct RocksCheckpointOptions {
   std::shared_ptr<rocksdb::FileSystem> rocks_file_system;
 };
 
+// The store's identity does not matter to whoever only looks.
+inline constexpr uint64_t kAnyCheckpointStore = 0;
+
 // Removes what a crash left unfinished. Does not read records; see Verify.
 absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStore(
     const RocksCheckpointOptions& options);
+
+// What lies in `options.directory`, for whoever may change nothing: no lock is taken, no file is
+// created, written or removed (every attempt is refused), and both Begin calls answer
+// FailedPrecondition. Refuses what OpenRocksCheckpointStore refuses, in the same words, except for
+// what only writing could find out. NotFound: it was never completely set up, which a start does.
+// `options.store` may be kAnyCheckpointStore. `*store` gets the identity found, 0 when none.
+// A process that writes meanwhile may take files away: DataLoss then proves nothing.
+absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStoreReadOnly(
+    const RocksCheckpointOptions& options, uint64_t* store);
 
 }  // namespace tidemark::kvstore

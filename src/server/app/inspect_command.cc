@@ -7,25 +7,30 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "src/inspect/checkpoint_part.h"
 #include "src/inspect/inspect.h"
 #include "src/inspect/journal_part.h"
+#include "src/inspect/memory_part.h"
 #include "src/server/app/identity_part.h"
+#include "src/server/app/memory_dir.h"
 
 namespace tidemark::server {
 namespace {
 
 constexpr char kUsage[] =
     "Usage:\n\n"
-    "  tidemark inspect DATA_DIR [--json] [--while-running] [--wal-dir DIR]\n"
+    "  tidemark inspect DATA_DIR [--json] [--while-running] [--wal-dir DIR] [--memory-dir DIR]\n"
     "    Print and check a data directory; nothing is locked or written.\n"
     "    Exit code: 0 healthy, 1 damaged, 2 cannot tell.\n\n"
     "  --json           for scripts\n"
     "  --while-running  look although a server uses the directory\n"
-    "  --wal-dir DIR    the journal's directory, when the server was given one\n";
+    "  --wal-dir DIR    the journal's directory, when the server was given one\n"
+    "  --memory-dir DIR the store's memory, when the server was given a directory for it\n";
 
 struct Arguments {
   inspect::InspectOptions options;
   std::string wal_dir;
+  std::string memory_dir;
   bool json = false;
   bool help = false;
 };
@@ -44,6 +49,10 @@ absl::StatusOr<Arguments> Parse(absl::Span<const std::string> arguments) {
       parsed.wal_dir = arguments[++i];
     } else if (absl::StartsWith(argument, "--wal-dir=")) {
       parsed.wal_dir = std::string(argument.substr(10));
+    } else if (argument == "--memory-dir" && i + 1 < arguments.size()) {
+      parsed.memory_dir = arguments[++i];
+    } else if (absl::StartsWith(argument, "--memory-dir=")) {
+      parsed.memory_dir = std::string(argument.substr(13));
     } else if (absl::StartsWith(argument, "-")) {
       return absl::InvalidArgumentError(absl::StrCat("unknown flag ", argument));
     } else if (!parsed.options.data_dir.empty()) {
@@ -73,8 +82,11 @@ InspectOutcome RunInspect(absl::Span<const std::string> arguments, FileSystem& f
   const std::string journal = parsed->wal_dir.empty() ? data_dir + "/journal" : parsed->wal_dir;
   std::vector<std::unique_ptr<inspect::Part>> parts;
   parts.push_back(MakeIdentityPart(files, data_dir));
-  parts.push_back(inspect::MakeJournalPart(files, clock, journal));
-  // Checkpoints and the segments on tmpfs come here.
+  inspect::DirectoryFacts facts;
+  parts.push_back(inspect::MakeJournalPart(files, clock, journal, &facts));
+  parts.push_back(inspect::MakeCheckpointPart(files, data_dir + "/checkpoints", &facts));
+  parts.push_back(
+      inspect::MakeMemoryPart(files, MemoryDirOf(data_dir, parsed->memory_dir), &facts));
   const inspect::Report report = inspect::InspectDataDir(files, parsed->options, parts);
   InspectOutcome outcome;
   outcome.code = static_cast<int>(report.verdict());

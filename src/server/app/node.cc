@@ -5,17 +5,15 @@
 #include <prometheus/gauge.h>
 #include <sys/statfs.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "src/base/crc32c.h"
 #include "src/base/log.h"
 #include "src/base/tmpfs_mapper.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
+#include "src/server/app/memory_dir.h"
 #include "src/server/app/node_metrics.h"
 #include "src/server/app/systemd.h"
 #include "src/server/options/version.h"
@@ -32,15 +30,6 @@ size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 bool IsTmpfs(const std::string& directory) {
   struct statfs info {};
   return statfs(directory.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC;
-}
-
-// By default one directory per data directory, wherever the process was started from.
-std::string MemoryDir(const Options& options) {
-  if (!options.memory_dir.empty()) return options.memory_dir;
-  std::error_code error;
-  std::string data_dir = std::filesystem::weakly_canonical(options.data_dir, error).string();
-  if (error) data_dir = options.data_dir;
-  return absl::StrFormat("/dev/shm/tidemark-%08x", Crc32c(data_dir));
 }
 
 absl::StatusOr<partition::PartitionMap> MakePartitionMap(const Options& options) {
@@ -140,7 +129,7 @@ absl::Status Node::Start() {
 }
 
 absl::Status Node::OpenMemory() {
-  const std::string directory = MemoryDir(options_);
+  const std::string directory = MemoryDirOf(options_.data_dir, options_.memory_dir);
   absl::StatusOr<std::unique_ptr<TmpfsMapper>> mapper = TmpfsMapper::Lock(directory);
   if (mapper.ok() && IsTmpfs(directory)) {
     memory_ = *std::move(mapper);

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <regex>
 #include <set>
@@ -14,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/rpc.grpc.pb.h"
@@ -271,6 +273,69 @@ TEST_F(ProcessTest, MetricsHaveEtcdsNamesTypesLabelsAndValues) {
       EXPECT_EQ(ours.values.at(series), theirs.values.at(series)) << series;
     }
   }
+}
+
+// Until `enough` says so of a scrape.
+Scrape ScrapeUntil(ServerProcess& server, const std::function<bool(const Scrape&)>& enough) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  for (;;) {
+    Scrape scrape(HttpGet(server.endpoint(), "/metrics"));
+    if (enough(scrape) || absl::Now() > deadline) return scrape;
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+}
+
+TEST_F(ProcessTest, CheckpointsAreCounted) {
+  ServerOptions options;
+  options.extra_flags = {"--checkpoint-interval=1s", "--partitions=pods=/registry/pods/"};
+  ServerProcess& server = Start(Binary("TIDEMARK_BIN"), options);
+  FewRequests(server);
+  const double written = Scrape(HttpGet(server.endpoint(), "/metrics"))
+                             .values.at("etcd_server_proposals_committed_total");
+  const Scrape scrape = ScrapeUntil(server, [written](const Scrape& s) {
+    return s.values.at("tidemark_checkpoint_position") >= written;
+  });
+  EXPECT_GE(scrape.values.at("tidemark_checkpoint_position"), written);
+  EXPECT_GE(scrape.values.at("tidemark_checkpoints_total{kind=\"whole\"}"), 2)
+      << "the first one of each partition";
+  EXPECT_EQ(scrape.values.count("tidemark_checkpoints_total{kind=\"increment\"}"), 1u);
+  EXPECT_EQ(scrape.values.at("tidemark_checkpoint_failures_total"), 0);
+  EXPECT_GT(scrape.values.at("tidemark_checkpoint_bytes_written_total"), 0);
+  EXPECT_GT(scrape.values.at("tidemark_checkpoint_last_duration_seconds"), 0);
+  EXPECT_EQ(scrape.types.at("tidemark_checkpoints_total"), "counter");
+}
+
+TEST_F(ProcessTest, StateHashesDependOnLiveKeysOnly) {
+  ServerOptions options;
+  options.extra_flags = {"--partitions=pods=/registry/pods/"};
+  ServerProcess& server = Start(Binary("TIDEMARK_BIN"), options);
+  const std::string rest = "tidemark_state_hash{partition=\"rest\"}";
+  const std::string pods = "tidemark_state_hash{partition=\"pods\"}";
+  auto hash = [&](const std::string& series) {
+    return Scrape(HttpGet(server.endpoint(), "/metrics")).values.at(series);
+  };
+  EXPECT_EQ(hash(rest), 0);
+  FewRequests(server);
+  const double before = hash(rest);
+  EXPECT_NE(before, 0);
+  EXPECT_EQ(hash(pods), 0) << "no key of it was written";
+
+  etcdserverpb::KV::Stub kv(server.Connect());
+  etcdserverpb::PutRequest put;
+  etcdserverpb::PutResponse put_done;
+  put.set_key("another");
+  ASSERT_TRUE(Call(kv, &etcdserverpb::KV::Stub::Put, put, &put_done).ok());
+  EXPECT_NE(hash(rest), before);
+  etcdserverpb::DeleteRangeRequest erase;
+  etcdserverpb::DeleteRangeResponse erased;
+  erase.set_key("another");
+  ASSERT_TRUE(Call(kv, &etcdserverpb::KV::Stub::DeleteRange, erase, &erased).ok());
+  EXPECT_EQ(hash(rest), before);
+
+  EXPECT_EQ(server.Stop(), 0);
+  server.Start();
+  ASSERT_TRUE(server.WaitReady()) << Content(server.log_path());
+  EXPECT_EQ(hash(rest), before) << "S6: the same after a restart";
 }
 
 TEST_F(ProcessTest, SyncsAreCountedAndSkippedOnlyWhenAskedFor) {

@@ -149,6 +149,50 @@ void AddStoreFigures(Metrics& metrics, partition::LocalStore& store) {
   });
 }
 
+// A gauge is a double: folded to the bits that one holds exactly.
+double Folded(uint64_t hash) {
+  constexpr int kExactBits = 53;
+  return static_cast<double>((hash ^ hash >> kExactBits) & ((uint64_t{1} << kExactBits) - 1));
+}
+
+void AddStateHashes(Metrics& metrics, partition::LocalStore& store) {
+  std::vector<std::pair<prometheus::Gauge*, const kvstore::PublishedStats*>> hashes;
+  for (PartitionId id : store.map().ids()) {
+    auto& gauge = metrics.Gauge("tidemark_state_hash",
+                                "Hash over the live keys of a partition, folded to 53 bits.",
+                                {{"partition", std::string(store.map().name(id))}});
+    hashes.emplace_back(&gauge, &store.replica(id).stats());
+  }
+  metrics.OnScrape([hashes] {
+    for (const auto& [gauge, stats] : hashes) {
+      gauge->Set(Folded(stats->state_hash.load(std::memory_order_relaxed)));
+    }
+  });
+}
+
+void AddCheckpointFigures(Metrics& metrics, const partition::CheckpointStats& stats) {
+  const char* made = "Checkpoints of partitions made.";
+  auto& whole = metrics.Counter("tidemark_checkpoints_total", made, {{"kind", "whole"}});
+  auto& increments = metrics.Counter("tidemark_checkpoints_total", made, {{"kind", "increment"}});
+  auto& failures = metrics.Counter("tidemark_checkpoint_failures_total",
+                                   "Checkpoints of partitions that failed and are tried again.");
+  auto& written =
+      metrics.Counter("tidemark_checkpoint_bytes_written_total", "Bytes written for checkpoints.");
+  auto& took = metrics.Gauge("tidemark_checkpoint_last_duration_seconds",
+                             "How long the last round over all partitions took.");
+  auto& position = metrics.Gauge("tidemark_checkpoint_position",
+                                 "Journal position that the oldest of the newest checkpoints "
+                                 "stands for, as of the last round.");
+  metrics.OnScrape([&] {
+    Raise(whole, static_cast<double>(stats.whole.load()));
+    Raise(increments, static_cast<double>(stats.increments.load()));
+    Raise(failures, static_cast<double>(stats.failures.load()));
+    Raise(written, static_cast<double>(stats.bytes_written.load()));
+    took.Set(static_cast<double>(stats.last_duration_ms.load()) / 1000);
+    position.Set(static_cast<double>(stats.oldest_position.load()));
+  });
+}
+
 void AddJournalFigures(Metrics& metrics, const journal::JournalStats& journal) {
   auto& written =
       metrics.Gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.");
@@ -234,6 +278,8 @@ void AddNodeMetrics(Metrics& metrics, NodeParts parts,
                     const std::map<std::string, bool>& feature_gates) {
   AddStatusFigures(metrics, parts.context);
   AddStoreFigures(metrics, parts.store);
+  AddStateHashes(metrics, parts.store);
+  AddCheckpointFigures(metrics, parts.store.checkpoint_stats());
   AddJournalFigures(metrics, parts.journal);
   AddServiceFigures(metrics, parts.context);
   AddConstants(metrics, parts.context, feature_gates);

@@ -16,6 +16,7 @@
 #include "src/base/thread_executor.h"
 #include "src/journal/embedded_journal.h"
 #include "src/server/app/identity.h"
+#include "src/server/app/memory_dir.h"
 #include "src/server/options/startup.h"
 
 namespace tidemark::server {
@@ -99,6 +100,20 @@ TEST_F(InspectCommandTest, HealthyThenDamagedThenInUse) {
   outcome = Run({data_dir_});
   EXPECT_EQ(outcome.code, 1) << outcome.out;
   EXPECT_THAT(outcome.out, HasSubstr("journal/term is damaged"));
+}
+
+TEST_F(InspectCommandTest, CheckpointsAndMemoryAreLookedFor) {
+  SetUpDataDir();
+  const auto json = nlohmann::json::parse(Run({"--json", data_dir_ + "/"}).out);
+  EXPECT_EQ(json["parts"]["checkpoints"]["facts"]["directory"], data_dir_ + "/checkpoints");
+  // Where a server with this --data-dir keeps it.
+  EXPECT_EQ(json["parts"]["memory"]["facts"]["directory"], MemoryDirOf(data_dir_, ""));
+  EXPECT_EQ(MemoryDirOf(data_dir_, ""), MemoryDirOf(data_dir_ + "/", ""));
+  EXPECT_NE(MemoryDirOf(data_dir_, ""), MemoryDirOf(data_dir_ + "2", ""));
+  EXPECT_THAT(Run({data_dir_, "--memory-dir", data_dir_ + "/m"}).out, HasSubstr(data_dir_ + "/m"));
+  EXPECT_THAT(Run({data_dir_, "--memory-dir=" + data_dir_ + "/m"}).out, HasSubstr("is cold"));
+  EXPECT_FALSE(std::filesystem::exists(data_dir_ + "/checkpoints"));
+  EXPECT_FALSE(std::filesystem::exists(data_dir_ + "/m"));
 }
 
 TEST_F(InspectCommandTest, AnEtcdsDirectoryIsNotOurs) {

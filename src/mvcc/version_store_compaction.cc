@@ -151,6 +151,7 @@ bool VersionStoreImpl::CleanStep(int64_t max_records) {
 }
 
 void VersionStoreImpl::MoveRecord(Location location, const RecordHeader& record) {
+  if (record.dead()) return;  // when it was adopted, nobody looked whether it holds a key
   KeyNode* node = index_.Find(KeyOfWire(record.wire()));
   if (node == nullptr) return;
   for (Version& version : node->mutable_versions()) {

@@ -112,7 +112,7 @@ void CompactionRunner::Defragment(ReplyCallback<Nothing> done) {
     TLOG(kInfo, "starting defragment");
     Remove([this, done = std::move(done)]() mutable {
       TLOG(kInfo, "finished defragment");
-      const Revision current = coordinator_.parts().system().watermark().revision;
+      const Revision current = coordinator_.KnownTail().revision;
       Answer<Nothing>(std::move(done), kvstore::Reply<Nothing>{current, {}});
       Next();
     });

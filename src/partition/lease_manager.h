@@ -55,7 +55,8 @@ class LeaseManager {
  private:
   struct Revoking;
 
-  Revision Current() const { return coordinator_.parts().system().watermark().revision; }
+  // The newest known: of an answered write elsewhere the system partition may not know yet.
+  Revision Current() const { return coordinator_.KnownTail().revision; }
   LeaseId PickId();
   void JudgeGrant(LeaseId id, int64_t ttl_seconds, bool confirmed,
                   ReplyCallback<LeaseGranted> done);

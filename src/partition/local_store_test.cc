@@ -277,19 +277,6 @@ TEST(LocalStore, LeasesGrantAndRefuse) {
             "etcdserver: requested lease not found");
 }
 
-// Found by the differential test on a slow server: the system partition may learn later of a write
-// that another partition answered.
-TEST(LocalStore, HeadersNeverFallBehindAnAnsweredWrite) {
-  StoreForTest store(Options(), 5, 3);
-  ASSERT_TRUE(store.Start().ok());
-  ASSERT_TRUE(store.Grant(1, 1000).ok());
-  for (int i = 0; i < 100; ++i) {
-    const auto written = store.Put("/registry/pods/a", absl::StrCat(i));
-    ASSERT_TRUE(written.ok());
-    EXPECT_EQ(store.KeepAlive(1)->revision, written->revision);
-  }
-}
-
 TEST(LocalStore, ExpiredLeaseTakesItsKeysInOneRevision) {
   StoreForTest store(Options(), 3, 2);
   ASSERT_TRUE(store.Start().ok());

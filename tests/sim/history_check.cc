@@ -172,12 +172,6 @@ class HistoryChecker {
     return false;
   }
 
-  // A keep-alive's header is what the member has applied (contract 4), however old.
-  static bool IsLinearizable(const Operation& operation) {
-    return !operation.unknown() && operation.status.ok() &&
-           !std::holds_alternative<etcdserverpb::LeaseKeepAliveRequest>(operation.request);
-  }
-
   // An operation that returned before another was called has the lower revision (equal only if the
   // later one changed nothing). Also bounds compaction refusals.
   void CheckRealTime() {
@@ -205,7 +199,7 @@ class HistoryChecker {
       if (written != wrote.end() && written->second <= seen) {
         Problem(*operation, absl::StrCat("wrote revision ", written->second, " although ", seen,
                                          " was seen before"));
-      } else if (IsLinearizable(*operation) && operation->revision > 0 &&
+      } else if (!operation->unknown() && operation->status.ok() && operation->revision > 0 &&
                  operation->revision < seen) {
         Problem(*operation, absl::StrCat("stale: revision ", seen, " was seen before"));
       }

@@ -25,6 +25,7 @@ std::vector<fs::path> Regions(const std::string& directory) {
 
 void Tear(const fs::path& region, std::mt19937_64& random) {
   const uint64_t size_bytes = fs::file_size(region);
+  if (size_bytes == 0) return;  // cut before, and not looked at since
   const uint64_t at = random() % size_bytes;
   std::fstream file(region, std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(static_cast<std::streamoff>(at));
@@ -61,7 +62,7 @@ void DamageMemory(const std::string& memory_directory, MemoryFault fault, std::m
     case MemoryFault::kTorn:
       return Tear(region, random);
     case MemoryFault::kCut:
-      fs::resize_file(region, random() % fs::file_size(region));
+      fs::resize_file(region, random() % (fs::file_size(region) + 1));
       return;
   }
 }

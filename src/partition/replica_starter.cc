@@ -125,7 +125,7 @@ absl::Status ReplicaStarter::LoadRecords(int64_t max_records, bool* finished) {
       *finished = true;
       return absl::OkStatus();
     }
-    const absl::Status restored =
+    absl::Status restored =
         replica_.store().Restore((*record)->revision, (*record)->tombstone, (*record)->wire);
     if (!restored.ok()) return restored;
   }

@@ -193,11 +193,5 @@ TEST_F(RestartTest, NoSpaceForACheckpointKeepsTheJournalAndIsTriedAgain) {
   EXPECT_GT(store_.journal().KnownFirst(), Position(1));
 }
 
-TEST_F(RestartTest, PhysicalCompactionWaitsForARunningWalk) {
-  Write(store_, 40, 45);
-  ASSERT_TRUE(store_.Compact(store_.router().Status().revision.value() - 1, true).ok());
-  store_.store().CheckIdle();
-}
-
 }  // namespace
 }  // namespace tidemark::partition

@@ -15,22 +15,14 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
 #include "src/base/log.h"
+#include "src/server/transport/openssl_ptr.h"
 
 namespace tidemark::server {
 namespace {
 
-template <auto Function>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const {
-    Function(object);
-  }
-};
-using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
-using NumberPtr = std::unique_ptr<BIGNUM, Deleter<BN_free>>;
-using NamesPtr = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, OpenSslDeleter<EVP_PKEY_free>>;
+using NumberPtr = std::unique_ptr<BIGNUM, OpenSslDeleter<BN_free>>;
+using NamesPtr = std::unique_ptr<GENERAL_NAMES, OpenSslDeleter<GENERAL_NAMES_free>>;
 
 constexpr size_t kPemBytesMax = 1 << 20;
 constexpr int kSerialBits = 127;

@@ -22,7 +22,7 @@ endfunction()
 
 if(TIDEMARK_PRECOMPILED_HEADERS)
   precompiled_headers(precompiled_api DEPS etcd_api absl::btree
-                      HEADERS ${tidemark_common_headers} "${CMAKE_BINARY_DIR}/proto/rpc.pb.h")
+                      HEADERS ${tidemark_common_headers} <proto/rpc.pb.h>)
   precompiled_headers(precompiled_common DEPS absl::btree HEADERS ${tidemark_common_headers})
   precompiled_headers(precompiled_test DEPS absl::btree GTest::gtest GTest::gmock
                       HEADERS ${tidemark_common_headers} <gtest/gtest.h> <gmock/gmock.h>)

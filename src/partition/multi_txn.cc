@@ -302,6 +302,7 @@ OpResult MultiTxn::BuildOp(size_t index) {
     merged.result = BuildDelete(index, std::move(parts));
   } else if (op.range != nullptr && parts.size() > 1) {
     std::vector<kvstore::RangeResult> ranges;
+    ranges.reserve(parts.size());
     for (OpResult* part : parts) {
       ranges.push_back(std::move(std::get<kvstore::RangeResult>(part->result)));
     }

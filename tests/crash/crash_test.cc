@@ -196,7 +196,7 @@ std::vector<std::unique_ptr<Writer>> StartWriters(process::ServerProcess& server
 }
 
 // Lives that end by a kill at a random time, or by themselves at a fail point. Returns how many
-// were of the second kind; the server runs and is ready afterwards.
+// were of the second kind; the server runs afterwards, is ready and will not end by itself.
 int64_t RunCycles(const Options& options, Victim& victim) {
   process::ServerProcess& server = victim.server;
   std::mt19937_64& random = victim.random;
@@ -224,8 +224,10 @@ int64_t RunCycles(const Options& options, Victim& victim) {
     CHECK_MSG(now >= revision, absl::StrCat("revision went back from ", revision, " to ", now));
     revision = now;
   }
-  if (server.HasEnded(&wait_status)) server.Start();
-  CHECK(server.WaitReady());
+  // The last life has no fail point left that could end it while its work is judged.
+  server.Kill();
+  server.Start();
+  CHECK_MSG(server.WaitReady(), server.log_path());
   return fail_point_kills;
 }
 

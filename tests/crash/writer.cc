@@ -10,6 +10,8 @@
 namespace tidemark::crash {
 namespace {
 
+constexpr absl::Duration kSettleLimit = absl::Seconds(60);
+
 void SetDeadline(grpc::ClientContext* context) {
   context->set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(2)));
   context->set_wait_for_ready(true);
@@ -37,7 +39,9 @@ void Writer::Loop() {
     if (unsettled_ && !Settle()) continue;
     WriteOnce();
   }
-  while (unsettled_ && violation_.empty()) Settle();
+  const absl::Time deadline = absl::Now() + kSettleLimit;
+  while (unsettled_ && violation_.empty() && absl::Now() < deadline) Settle();
+  if (unsettled_) Violate("the last write could not be settled: the server does not answer");
 }
 
 grpc::Status Writer::EnsureLease() {

@@ -36,7 +36,7 @@ class Writer {
  public:
   Writer(std::shared_ptr<grpc::Channel> channel, WriteKind kind, std::vector<std::string> keys);
   ~Writer();
-  void Stop();  // ends after the write in flight is settled
+  void Stop();  // ends after the write in flight is settled, or cannot be
 
   const std::vector<std::string>& keys() const { return keys_; }
   const std::vector<Acknowledged>& acknowledged() const { return acknowledged_; }
@@ -47,7 +47,7 @@ class Writer {
  private:
   void Loop();
   bool WriteOnce();
-  // Reads until the server answers; false when stopping.
+  // Reads what was stored; false when the server does not answer.
   bool Settle();
   grpc::Status Send(int64_t counter, int64_t* revision, bool* applied);
   grpc::Status EnsureLease();

@@ -66,6 +66,7 @@ partition::AutoCompaction MakeAutoCompaction(const CompactionOptions& options) {
 
 std::vector<std::string> Texts(const std::vector<Url>& urls) {
   std::vector<std::string> texts;
+  texts.reserve(urls.size());
   for (const Url& url : urls) texts.push_back(url.text);
   return texts;
 }

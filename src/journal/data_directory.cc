@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "src/base/check.h"
 #include "src/base/crc32c.h"
+#include "src/journal/damage.h"
 #include "src/journal/durable_file.h"
 #include "src/journal/little_endian.h"
 
@@ -96,9 +97,9 @@ absl::Status DataDirectory::CheckFresh() {
     if (name == kLockName || IsTemporary(name) || name == "lost+found") {
       continue;
     }
-    return absl::FailedPreconditionError(
-        absl::StrCat("directory ", path_, " is not a tidemark journal: it has ", name, " but no ",
-                     kFormatName, " file; give an empty directory"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "directory ", path_, " is not a tidemark journal: it has ", name, " but no ", kFormatName,
+        " file; restore that file from a copy, or give an empty directory"));
   }
   return absl::OkStatus();
 }
@@ -116,8 +117,7 @@ absl::Status DataDirectory::CreateFormat(Random& random) {
 
 // In every version: the title, the version, what that version needs, and the checksum's line.
 absl::Status DataDirectory::ParseFormat(const std::string& text) {
-  absl::Status damaged =
-      absl::DataLossError(absl::StrCat("journal file ", PathOf(kFormatName), " is damaged"));
+  const absl::Status damaged = FileDamage(PathOf(kFormatName), "is damaged");
   size_t checked_bytes = text.rfind("crc32c ");
   if (checked_bytes == std::string::npos ||
       text.substr(checked_bytes) != ChecksumLine(text.substr(0, checked_bytes))) {
@@ -166,7 +166,7 @@ absl::StatusOr<std::optional<Term>> DataDirectory::LoadTerm() {
   StoreId store(in.Read<uint64_t>());
   Term term(in.Read<uint64_t>());
   if (in.failed() || !in.rest().empty() || store != store_ || term == Term(0)) {
-    return absl::DataLossError(absl::StrCat("journal file ", path, " belongs to another journal"));
+    return FileDamage(path, "belongs to another journal");
   }
   return std::optional<Term>(term);
 }
@@ -191,7 +191,7 @@ absl::StatusOr<std::optional<DataDirectory::Snapshot>> DataDirectory::LoadSnapsh
   Snapshot snapshot;
   snapshot.position = Position(in.Read<uint64_t>());
   if (in.failed() || store != store_) {
-    return absl::DataLossError(absl::StrCat("journal file ", path, " belongs to another journal"));
+    return FileDamage(path, "belongs to another journal");
   }
   snapshot.state = std::string(in.rest());
   return std::optional<Snapshot>(std::move(snapshot));

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
 #include "src/base/crc32c.h"
+#include "src/journal/damage.h"
 #include "src/journal/little_endian.h"
 
 namespace tidemark::journal {
@@ -63,8 +64,7 @@ absl::StatusOr<std::string> UnwrapContent(uint32_t magic, absl::string_view wrap
   if (wrapped.size() < kEnvelopeBytes || LoadLittle<uint32_t>(wrapped.data()) != magic ||
       LoadLittle<uint32_t>(wrapped.data() + wrapped.size() - 4) !=
           Crc32c(wrapped.substr(0, wrapped.size() - 4))) {
-    return absl::DataLossError(absl::StrCat(
-        "journal file ", path, " is damaged: its content does not match its checksum"));
+    return FileDamage(path, "is damaged: its content does not match its checksum");
   }
   if (LoadLittle<uint32_t>(wrapped.data() + 4) > kEnvelopeVersion) {
     return absl::FailedPreconditionError(

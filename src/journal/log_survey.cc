@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/journal/damage.h"
 
 namespace tidemark::journal {
 namespace {
@@ -43,10 +44,10 @@ absl::Status SurveyLog(FileSystem& file_system, const Clock& clock, DataDirector
   if (survey->walk.damage.has_value()) return survey->walk.damage->status;
   const Term stored = survey->stored_term.value_or(Term(0));
   if (stored >= survey->newest_block_term) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrCat("journal directory ", directory.path(), ": file term says ", stored.value(),
-                   ", but entries have term ", survey->newest_block_term.value(),
-                   ": the file was lost or replaced"));
+  return FileDamage(
+      absl::StrCat(directory.path(), "/term"),
+      absl::StrCat("says ", stored.value(), ", but entries have term ",
+                   survey->newest_block_term.value(), ": the file was lost or replaced"));
 }
 
 }  // namespace tidemark::journal

@@ -11,6 +11,7 @@
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
+#include "src/journal/damage.h"
 #include "src/journal/segment_cursor.h"
 #include "src/journal/segment_reader.h"
 
@@ -62,11 +63,9 @@ class Walker {
   }
   absl::Status DamageAt(const std::string& path, uint64_t offset, absl::string_view problem,
                         absl::StatusCode code = absl::StatusCode::kDataLoss) {
-    return Stop(path, offset, problem,
-                absl::Status(code, absl::StrCat("journal file ", path, " is damaged at offset ",
-                                                offset, ": ", problem,
-                                                ". Nothing was changed. Restore this directory "
-                                                "from a copy of the disk")));
+    const absl::Status damage =
+        FileDamage(path, absl::StrCat("is damaged at offset ", offset, ": ", problem));
+    return Stop(path, offset, problem, absl::Status(code, damage.message()));
   }
   absl::Status NewerAt(const std::string& path, uint64_t offset) {
     constexpr absl::string_view kProblem = "written by a newer version of this program";

@@ -124,7 +124,7 @@ void SingleVoterLog::Append(std::shared_ptr<const LogBlock> block, Done done) {
       if (!disk->IsClosed()) written = disk->WriteBlock(*block);
     }
     if (!written.ok() || PLANTED_BUG("journal_ack_before_sync")) {
-      executor->Post([done = std::move(done), written]() mutable { done(written); });
+      executor->Post([done = std::exchange(done, nullptr), written]() mutable { done(written); });
       if (!written.ok()) return;
     }
     disk->options.runner->Run([disk, block = std::move(block), done = std::move(done)]() mutable {
@@ -167,8 +167,10 @@ absl::StatusOr<Position> SingleVoterLog::Disk::Trim(const TrimRequest& request) 
   CHECK(request.up_to <= request.state_position);
   CHECK(request.state_position <= storage->last());
   if (!storage->CanTrim(request.up_to)) return storage->first();
-  absl::Status stored = directory->StoreSnapshot({request.state_position, request.state});
-  if (!stored.ok()) return stored;
+  if (!PLANTED_BUG("journal_trim_without_state")) {
+    absl::Status stored = directory->StoreSnapshot({request.state_position, request.state});
+    if (!stored.ok()) return stored;
+  }
   absl::Status trimmed = storage->Trim(request.up_to);
   if (!trimmed.ok()) return trimmed;
   options.stats->size_bytes.store(storage->size_bytes(), std::memory_order_relaxed);

@@ -282,21 +282,20 @@ void ReplicaImpl::RestartNumbering() {
 void ReplicaImpl::Answer(Write* write, Revision revision, std::vector<OpResult> results) {
   auto done = std::move(write->done);
   const bool answered = write->answered;
-  TxnResult txn;
-  if (std::holds_alternative<Callback<TxnResult>>(done)) {
-    txn = BuildTxnResult(write->shape, std::move(results));
+  if (auto* txn = std::get_if<Callback<TxnResult>>(&done)) {
+    Reply<TxnResult> reply{revision, BuildTxnResult(write->shape, std::move(results))};
+    writes_.erase(write->self);
+    return (*txn)(std::move(reply));
   }
   writes_.erase(write->self);
   if (answered) return;
   if (auto* put = std::get_if<Callback<PutResult>>(&done)) {
     CHECK(results.size() == 1);
     (*put)(Reply<PutResult>{revision, std::get<PutResult>(std::move(results[0].result))});
-  } else if (auto* deletion = std::get_if<Callback<DeleteResult>>(&done)) {
-    CHECK(results.size() == 1);
-    (*deletion)(
-        Reply<DeleteResult>{revision, std::get<DeleteResult>(std::move(results[0].result))});
   } else {
-    std::get<Callback<TxnResult>>(done)(Reply<TxnResult>{revision, std::move(txn)});
+    CHECK(results.size() == 1);
+    std::get<Callback<DeleteResult>>(done)(
+        Reply<DeleteResult>{revision, std::get<DeleteResult>(std::move(results[0].result))});
   }
 }
 

@@ -31,6 +31,7 @@ const RecordHeader* RecordAt(absl::string_view bytes, size_t offset) {
   if (record->wire_size == 0 || record->wire_size > bytes.size()) return nullptr;
   const bool fits = offset + RecordSizeBytes(record->wire_size) <= bytes.size();
   if (!fits && !PLANTED_BUG("mvcc_segment_record_size_unchecked")) return nullptr;
+  if (PLANTED_BUG("mvcc_torn_record_believed")) return record;
   return record->checksum == record->ComputeChecksum() ? record : nullptr;
 }
 

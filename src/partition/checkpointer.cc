@@ -91,7 +91,9 @@ void Checkpointer::FinishRound() {
 }
 
 void Checkpointer::Trim() {
-  if (good_.size() < doors_.parts.size()) return;
+  const size_t needed =
+      PLANTED_BUG("checkpoint_trim_forgets_a_partition") ? 1 : doors_.parts.size();
+  if (good_.size() < needed) return;
   Position oldest = good_.begin()->second;
   for (const auto& [id, position] : good_) oldest = std::min(oldest, position);
   stats_.oldest_position = static_cast<int64_t>(oldest.value());
@@ -102,11 +104,13 @@ void Checkpointer::Trim() {
 // --- The walk ---
 
 void Checkpointer::Begin(std::shared_ptr<Walk> walk) {
-  const kvstore::Replica::Image image = walk->replica->BeginImage();
+  kvstore::Replica::Image image = walk->replica->BeginImage();
+  if (PLANTED_BUG("checkpoint_forgets_leases")) image.node.leases.clear();
   CheckpointHeader& header = walk->header;
   header.partition = walk->replica->partition();
   header.at = image.at;
   header.compact_revision = image.compacted;
+  if (PLANTED_BUG("checkpoint_forgets_compaction")) header.compact_revision = Revision(0);
   header.state_hash = image.stats.state_hash;
   header.records = image.stats.versions;
   header.record_bytes = static_cast<uint64_t>(image.stats.wire_bytes);
@@ -129,7 +133,9 @@ void Checkpointer::Plan(Walk* walk) const {
     const bool little =
         (added + removed) * 100 <= walk->header.records * policy_.whole_from_percent;
     if (little && !wasteful) {
-      walk->removals = std::move(removals->revisions);
+      if (!PLANTED_BUG("checkpoint_keeps_removed_records")) {
+        walk->removals = std::move(removals->revisions);
+      }
       walk->walked_hash = walk->base->stored_hash - removals->hash;
       walk->next = {walk->base->revision.Next(), 0};
       return;
@@ -140,11 +146,12 @@ void Checkpointer::Plan(Walk* walk) const {
 
 void Checkpointer::CollectStep(std::shared_ptr<Walk> walk) {
   const Revision last = walk->header.at.revision;
-  walk->next = walk->replica->store().VisitStored(walk->next, policy_.records_per_step,
-                                                  [&](mvcc::StoredRecord record) {
-                                                    if (record.revision.main <= last)
-                                                      walk->step.push_back(std::move(record));
-                                                  });
+  walk->next = walk->replica->store().VisitStored(
+      walk->next, policy_.records_per_step, [&](mvcc::StoredRecord record) {
+        if (record.revision.main <= last || PLANTED_BUG("checkpoint_walk_not_pinned")) {
+          walk->step.push_back(std::move(record));
+        }
+      });
   walk->last_step = walk->next.main > last;
   OnDisk(std::move(walk), &Checkpointer::WriteStep);
 }
@@ -210,7 +217,7 @@ void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
   if (doors_.checkpoints.is_broken()) {
     Fatal(absl::StrCat("checkpoints cannot be made durable any more: ", status.ToString()));
   }
-  if (status.ok()) {
+  if (status.ok() || PLANTED_BUG("checkpoint_failed_counts_as_made")) {
     ++(walk.base ? stats_.increments : stats_.whole);
     good_[partition] = walk.header.at.position;
     bases_[partition] = {walk.header.at.position, walk.header.records, walk.stored_hash,

@@ -34,8 +34,9 @@ void ReplicaStarter::Start(const Journal& journal, Done done) {
   if (header_) {
     if (absl::Status status = CheckHeader(); !status.ok()) return Fail(status);
   } else if (journal_.first > Position(1)) {
-    return Fail(absl::DataLossError(absl::StrCat(
-        "there is no checkpoint, and the journal begins at ", journal_.first.value())));
+    return Fail(absl::DataLossError(
+        absl::StrCat("there is no checkpoint, and the journal begins at ", journal_.first.value(),
+                     ": restore the data directory from a copy")));
   }
   if (TryWarm()) return Finish(Way::kWarm);
   if (header_) return StartCold();
@@ -64,10 +65,11 @@ absl::Status ReplicaStarter::CheckHeader() const {
   }
   const Position at = header_->at.position;
   if (at > journal_.tail.position || at.Next() < journal_.first) {
-    return absl::DataLossError(absl::StrCat("the checkpoint stands at position ", at.value(),
-                                            ", and the journal holds ", journal_.first.value(),
-                                            " to ", journal_.tail.position.value(),
-                                            ": one of them was replaced by another copy"));
+    return absl::DataLossError(
+        absl::StrCat("the checkpoint stands at position ", at.value(), ", and the journal holds ",
+                     journal_.first.value(), " to ", journal_.tail.position.value(),
+                     ": one of them was replaced by another copy; restore the whole data directory "
+                     "from one copy"));
   }
   return absl::OkStatus();
 }
@@ -173,6 +175,7 @@ void ReplicaStarter::Finish(Way way) {
         {"last-change", replica_.store().stats().last_change.value()}});
   replica_.Start(from);
   Started started{way, from.at.position.Next(), header_.has_value()};
+  if (PLANTED_BUG("start_skips_an_entry") && header_) started.next = started.next.Next();
   std::exchange(done_, nullptr)(started);
 }
 

@@ -80,9 +80,9 @@ class FailStopFileSystem::GuardedDirectory : public rocksdb::FSDirectoryWrapper 
   const std::string path_;
 };
 
-FailStopFileSystem::FailStopFileSystem(std::shared_ptr<rocksdb::FileSystem> target,
+FailStopFileSystem::FailStopFileSystem(const std::shared_ptr<rocksdb::FileSystem>& target,
                                        std::string scratch_directory)
-    : FileSystemWrapper(std::move(target)), scratch_directory_(std::move(scratch_directory)) {}
+    : FileSystemWrapper(target), scratch_directory_(std::move(scratch_directory)) {}
 
 absl::Status FailStopFileSystem::status() const {
   if (!is_broken()) return absl::OkStatus();

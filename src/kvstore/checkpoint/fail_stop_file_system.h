@@ -26,7 +26,8 @@ namespace tidemark::kvstore {
 
 class FailStopFileSystem : public rocksdb::FileSystemWrapper {
  public:
-  FailStopFileSystem(std::shared_ptr<rocksdb::FileSystem> target, std::string scratch_directory);
+  FailStopFileSystem(const std::shared_ptr<rocksdb::FileSystem>& target,
+                     std::string scratch_directory);
 
   bool is_broken() const { return is_broken_.load(std::memory_order_acquire); }
   // OK, or Internal with what failed and what to do.

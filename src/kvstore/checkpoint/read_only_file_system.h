@@ -13,8 +13,8 @@ namespace tidemark::kvstore {
 
 class ReadOnlyFileSystem : public rocksdb::FileSystemWrapper {
  public:
-  explicit ReadOnlyFileSystem(std::shared_ptr<rocksdb::FileSystem> target)
-      : FileSystemWrapper(std::move(target)) {}
+  explicit ReadOnlyFileSystem(const std::shared_ptr<rocksdb::FileSystem>& target)
+      : FileSystemWrapper(target) {}
 
   const char* Name() const override { return "TidemarkReadOnlyFileSystem"; }
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,

@@ -142,6 +142,7 @@ absl::StatusOr<std::vector<std::string>> RocksCheckpointStore::ListFamilies() {
 absl::Status RocksCheckpointStore::OpenDb(const std::vector<std::string>& names,
                                           std::vector<rocksdb::ColumnFamilyHandle*>* handles) {
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  descriptors.reserve(names.size());
   for (const std::string& name : names) descriptors.emplace_back(name, rocks_options_);
   rocksdb::DB* db = nullptr;
   rocksdb::Status opened =

@@ -56,7 +56,7 @@ std::shared_ptr<rocksdb::FileSystem> BaseFiles(const RocksCheckpointOptions& opt
                                                   ? rocksdb::FileSystem::Default()
                                                   : options.rocks_file_system;
   if (access == RocksCheckpointStore::Access::kReadWrite) return base;
-  return std::make_shared<ReadOnlyFileSystem>(std::move(base));
+  return std::make_shared<ReadOnlyFileSystem>(base);
 }
 
 }  // namespace

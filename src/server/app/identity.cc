@@ -63,7 +63,8 @@ absl::StatusOr<Identity> ReadIdentity(FileSystem& files, const std::string& path
   absl::StatusOr<std::string> text = (*file)->ReadAt(0, 1 << 20);
   if (!text.ok()) return text.status();
   auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  absl::Status broken = absl::DataLossError(absl::StrCat(path, " is damaged"));
+  const absl::Status broken = absl::DataLossError(absl::StrCat(
+      path, " is damaged. Restore it from a copy; the log of each start names the ids"));
   if (!json.is_object() || !json.contains("format") || !json["format"].is_number_integer()) {
     return broken;
   }

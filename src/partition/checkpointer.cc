@@ -79,7 +79,8 @@ void Checkpointer::NextPartition() {
   if (auto base = bases_.find(walk->replica->partition()); base != bases_.end()) {
     walk->base = base->second;
   }
-  walk->replica->executor().Post([this, walk = std::move(walk)]() mutable { Begin(walk); });
+  Executor& executor = walk->replica->executor();
+  executor.Post([this, walk = std::move(walk)]() mutable { Begin(std::move(walk)); });
 }
 
 void Checkpointer::FinishRound() {

@@ -21,6 +21,7 @@ absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
   log_options.random = options.random;
   log_options.executor = options.executor;
   log_options.runner = options.runner;
+  log_options.trim_runner = options.trim_runner;
   log_options.stats = &stats->log;
   log_options.unsafe_no_sync = options.unsafe_no_sync;
   log_options.observe_write = std::move(options.observe_write);

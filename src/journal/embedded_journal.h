@@ -51,6 +51,9 @@ struct EmbeddedJournalOptions {
   Random* random = nullptr;
   Executor* executor = nullptr;      // the journal's sequence
   BlockingRunner* runner = nullptr;  // disk work: inline, or a thread of its own
+  // Trims: removing a segment's file takes many times as long as a block's way to the disk. If
+  // there is none, they run on `runner`.
+  BlockingRunner* trim_runner = nullptr;
   // --unsafe-no-fsync: no file and no directory is synced, so R1 holds for a crash of the process
   // only; after one of the machine anything may be missing or refused as damaged.
   bool unsafe_no_sync = false;

@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -64,8 +65,11 @@ class LogStorage {
 
   // True when Trim(up_to) would free space.
   virtual bool CanTrim(Position up_to) const = 0;
-  // Forgets blocks at or before `up_to`, as far as that is convenient.
-  virtual absl::Status Trim(Position up_to) = 0;
+  // Forgets blocks at or before `up_to`, as far as that is convenient. What is left to do for it
+  // may take long, and must not be done on the way of appends: it is called once, from any thread,
+  // while the directory is still owned. Left undone, a later start finds the blocks again.
+  using Removal = absl::AnyInvocable<absl::Status()>;
+  virtual Removal Trim(Position up_to) = 0;
 
   virtual uint64_t size_bytes() const = 0;
 };

@@ -47,7 +47,7 @@ bool MemoryLog::CanTrim(Position up_to) const {
   return !blocks_.empty() && blocks_.front().last() <= up_to;
 }
 
-absl::Status MemoryLog::Trim(Position up_to) {
+LogStorage::Removal MemoryLog::Trim(Position up_to) {
   CHECK(synced_count_ == blocks_.size());
   while (CanTrim(up_to)) {
     trimmed_ = blocks_.front().last();
@@ -55,7 +55,7 @@ absl::Status MemoryLog::Trim(Position up_to) {
     blocks_.pop_front();
   }
   synced_count_ = blocks_.size();
-  return absl::OkStatus();
+  return [] { return absl::OkStatus(); };
 }
 
 void MemoryLog::Crash() {

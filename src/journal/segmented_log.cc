@@ -287,17 +287,23 @@ bool SegmentedLog::CanTrim(Position up_to) const {
   return segments_.size() > 1 && segments_[1].first.Previous() <= up_to;
 }
 
-// Oldest first, so that a crash in between leaves a contiguous rest.
-absl::Status SegmentedLog::Trim(Position up_to) {
-  bool removed_any = false;
+// Oldest first, each durably before the next: whatever a crash brings back is a contiguous rest.
+LogStorage::Removal SegmentedLog::Trim(Position up_to) {
+  std::vector<std::string> paths;
   while (CanTrim(up_to)) {
-    absl::Status removed = file_system_.Remove(segments_.front().path);
-    if (!removed.ok()) return removed;
+    paths.push_back(segments_.front().path);
     segments_.erase(segments_.begin());
-    removed_any = true;
   }
-  if (removed_any) MustSucceed(file_system_.SyncDirectory(options_.recovery.directory));
-  return absl::OkStatus();
+  return [paths = std::move(paths), directory = options_.recovery.directory,
+          &files = file_system_]() -> absl::Status {
+    for (const std::string& path : paths) {
+      FAIL_POINT("journal.before_segment_remove");
+      if (absl::Status removed = files.Remove(path); !removed.ok()) return removed;
+      if (PLANTED_BUG("journal_removals_unordered") && path != paths.back()) continue;
+      MustSucceed(files.SyncDirectory(directory));
+    }
+    return absl::OkStatus();
+  };
 }
 
 uint64_t SegmentedLog::size_bytes() const {

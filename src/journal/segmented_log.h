@@ -51,7 +51,7 @@ class SegmentedLog : public LogStorage {
   void Sync() override;
   absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes) override;
   bool CanTrim(Position up_to) const override;
-  absl::Status Trim(Position up_to) override;
+  Removal Trim(Position up_to) override;
   uint64_t size_bytes() const override;
 
  private:

@@ -267,7 +267,7 @@ TEST_F(SegmentedLogTest, TrimRemovesWholeSegmentsOnly) {
     log->Sync();
   }
   EXPECT_FALSE(log->CanTrim(Position(2)));
-  ASSERT_TRUE(log->Trim(Position(20)).ok());
+  ASSERT_TRUE(log->Trim(Position(20))().ok());
   EXPECT_GT(log->first(), Position(1));
   EXPECT_LE(log->first(), Position(21));
   EXPECT_TRUE(absl::IsOutOfRange(log->Read(Position(1), 1).status()));
@@ -280,7 +280,7 @@ TEST_F(SegmentedLogTest, TrimRemovesWholeSegmentsOnly) {
   synced_ = Position(20);
   log = MustOpen();
   EXPECT_EQ(log->first(), first);
-  ASSERT_TRUE(log->Trim(Position(1000)).ok());
+  ASSERT_TRUE(log->Trim(Position(1000))().ok());
   EXPECT_EQ(log->last(), Position(40));
 }
 
@@ -300,7 +300,7 @@ TEST(MemoryLogTest, ForgetsWhatWasNotSynced) {
   ExpectAll(log, Position(1), Position(3));
   log.FailAppends(absl::ResourceExhaustedError("full"));
   EXPECT_TRUE(absl::IsResourceExhausted(AppendOne(log)));
-  ASSERT_TRUE(log.Trim(Position(2)).ok());
+  ASSERT_TRUE(log.Trim(Position(2))().ok());
   EXPECT_EQ(log.first(), Position(3));
 }
 

@@ -50,6 +50,7 @@ absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
 absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options options,
                                                                      const Visitor& visitor) {
   CHECK(options.stats != nullptr && options.runner != nullptr && options.executor != nullptr);
+  if (options.trim_runner == nullptr) options.trim_runner = options.runner;
   auto disk = std::make_shared<Disk>();
   if (options.unsafe_no_sync) {
     disk->unsynced = std::make_unique<UnsyncedFileSystem>(*options.file_system);
@@ -68,6 +69,7 @@ absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options opt
   uint64_t member_id = opened->directory->store().value();
   disk->options = std::move(options);
   {
+    MutexLock trim_lock(&disk->trim_mutex);
     MutexLock lock(&disk->mutex);
     disk->directory = std::move(opened->directory);
     disk->storage = std::move(opened->storage);
@@ -78,8 +80,11 @@ absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options opt
 }
 
 SingleVoterLog::~SingleVoterLog() {
-  MutexLock lock(&disk_->mutex);
-  disk_->storage.reset();
+  {
+    MutexLock lock(&disk_->mutex);
+    disk_->storage.reset();
+  }
+  MutexLock trim_lock(&disk_->trim_mutex);
   disk_->directory.reset();  // the lock last
 }
 
@@ -165,28 +170,38 @@ void SingleVoterLog::ConfirmLeadership(Done done) { done(absl::OkStatus()); }
 
 absl::StatusOr<Position> SingleVoterLog::Disk::Trim(const TrimRequest& request) {
   CHECK(request.up_to <= request.state_position);
-  CHECK(request.state_position <= storage->last());
-  if (!storage->CanTrim(request.up_to)) return storage->first();
+  {
+    MutexLock lock(&mutex);
+    if (IsClosed()) return ClosedError();
+    CHECK(request.state_position <= storage->last());
+    if (!storage->CanTrim(request.up_to)) return storage->first();
+  }
   if (!PLANTED_BUG("journal_trim_without_state")) {
     absl::Status stored = directory->StoreSnapshot({request.state_position, request.state});
     if (!stored.ok()) return stored;
   }
-  absl::Status trimmed = storage->Trim(request.up_to);
-  if (!trimmed.ok()) return trimmed;
-  options.stats->size_bytes.store(storage->size_bytes(), std::memory_order_relaxed);
-  TLOG(kInfo, "trimmed journal",
-       {{"dir", options.directory}, {"first-position", storage->first().value()}});
-  return storage->first();
+  LogStorage::Removal removal;
+  Position first;
+  {
+    MutexLock lock(&mutex);
+    if (IsClosed()) return ClosedError();
+    removal = storage->Trim(request.up_to);
+    first = storage->first();
+    options.stats->size_bytes.store(storage->size_bytes(), std::memory_order_relaxed);
+  }
+  if (absl::Status removed = removal(); !removed.ok()) return removed;
+  TLOG(kInfo, "trimmed journal", {{"dir", options.directory}, {"first-position", first.value()}});
+  return first;
 }
 
 void SingleVoterLog::Trim(TrimRequest request,
                           absl::AnyInvocable<void(absl::StatusOr<Position>)> done) {
-  disk_->options.runner->Run(
+  disk_->options.trim_runner->Run(
       [disk = disk_, request = std::move(request), done = std::move(done)]() mutable {
         absl::StatusOr<Position> first = ClosedError();
         {
-          MutexLock lock(&disk->mutex);
-          if (!disk->IsClosed()) first = disk->Trim(request);
+          MutexLock trim_lock(&disk->trim_mutex);
+          if (disk->directory != nullptr) first = disk->Trim(request);
         }
         disk->options.executor->Post([done = std::move(done), first = std::move(first)]() mutable {
           done(std::move(first));

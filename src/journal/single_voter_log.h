@@ -1,7 +1,9 @@
 // The ReplicatedLog of a single node: its own disk is the quorum.
 //
-// Hides the directory, the storage, and where blocking work runs. Thread-safe; all disk work goes
-// through one BlockingRunner in order.
+// Hides the directory, the storage, and where blocking work runs. Thread-safe; appends and reads go
+// through one BlockingRunner in order, trims through another, since removing files takes long.
+//
+// Lock order: trim_mutex, then mutex.
 //
 // Invariants:
 //  1. J5: every start has a greater term, durable before the first append.
@@ -45,10 +47,11 @@ class SingleVoterLog : public ReplicatedLog {
     FileSystem* file_system = nullptr;
     const Clock* clock = nullptr;
     Random* random = nullptr;
-    Executor* executor = nullptr;      // callbacks run here
-    BlockingRunner* runner = nullptr;  // disk work runs here
-    LogStats* stats = nullptr;         // outlives the log and all work of the runner
-    bool unsafe_no_sync = false;       // nothing is ever synced, nor counted as a sync
+    Executor* executor = nullptr;           // callbacks run here
+    BlockingRunner* runner = nullptr;       // disk work runs here
+    BlockingRunner* trim_runner = nullptr;  // but trims here
+    LogStats* stats = nullptr;              // outlives the log and all work of the runner
+    bool unsafe_no_sync = false;            // nothing is ever synced, nor counted as a sync
     // How long each write and each sync took; called where the work runs. May be empty.
     std::function<void(absl::Duration)> observe_write;
     std::function<void(absl::Duration)> observe_sync;
@@ -75,9 +78,10 @@ class SingleVoterLog : public ReplicatedLog {
  private:
   // Shared with tasks that may start after the log is gone; they find it closed.
   struct Disk {
+    Mutex trim_mutex;  // held by a trim, however long it takes
     Mutex mutex;
     std::unique_ptr<FileSystem> unsynced;  // with unsafe_no_sync: what the options point to
-    std::unique_ptr<DataDirectory> directory ABSL_GUARDED_BY(mutex);
+    std::unique_ptr<DataDirectory> directory ABSL_GUARDED_BY(trim_mutex);
     std::unique_ptr<LogStorage> storage ABSL_GUARDED_BY(mutex);
     Position synced ABSL_GUARDED_BY(mutex);  // what was only written is read by nobody
     Options options;
@@ -86,7 +90,8 @@ class SingleVoterLog : public ReplicatedLog {
     void SyncBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
     absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes)
         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-    absl::StatusOr<Position> Trim(const TrimRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+    absl::StatusOr<Position> Trim(const TrimRequest& request)
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(trim_mutex) ABSL_LOCKS_EXCLUDED(mutex);
     bool IsClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return storage == nullptr; }
   };
 

@@ -92,9 +92,7 @@ void Checkpointer::FinishRound() {
 }
 
 void Checkpointer::Trim() {
-  const size_t needed =
-      PLANTED_BUG("checkpoint_trim_forgets_a_partition") ? 1 : doors_.parts.size();
-  if (good_.size() < needed) return;
+  if (good_.size() < doors_.parts.size()) return;
   Position oldest = good_.begin()->second;
   for (const auto& [id, position] : good_) oldest = std::min(oldest, position);
   stats_.oldest_position = static_cast<int64_t>(oldest.value());

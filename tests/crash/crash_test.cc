@@ -57,14 +57,23 @@ Options ParseOptions(int argc, char** argv) {
 }
 
 const char* const kFailPoints[] = {
-    "journal.before_write",         "journal.after_write",
-    "journal.before_sync",          "journal.after_sync",
-    "journal.before_ack",           "kvstore.before_apply",
-    "kvstore.after_apply",          "journal.before_segment_create",
-    "journal.after_segment_create", "mvcc.map_segment",
-    "mvcc.segment_not_listed",      "mvcc.before_commit_mark",
-    "mvcc.before_publish",          "checkpoint.before_commit",
-    "checkpoint.after_commit",      "checkpoint.before_ingest",
+    "journal.before_write",
+    "journal.after_write",
+    "journal.before_sync",
+    "journal.after_sync",
+    "journal.before_ack",
+    "kvstore.before_apply",
+    "kvstore.after_apply",
+    "journal.before_segment_create",
+    "journal.after_segment_create",
+    "journal.before_segment_remove",
+    "mvcc.map_segment",
+    "mvcc.segment_not_listed",
+    "mvcc.before_commit_mark",
+    "mvcc.before_publish",
+    "checkpoint.before_commit",
+    "checkpoint.after_commit",
+    "checkpoint.before_ingest",
     "checkpoint.after_ingest",
 };
 

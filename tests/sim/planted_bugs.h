@@ -18,18 +18,15 @@ inline constexpr const char* kPlantedBugs[] = {
     "partition_progress_ahead",             // etcd #15220
     "partition_half_txn",                   // P4
     "lease_revoke_without_hold",
-    "merge_ignores_watermark",              // P3
-    "kvstore_adopted_applied_twice",        // etcd #13766, the other way round
-    "checkpoint_trims_to_the_newest",       // J9
-    "checkpoint_trim_forgets_a_partition",  // J9
-    "checkpoint_failed_counts_as_made",     // J9
-    "checkpoint_forgets_compaction",        // S4
-    "checkpoint_forgets_leases",            // S4, etcd #11651
-    "checkpoint_keeps_removed_records",     // S4
+    "merge_ignores_watermark",           // P3
+    "kvstore_adopted_applied_twice",     // etcd #13766, the other way round
+    "checkpoint_trims_to_the_newest",    // J9
+    "checkpoint_failed_counts_as_made",  // J9
+    "checkpoint_forgets_compaction",     // S4
+    "checkpoint_forgets_leases",         // S4, etcd #11651
     "checkpoint_walk_not_pinned",
     "start_skips_an_entry",        // etcd #13766
     "journal_trim_without_state",  // J8 over a trim
-    "mvcc_torn_record_believed",   // etcd #5230
 };
 
 }  // namespace tidemark::sim

@@ -11,6 +11,7 @@ struct SimNode::Process {
   std::unique_ptr<Executor> journal_executor;
   std::unique_ptr<Executor> network_executor;
   std::unique_ptr<BlockingRunner> runner;
+  std::unique_ptr<BlockingRunner> trim_runner;
   std::unique_ptr<BlockingRunner> checkpoint_runner;
   std::vector<std::unique_ptr<Executor>> store_executors;
   std::unique_ptr<journal::EmbeddedJournal> journal;
@@ -41,6 +42,8 @@ void SimNode::Start() {
   process->network_executor = world_.NewExecutor("network", group());
   process->runner =
       world_.NewBlockingRunner("disk", absl::Microseconds(50), knobs_.sync_latency_max, group());
+  process->trim_runner = world_.NewBlockingRunner("trim", absl::Microseconds(50),
+                                                  10 * knobs_.sync_latency_max, group());
   process->checkpoint_runner = world_.NewBlockingRunner("checkpoint", absl::Microseconds(50),
                                                         2 * knobs_.sync_latency_max, group());
   partition::LocalStoreDoors doors;
@@ -58,6 +61,7 @@ void SimNode::Start() {
   options.random = &world_.random();
   options.executor = process->journal_executor.get();
   options.runner = process->runner.get();
+  options.trim_runner = process->trim_runner.get();
   auto journal = journal::EmbeddedJournal::Open(options);
   if (!journal.ok()) {
     start_error_ = journal.status().ToString();

@@ -185,6 +185,7 @@ class Simulation {
                                           "journal.before_ack",
                                           "journal.before_segment_create",
                                           "journal.after_segment_create",
+                                          "journal.before_segment_remove",
                                           "kvstore.before_apply",
                                           "kvstore.after_apply",
                                           "mvcc.map_segment",

@@ -161,6 +161,8 @@ absl::Status Node::OpenJournal() {
   journal.random = &random_;
   journal.executor = journal_executor_.get();
   journal.runner = &disk_;
+  trims_ = std::make_unique<ThreadBlockingRunner>("tm-trim");
+  journal.trim_runner = trims_.get();
   ObserveJournal(metrics_, journal);
   absl::StatusOr<std::unique_ptr<journal::EmbeddedJournal>> opened =
       journal::EmbeddedJournal::Open(std::move(journal));

@@ -25,7 +25,9 @@ namespace {
 // Time for calls in progress when the node stops; streams are cut off then.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
 
-size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
+// The other half is for the journal, checkpoints and the kernel; a second loop on two cores only adds
+// hand-overs (docs/performance.md).
+size_t DefaultEventLoops() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
 
 bool IsTmpfs(const std::string& directory) {
   struct statfs info {};
@@ -287,7 +289,7 @@ void Node::CreateHttp() {
 }
 
 absl::Status Node::Bind() {
-  size_t loops = options_.event_loops == 0 ? Cores() : options_.event_loops;
+  size_t loops = options_.event_loops == 0 ? DefaultEventLoops() : options_.event_loops;
   transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, loops));
   transport_->SetHttpHandler(http_->ClientHandler());
   metrics_transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, 1));

@@ -204,7 +204,7 @@ constexpr FlagSpec kFlags[] = {
     {kOwn, "allow-anonymous-memory", kBool, "false", kUse,
      "Keep the store in ordinary memory when memory-dir is not on tmpfs."},
     {kOwn, "roles", kString, "all", kUse, "'all': journal, store and router in this process."},
-    {kOwn, "event-loops", kUint, "0", kUse, "Threads that serve clients (0: one per core)."},
+    {kOwn, "event-loops", kUint, "0", kUse, "Threads that serve clients (0: one per two cores)."},
     {kOwn, "store-threads", kUint, "0", kUse,
      "Threads that run partitions (0: the event loops do)."},
     {kOwn, "journal-segment-bytes", kUint, "67108864", kUse, "Size of a journal segment file."},

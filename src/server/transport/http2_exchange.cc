@@ -67,6 +67,7 @@ void Http2Exchange::Respond(HttpResponse response) {
   headers.emplace_back("content-length", absl::StrCat(body_->size()));
   headers.emplace_back("date", HttpDate(loop_.clock().Wall()));
   std::vector<nghttp2_nv> pairs;
+  pairs.reserve(headers.size());
   for (auto& [name, value] : headers) {
     pairs.push_back({reinterpret_cast<uint8_t*>(name.data()),
                      reinterpret_cast<uint8_t*>(value.data()), name.size(), value.size(),

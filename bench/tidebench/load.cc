@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "bench/tidebench/wire/client.h"
 
 namespace tidemark::bench {
 
@@ -70,7 +69,7 @@ void Load::OnOpDone(Op* op, const absl::Status& status) {
     }
     is_running_ = false;
   }
-  const int64_t now_ns = MonotonicNs();
+  const int64_t now_ns = options_.now_ns();
   Record(*op, now_ns);
   if (options_.arrivals) {
     idle_.push_back(op);

@@ -16,6 +16,7 @@
 #include "bench/tidebench/arrivals.h"
 #include "bench/tidebench/histogram.h"
 #include "bench/tidebench/op.h"
+#include "bench/tidebench/wire/client.h"
 
 namespace tidemark::bench {
 
@@ -32,6 +33,7 @@ class Load : public OpListener {
   struct Options {
     std::string name;
     std::optional<Arrivals> arrivals;  // none: closed loop
+    int64_t (*now_ns)() = MonotonicNs;
   };
 
   Load(Options options, std::vector<std::unique_ptr<Op>> ops);

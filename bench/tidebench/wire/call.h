@@ -1,18 +1,16 @@
 // One gRPC call as its caller sees it: messages out, messages in, an end.
 //
-// Hides framing and reassembly. A call that has ended can be started again, so that a busy client
-// allocates nothing. Bound to the thread of its connection.
-// Invariant: while it is open it belongs to one connection; it is destroyed after that connection,
-// or when it is not open.
+// Hides framing and gRPC's status. A call that has ended can be started again, so that a busy
+// client allocates nothing. Bound to the thread of its connection. Invariant: while it is open it
+// belongs to one connection; it is destroyed after that connection, or when it is not open.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
-#include <google/protobuf/message_lite.h>
-
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "bench/tidebench/wire/framing.h"
 
 namespace tidemark::bench {
 
@@ -35,7 +33,6 @@ class Call {
   friend struct SessionCallbacks;
 
   void Reset();
-  void AppendMessage(const google::protobuf::MessageLite& message);
   size_t unsent_bytes() const { return unsent_.size() - sent_bytes_; }
   void OnHeader(absl::string_view name, absl::string_view value);
   void OnData(absl::string_view bytes);
@@ -46,8 +43,8 @@ class Call {
   size_t sent_bytes_ = 0;
   bool input_ends_ = false;   // behind what is unsent
   bool is_deferred_ = false;  // HTTP/2 waits to be told of more to send
-  std::string held_;          // of an incomplete message, with its prefix
-  int grpc_status_ = -1;      // not seen yet
+  FrameReader reader_;
+  int grpc_status_ = -1;  // not seen yet
   std::string grpc_message_;
   std::string broken_;  // why no sense can be made of the answer
 };

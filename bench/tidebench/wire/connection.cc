@@ -142,7 +142,7 @@ void Connection::Start(Call* call, absl::string_view path, bool is_unary) {
 
 void Connection::Send(Call* call, const google::protobuf::MessageLite& message) {
   CHECK(call->is_open() && !call->input_ends_);
-  call->AppendMessage(message);
+  AppendFramed(message, &call->unsent_);
   is_dirty_ = true;
   if (std::exchange(call->is_deferred_, false)) {
     nghttp2_session_resume_data(session_, call->stream_id_);

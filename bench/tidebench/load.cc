@@ -2,15 +2,17 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-
 namespace tidemark::bench {
 
 Load::Load(Options options, std::vector<std::unique_ptr<Op>> ops)
-    : options_(std::move(options)), ops_(std::move(ops)) {
-  for (auto op = ops_.rbegin(); op != ops_.rend(); ++op) {
-    (*op)->set_listener(this);
-    idle_.push_back(op->get());
+    : Activity({.name = options.name,
+                .is_main = options.is_main,
+                .is_open_loop = options.arrivals.has_value()}),
+      options_(std::move(options)),
+      ops_(std::move(ops)) {
+  for (const auto& op : ops_) {
+    op->set_listener(this);
+    idle_.push_back(op.get());
   }
 }
 
@@ -19,7 +21,7 @@ void Load::Start(int64_t now_ns) {
   if (options_.arrivals) {
     options_.arrivals->StartAt(now_ns);
   } else {
-    const std::vector<Op*> ops = std::exchange(idle_, {});
+    const std::deque<Op*> ops = std::exchange(idle_, {});
     for (Op* op : ops) Begin(op, now_ns);
   }
 }
@@ -27,8 +29,8 @@ void Load::Start(int64_t now_ns) {
 void Load::Pump(int64_t now_ns) {
   if (!options_.arrivals) return;
   while (is_running_ && !idle_.empty() && options_.arrivals->next_ns() <= now_ns) {
-    Op* op = idle_.back();
-    idle_.pop_back();
+    Op* op = idle_.front();
+    idle_.pop_front();
     const int64_t due_ns = options_.arrivals->next_ns();
     options_.arrivals->Take();
     Begin(op, due_ns);
@@ -45,14 +47,8 @@ void Load::Begin(Op* op, int64_t due_ns) {
   if (!is_running_ || !op->Begin()) idle_.push_back(op);
 }
 
-void Load::BeginSpan(int64_t now_ns) {
-  span_begin_ns_ = now_ns;
-  span_end_ns_ = INT64_MAX;
-  result_ = LoadResult();
-}
-
 void Load::EndSpan(int64_t now_ns) {
-  span_end_ns_ = now_ns;
+  Activity::EndSpan(now_ns);
   if (!options_.arrivals) return;
   for (; options_.arrivals->next_ns() < now_ns; options_.arrivals->Take()) {
     if (!IsInSpan(options_.arrivals->next_ns())) continue;
@@ -64,9 +60,7 @@ void Load::EndSpan(int64_t now_ns) {
 void Load::OnOpDone(Op* op, const absl::Status& status) {
   ++answers_;
   if (!status.ok()) {
-    if (failure_.ok()) {
-      failure_ = absl::Status(status.code(), absl::StrCat(name(), ": ", status.message()));
-    }
+    Fail(status);
     is_running_ = false;
   }
   const int64_t now_ns = options_.now_ns();
@@ -80,7 +74,10 @@ void Load::OnOpDone(Op* op, const absl::Status& status) {
 
 void Load::Record(const Op& op, int64_t now_ns) {
   const bool came_inside = IsInSpan(now_ns);
-  if (came_inside) ++result_.answers;
+  if (came_inside) {
+    ++result_.answers;
+    result_.keys += op.keys;
+  }
   if (options_.arrivals ? IsInSpan(op.due_ns) : came_inside) {
     result_.latency_ns.Add(now_ns - op.due_ns);
   }

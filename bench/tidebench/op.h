@@ -35,6 +35,7 @@ class Op : public Call {
 
   void set_listener(OpListener* listener) { listener_ = listener; }
   int64_t due_ns = 0;  // for the listener: from when its latency counts
+  int64_t keys = 0;    // that the last answer carried
 
  protected:
   Connection& connection() { return connection_; }

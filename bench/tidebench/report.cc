@@ -26,7 +26,9 @@ json LatencyJson(const Histogram& latency_ns) {
 
 int64_t AllAnswers(const Report& report) {
   int64_t answers = 0;
-  for (const LoadReport& load : report.loads) answers += load.result.answers;
+  for (const ActivityReport& activity : report.activities) {
+    if (activity.description.is_main) answers += activity.result.answers;
+  }
   return answers;
 }
 
@@ -49,15 +51,15 @@ json ServerJson(const Report& report) {
           {"peak_rss_bytes", server.at_end.peak_rss_bytes}};
 }
 
-std::string Line(const Report& report, const LoadReport& load) {
-  const Histogram& latency = load.result.latency_ns;
+std::string Line(const Report& report, const ActivityReport& activity) {
+  const Histogram& latency = activity.result.latency_ns;
   std::string line = absl::StrFormat(
       "%-18s %9.0f/s   us: p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f   (%d answers)\n",
-      load.name, static_cast<double>(load.result.answers) / report.run.span_s,
+      activity.description.name, static_cast<double>(activity.result.answers) / report.run.span_s,
       Us(latency.Percentile(0.5)), Us(latency.Percentile(0.9)), Us(latency.Percentile(0.99)),
-      Us(latency.Percentile(0.999)), Us(latency.max()), load.result.answers);
-  if (load.result.never_sent > 0) {
-    absl::StrAppend(&line, "  ", load.result.never_sent,
+      Us(latency.Percentile(0.999)), Us(latency.max()), activity.result.answers);
+  if (activity.result.never_sent > 0) {
+    absl::StrAppend(&line, "  ", activity.result.never_sent,
                     " requests were due and never sent: the percentiles are lower bounds\n");
   }
   return line;
@@ -66,22 +68,25 @@ std::string Line(const Report& report, const LoadReport& load) {
 }  // namespace
 
 json ToJson(const Report& report) {
-  json loads = json::array();
-  for (const LoadReport& load : report.loads) {
-    loads.push_back(
-        {{"name", load.name},
-         {"open_loop", load.is_open_loop},
-         {"answers", load.result.answers},
-         {"requests_per_s", static_cast<double>(load.result.answers) / report.run.span_s},
-         {"never_sent", load.result.never_sent},
-         {"latency_us", LatencyJson(load.result.latency_ns)}});
+  json activities = json::array();
+  for (const ActivityReport& activity : report.activities) {
+    activities.push_back(
+        {{"name", activity.description.name},
+         {"unit", activity.description.unit},
+         {"is_main", activity.description.is_main},
+         {"open_loop", activity.description.is_open_loop},
+         {"answers", activity.result.answers},
+         {"per_s", static_cast<double>(activity.result.answers) / report.run.span_s},
+         {"keys_per_s", static_cast<double>(activity.result.keys) / report.run.span_s},
+         {"never_sent", activity.result.never_sent},
+         {"latency_us", LatencyJson(activity.result.latency_ns)}});
   }
   json result = {
       {"configuration", report.configuration},
       {"fill_s", report.fill_s},
       {"span_s", report.run.span_s},
       {"requests_per_s", static_cast<double>(AllAnswers(report)) / report.run.span_s},
-      {"loads", loads},
+      {"activities", activities},
       {"client",
        {{"cores", report.run.client_cores},
         {"cpu_us_per_request", PerAnswerUs(report, report.run.client_cores * report.run.span_s)}}},
@@ -92,7 +97,7 @@ json ToJson(const Report& report) {
 
 std::string Summary(const Report& report) {
   std::string text;
-  for (const LoadReport& load : report.loads) text += Line(report, load);
+  for (const ActivityReport& activity : report.activities) text += Line(report, activity);
   absl::StrAppendFormat(&text, "client   %6.2f us of CPU per request, %.2f cores\n",
                         PerAnswerUs(report, report.run.client_cores * report.run.span_s),
                         report.run.client_cores);

@@ -9,21 +9,20 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bench/tidebench/load.h"
+#include "bench/tidebench/activity.h"
 #include "bench/tidebench/runner.h"
 
 namespace tidemark::bench {
 
-struct LoadReport {
-  std::string name;
-  bool is_open_loop = false;
-  LoadResult result;
+struct ActivityReport {
+  Activity::Description description;
+  ActivityResult result;
 };
 
 struct Report {
   nlohmann::json configuration;
   RunResult run;
-  std::vector<LoadReport> loads;
+  std::vector<ActivityReport> activities;
   double fill_s = 0;
 };
 

@@ -12,22 +12,23 @@ constexpr int64_t kSilenceLimitNs = 90'000'000'000;  // calls have a deadline of
 
 }  // namespace
 
-int64_t Runner::Answers(const std::vector<Load*>& loads) {
+int64_t Runner::Answers(const std::vector<Activity*>& activities) {
   int64_t answers = 0;
-  for (const Load* load : loads) answers += load->answers();
+  for (const Activity* activity : activities) answers += activity->answers();
   return answers;
 }
 
-absl::Status Runner::Turn(const std::vector<Load*>& loads, int64_t until_ns) {
-  for (const Load* load : loads) until_ns = std::min(until_ns, load->next_due_ns());
+absl::Status Runner::Turn(const std::vector<Activity*>& activities, int64_t until_ns) {
+  for (const Activity* activity : activities)
+    until_ns = std::min(until_ns, activity->next_due_ns());
   absl::Status status = client_.Turn(until_ns, [&] {
     const int64_t now_ns = MonotonicNs();
-    for (Load* load : loads) load->Pump(now_ns);
+    for (Activity* activity : activities) activity->Pump(now_ns);
   });
-  for (const Load* load : loads) {
-    if (!load->failure().ok()) return load->failure();
+  for (const Activity* activity : activities) {
+    if (!activity->failure().ok()) return activity->failure();
   }
-  const int64_t answers = Answers(loads);
+  const int64_t answers = Answers(activities);
   const int64_t now_ns = MonotonicNs();
   if (answers != answers_seen_) {
     answers_seen_ = answers;
@@ -38,13 +39,13 @@ absl::Status Runner::Turn(const std::vector<Load*>& loads, int64_t until_ns) {
   return status;
 }
 
-absl::Status Runner::RunToEnd(Load* load, const std::function<void()>& on_tick) {
+absl::Status Runner::RunToEnd(Activity* activity, const std::function<void()>& on_tick) {
   answers_seen_ = 0;
   last_answer_ns_ = MonotonicNs();
-  load->Start(MonotonicNs());
+  activity->Start(MonotonicNs());
   int64_t next_tick_ns = MonotonicNs() + kTickNs;
-  while (!load->is_idle()) {
-    absl::Status status = Turn({load}, next_tick_ns);
+  while (!activity->is_idle()) {
+    absl::Status status = Turn({activity}, next_tick_ns);
     if (!status.ok()) return status;
     if (MonotonicNs() >= next_tick_ns) {
       on_tick();
@@ -54,7 +55,7 @@ absl::Status Runner::RunToEnd(Load* load, const std::function<void()>& on_tick) 
   return absl::OkStatus();
 }
 
-absl::Status Runner::TurnUntil(const std::vector<Load*>& loads, int64_t end_ns,
+absl::Status Runner::TurnUntil(const std::vector<Activity*>& activities, int64_t end_ns,
                                const std::function<void()>& on_tick) {
   int64_t next_tick_ns = MonotonicNs() + kTickNs;
   int64_t answers_at_end = -1;
@@ -65,20 +66,20 @@ absl::Status Runner::TurnUntil(const std::vector<Load*>& loads, int64_t end_ns,
       next_tick_ns = now_ns + kTickNs;
     }
     if (now_ns >= end_ns) {
-      if (answers_at_end < 0) answers_at_end = Answers(loads);
-      if (Answers(loads) > answers_at_end) return absl::OkStatus();
+      if (answers_at_end < 0) answers_at_end = Answers(activities);
+      if (Answers(activities) > answers_at_end) return absl::OkStatus();
     }
     absl::Status status =
-        Turn(loads, now_ns < end_ns ? std::min(end_ns, next_tick_ns) : next_tick_ns);
+        Turn(activities, now_ns < end_ns ? std::min(end_ns, next_tick_ns) : next_tick_ns);
     if (!status.ok()) return status;
   }
 }
 
-absl::Status Runner::Drain(const std::vector<Load*>& loads) {
-  for (Load* load : loads) load->Stop();
-  const auto is_idle = [](const Load* load) { return load->is_idle(); };
-  while (!std::all_of(loads.begin(), loads.end(), is_idle)) {
-    absl::Status status = Turn(loads, MonotonicNs() + kTickNs);
+absl::Status Runner::Drain(const std::vector<Activity*>& activities) {
+  for (Activity* activity : activities) activity->Stop();
+  const auto is_idle = [](const Activity* activity) { return activity->is_idle(); };
+  while (!std::all_of(activities.begin(), activities.end(), is_idle)) {
+    absl::Status status = Turn(activities, MonotonicNs() + kTickNs);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -117,31 +118,31 @@ RunResult Runner::Summarize(const Samples& before, const Samples& after) {
   return result;
 }
 
-absl::StatusOr<RunResult> Runner::Measure(const std::vector<Load*>& loads,
+absl::StatusOr<RunResult> Runner::Measure(const std::vector<Activity*>& activities,
                                           const RunOptions& options) {
   const int64_t start_ns = MonotonicNs();
-  answers_seen_ = Answers(loads);
+  answers_seen_ = Answers(activities);
   last_answer_ns_ = start_ns;
-  for (Load* load : loads) load->Start(start_ns);
+  for (Activity* activity : activities) activity->Start(start_ns);
   const auto whole_ns = static_cast<double>(options.warm_up_ns + options.span_ns);
   const auto on_tick = [&] {
     options.on_progress(static_cast<double>(MonotonicNs() - start_ns) / whole_ns);
   };
-  absl::Status status = TurnUntil(loads, start_ns + options.warm_up_ns, on_tick);
+  absl::Status status = TurnUntil(activities, start_ns + options.warm_up_ns, on_tick);
   if (!status.ok()) return status;
 
   absl::StatusOr<Samples> before = Sample(options.server_pid);
   if (!before.ok()) return before.status();
   const int64_t begin_ns = MonotonicNs();
-  for (Load* load : loads) load->BeginSpan(begin_ns);
-  status = TurnUntil(loads, begin_ns + options.span_ns, on_tick);
+  for (Activity* activity : activities) activity->BeginSpan(begin_ns);
+  status = TurnUntil(activities, begin_ns + options.span_ns, on_tick);
   if (!status.ok()) return status;
   const int64_t end_ns = MonotonicNs();
-  for (Load* load : loads) load->EndSpan(end_ns);
+  for (Activity* activity : activities) activity->EndSpan(end_ns);
   absl::StatusOr<Samples> after = Sample(options.server_pid);
   if (!after.ok()) return after.status();
 
-  status = Drain(loads);
+  status = Drain(activities);
   if (!status.ok()) return status;
   return Summarize(*before, *after);
 }

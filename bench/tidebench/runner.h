@@ -1,4 +1,4 @@
-// Runs loads on one client: warm-up, measured span, and the end of what is outstanding.
+// Runs activities on one client: warm-up, measured span, and the end of what is outstanding.
 //
 // The first failed or wrong answer ends the run with its error: what answers wrongly has no speed.
 // Bound to one thread.
@@ -14,7 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "bench/tidebench/load.h"
+#include "bench/tidebench/activity.h"
 #include "bench/tidebench/process_sample.h"
 #include "bench/tidebench/wire/client.h"
 
@@ -48,9 +48,10 @@ class Runner {
  public:
   explicit Runner(Client& client) : client_(client) {}
 
-  // Until every op of `load` has nothing left to send.
-  absl::Status RunToEnd(Load* load, const std::function<void()>& on_tick);
-  absl::StatusOr<RunResult> Measure(const std::vector<Load*>& loads, const RunOptions& options);
+  // Until every op of `activity` has nothing left to send.
+  absl::Status RunToEnd(Activity* activity, const std::function<void()>& on_tick);
+  absl::StatusOr<RunResult> Measure(const std::vector<Activity*>& activities,
+                                    const RunOptions& options);
 
  private:
   struct Samples {
@@ -58,13 +59,13 @@ class Runner {
     std::optional<ProcessSample> server;
   };
 
-  absl::Status Turn(const std::vector<Load*>& loads, int64_t until_ns);
+  absl::Status Turn(const std::vector<Activity*>& activities, int64_t until_ns);
   // Turns until `end_ns` has passed and, so that a span holds whole requests, an answer came.
-  absl::Status TurnUntil(const std::vector<Load*>& loads, int64_t end_ns,
+  absl::Status TurnUntil(const std::vector<Activity*>& activities, int64_t end_ns,
                          const std::function<void()>& on_tick);
-  absl::Status Drain(const std::vector<Load*>& loads);
+  absl::Status Drain(const std::vector<Activity*>& activities);
   absl::StatusOr<Samples> Sample(pid_t server_pid) const;
-  static int64_t Answers(const std::vector<Load*>& loads);
+  static int64_t Answers(const std::vector<Activity*>& activities);
   static RunResult Summarize(const Samples& before, const Samples& after);
 
   Client& client_;

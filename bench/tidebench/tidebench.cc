@@ -63,7 +63,7 @@ nlohmann::json ConfigurationJson(const Settings& settings) {
 
 absl::StatusOr<double> Fill(Workload* workload, Client* client, Progress* progress) {
   const int64_t begin_ns = MonotonicNs();
-  const std::unique_ptr<Load> fill = workload->MakeFill(*client);
+  const std::unique_ptr<Activity> fill = workload->MakeFill(*client);
   if (fill != nullptr) {
     absl::Status status = Runner(*client).RunToEnd(fill.get(), [&] {
       progress->Show("fill", static_cast<double>(fill->answers()) /
@@ -77,9 +77,9 @@ absl::StatusOr<double> Fill(Workload* workload, Client* client, Progress* progre
 absl::StatusOr<Report> Run(const Settings& settings) {
   absl::StatusOr<Endpoint> endpoint = ParseEndpoint(settings.endpoint);
   if (!endpoint.ok()) return endpoint.status();
-  // Loads and their ops outlive the connections: see wire/call.h.
+  // Activities and their calls outlive the connections: see wire/call.h.
   const std::unique_ptr<Workload> workload = KindOf(settings.workload).make(settings.load);
-  std::vector<std::unique_ptr<Load>> loads;
+  std::vector<std::unique_ptr<Activity>> activities;
   auto client = Client::Create({.endpoint = *endpoint, .tls = settings.tls});
   if (!client.ok()) return client.status();
   absl::Status status = (*client)->Connect(settings.load.connections);
@@ -91,9 +91,9 @@ absl::StatusOr<Report> Run(const Settings& settings) {
   if (!fill_s.ok()) return fill_s.status();
   report.fill_s = *fill_s;
 
-  loads = workload->MakeLoads(**client);
-  std::vector<Load*> borrowed;
-  for (const auto& load : loads) borrowed.push_back(load.get());
+  activities = workload->MakeActivities(**client);
+  std::vector<Activity*> borrowed;
+  for (const auto& activity : activities) borrowed.push_back(activity.get());
   const RunOptions options = {
       .warm_up_ns = static_cast<int64_t>(settings.warm_up_s * 1e9),
       .span_ns = static_cast<int64_t>(settings.seconds * 1e9),
@@ -102,8 +102,8 @@ absl::StatusOr<Report> Run(const Settings& settings) {
   absl::StatusOr<RunResult> result = Runner(**client).Measure(borrowed, options);
   if (!result.ok()) return result.status();
   report.run = *result;
-  for (const auto& load : loads) {
-    report.loads.push_back({load->name(), load->is_open_loop(), load->result()});
+  for (const auto& activity : activities) {
+    report.activities.push_back({activity->description(), activity->result()});
   }
   return report;
 }

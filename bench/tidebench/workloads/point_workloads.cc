@@ -53,7 +53,7 @@ int64_t PointWorkload::fill_requests() const {
   return (options_.keys + batch - 1) / batch;
 }
 
-std::unique_ptr<Load> PointWorkload::MakeFill(Client& client) {
+std::unique_ptr<Activity> PointWorkload::MakeFill(Client& client) {
   if (kind_ == Kind::kCreate) return nullptr;
   return MakeFillLoad(client, &dataset_, FillBatchKeys(options_.value_bytes), &next_fill_);
 }
@@ -75,15 +75,15 @@ std::unique_ptr<Op> PointWorkload::MakeOp(Connection& connection, int64_t number
   Fatal("no such kind");
 }
 
-std::vector<std::unique_ptr<Load>> PointWorkload::MakeLoads(Client& client) {
+std::vector<std::unique_ptr<Activity>> PointWorkload::MakeActivities(Client& client) {
   std::vector<std::unique_ptr<Op>> ops;
   for (int64_t i = 0; i < options_.clients; ++i) {
     ops.push_back(MakeOp(client.connection(i % options_.connections), i));
   }
-  std::vector<std::unique_ptr<Load>> loads;
-  loads.push_back(std::make_unique<Load>(
+  std::vector<std::unique_ptr<Activity>> activities;
+  activities.push_back(std::make_unique<Load>(
       Load::Options{.name = "requests", .arrivals = ArrivalsOf(options_)}, std::move(ops)));
-  return loads;
+  return activities;
 }
 
 }  // namespace tidemark::bench

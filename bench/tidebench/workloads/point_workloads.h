@@ -22,9 +22,9 @@ class PointWorkload : public Workload {
 
   PointWorkload(Kind kind, const WorkloadOptions& options);
 
-  std::unique_ptr<Load> MakeFill(Client& client) override;
+  std::unique_ptr<Activity> MakeFill(Client& client) override;
   int64_t fill_requests() const override;
-  std::vector<std::unique_ptr<Load>> MakeLoads(Client& client) override;
+  std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) override;
 
  private:
   std::unique_ptr<Op> MakeOp(Connection& connection, int64_t number);

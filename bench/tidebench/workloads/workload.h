@@ -29,11 +29,11 @@ class Workload {
  public:
   virtual ~Workload() = default;
   // Requests that store what the others need, ending by themselves; null when there is nothing.
-  virtual std::unique_ptr<Load> MakeFill(Client& client) = 0;
+  virtual std::unique_ptr<Activity> MakeFill(Client& client) = 0;
   // How many answers the fill takes.
   virtual int64_t fill_requests() const = 0;
   // Lives no longer than the workload.
-  virtual std::vector<std::unique_ptr<Load>> MakeLoads(Client& client) = 0;
+  virtual std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) = 0;
 };
 
 struct WorkloadKind {

@@ -27,8 +27,8 @@ absl::Status RunOnce(const std::string& name, BareStore::Tamper tamper,
   CHECK(kind != nullptr);
   const std::unique_ptr<Workload> workload = kind->make(options);
   ServerForTest server(std::move(tamper));
-  std::vector<std::unique_ptr<Load>> loads;
-  std::unique_ptr<Load> fill;
+  std::vector<std::unique_ptr<Activity>> activities;
+  std::unique_ptr<Activity> fill;
   const auto client = server.Connect(options.connections);
   Runner runner(*client);
   fill = workload->MakeFill(*client);
@@ -37,12 +37,12 @@ absl::Status RunOnce(const std::string& name, BareStore::Tamper tamper,
     if (!status.ok()) return status;
     EXPECT_EQ(fill->answers(), workload->fill_requests());
   }
-  loads = workload->MakeLoads(*client);
-  std::vector<Load*> borrowed;
-  for (const auto& load : loads) borrowed.push_back(load.get());
+  activities = workload->MakeActivities(*client);
+  std::vector<Activity*> borrowed;
+  for (const auto& activity : activities) borrowed.push_back(activity.get());
   const auto result = runner.Measure(borrowed, {.warm_up_ns = 10'000'000, .span_ns = 50'000'000});
-  for (const Load* load : borrowed) {
-    EXPECT_GT(load->result().answers, result.ok() ? 0 : -1) << load->name();
+  for (const Activity* activity : borrowed) {
+    EXPECT_GT(activity->result().answers, result.ok() ? 0 : -1) << activity->name();
   }
   return result.status();
 }
@@ -131,11 +131,11 @@ TEST(WorkloadTest, AServerThatDiesFailsTheRun) {
   const WorkloadOptions options = {.clients = 4, .connections = 1, .keys = 64};
   const std::unique_ptr<Workload> workload = WorkloadKinds().front().make(options);
   auto server = std::make_unique<ServerForTest>();
-  std::vector<std::unique_ptr<Load>> loads;
+  std::vector<std::unique_ptr<Activity>> activities;
   const auto client = server->Connect(1);
-  loads = workload->MakeLoads(*client);
+  activities = workload->MakeActivities(*client);
   const auto result = Runner(*client).Measure(
-      {loads[0].get()},
+      {activities[0].get()},
       {.span_ns = 60'000'000'000, .on_progress = [&](double) { server.reset(); }});
   EXPECT_TRUE(absl::IsUnavailable(result.status())) << result.status();
 }

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Measures servers of etcd's API beside each other and beside the bare limits, in turns.
+
+For every round and case each contender is started anew, filled, loaded by tidebench, stopped and
+removed, so nothing else of them runs meanwhile; who goes first changes from case to case.
+scripts/bench calls this; the tables go to stdout and, with all raw results and charts, to --out.
+"""
+
+import argparse
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import cases
+import charts
+import servers
+import tables
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, prog="scripts/bench",
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    binaries = parser.add_argument_group("binaries (scripts/bench sets these)")
+    for name in ("tidebench", "tidemark", "etcd", "etcd-debian", "bare-server"):
+        binaries.add_argument(f"--{name}-binary", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--header", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--directory", default=".", help="where data goes: puts wait for that disk")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5, help="measured, for each case")
+    parser.add_argument("--warm-up", type=float, default=1)
+    parser.add_argument("--groups", default="points,sweep,memory",
+                        help="of cases: " + ",".join(dict.fromkeys(c.group for c in cases.every())))
+    parser.add_argument("--workloads", default="", help="only these, of: " +
+                        ",".join(dict.fromkeys(case.workload for case in cases.every())))
+    parser.add_argument("--clients", default="", help="only cases with so many, e.g. 1,64")
+    parser.add_argument("--contenders", default="limit,tidemark,etcd",
+                        help="of limit, tidemark, etcd, etcd-debian")
+    parser.add_argument("--list", action="store_true", help="shows the cases")
+    return parser.parse_args()
+
+
+def chosen_cases(arguments):
+    def listed(text):
+        return [part for part in text.split(",") if part]
+    groups, workloads = listed(arguments.groups), listed(arguments.workloads)
+    clients = [int(number) for number in listed(arguments.clients)]
+    chosen = [case for case in cases.every()
+              if case.group in groups and (not workloads or case.workload in workloads)
+              and (not clients or case.clients in clients)]
+    if not chosen:
+        sys.exit("no such cases; --list shows them")
+    return chosen
+
+
+def make_server(arguments, contender, case, directory):
+    if contender == "limit":
+        return servers.bare(arguments.bare_server_binary, directory, case.limit == cases.DURABLE)
+    binary = {"tidemark": arguments.tidemark_binary, "etcd": arguments.etcd_binary,
+              "etcd-debian": arguments.etcd_debian_binary}[contender]
+    if not binary:
+        sys.exit(f"no binary for {contender}")
+    return servers.etcd_like(binary, directory)
+
+
+def measure(arguments, contender, case):
+    directory = tempfile.mkdtemp(prefix=f"bench-{contender}-", dir=arguments.directory)
+    with make_server(arguments, contender, case, directory) as server:
+        command = [arguments.tidebench_binary, *case.arguments(), "--endpoint", server.endpoint,
+                   "--server-pid", server.pid, "--seconds", arguments.seconds,
+                   "--warm-up", arguments.warm_up, "--json", "-"]
+        done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{contender}, {case.name} with {case.clients}: tidebench failed; "
+                               f"its data is in {directory}")
+        return json.loads(done.stdout)
+
+
+def run(arguments):
+    results = collections.OrderedDict()
+    contenders = [name for name in arguments.contenders.split(",") if name]
+    chosen = chosen_cases(arguments)
+    for case in chosen:
+        for contender in contenders:
+            if contender != "limit" or case.limit:
+                results[case, contender] = []
+    first = 0
+    for round_number in range(arguments.rounds):
+        for case in chosen:
+            for i in range(len(contenders)):
+                contender = contenders[(first + i) % len(contenders)]
+                if (case, contender) not in results:
+                    continue
+                result = measure(arguments, contender, case)
+                results[case, contender].append(result)
+                server = result["server"]
+                print(f"round {round_number + 1}  {case.name:18} {case.clients:4}  {contender:11} "
+                      f"{server['cpu_us_per_request']:9.2f} us of CPU  "
+                      f"{result['requests_per_s']:9.0f}/s  cores: server {server['cores']:.2f}, "
+                      f"client {result['client']['cores']:.2f}, others {result['other_cores']:.2f}",
+                      file=sys.stderr)
+            first += 1
+    return results
+
+
+def write(arguments, results):
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    header = arguments.header.splitlines()
+    header.append(f"- Load average after: {' '.join(f'{load:.2f}' for load in os.getloadavg())}")
+    report = tables.report(results, header)
+    raw = [{"case": vars(case), "contender": contender, "rounds": rounds}
+           for (case, contender), rounds in results.items()]
+    (arguments.out / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
+    (arguments.out / "report.md").write_text(report)
+    for name, chart in charts.every(results).items():
+        (arguments.out / name).write_text(chart)
+    print(report, end="")
+    print(f"written to {arguments.out}", file=sys.stderr)
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.list:
+        for case in cases.every():
+            print(f"{case.group:8} {case.name:24} {case.clients:4} clients")
+        return
+    try:
+        results = run(arguments)
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")
+    write(arguments, results)
+
+
+if __name__ == "__main__":
+    main()

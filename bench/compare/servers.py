@@ -1,0 +1,102 @@
+"""Servers to compare: each started fresh, in a directory of its own, on loopback ports."""
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+START_LIMIT_S = 60
+STOP_LIMIT_S = 60
+QUOTA_BYTES = 8 << 30  # both: some cases store more than the default of 2 GiB
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """One process; `with` stops it and removes what it wrote."""
+
+    def __init__(self, arguments, directory, port, environment=None, health=True):
+        self.arguments = [str(argument) for argument in arguments]
+        self.directory = pathlib.Path(directory)
+        self.port = port
+        self.health = health
+        self.environment = environment or {}
+        self.memory_directory = self.environment.get("ETCD_MEMORY_DIR")
+        self.process = None
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def __enter__(self):
+        log = open(self.directory / "log", "ab")
+        self.process = subprocess.Popen(self.arguments, stdout=log, stderr=log,
+                                        env={**os.environ, **self.environment})
+        log.close()
+        deadline = time.monotonic() + START_LIMIT_S
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                self.process.wait()
+                raise RuntimeError(f"{self.arguments[0]} does not start; see {self.directory}/log")
+            time.sleep(0.02)
+        return self
+
+    def is_ready(self):
+        if not self.health:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return True
+            except OSError:
+                return False
+        try:
+            with urllib.request.urlopen(self.endpoint + "/health", timeout=1) as answer:
+                return b'"true"' in answer.read()
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def __exit__(self, kind, error, trace):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.memory_directory:
+            shutil.rmtree(self.memory_directory, ignore_errors=True)
+        if kind is None:  # after a failure data and log stay, to be looked at
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def etcd_like(binary, directory):
+    """tidemark or etcd: the flags are the same."""
+    port, peer_port = free_port(), free_port()
+    client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
+    arguments = [
+        binary, "--name=default", f"--data-dir={directory}/data",
+        f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}", f"--quota-backend-bytes={QUOTA_BYTES}"]
+    # etcd only wonders about the variable.
+    memory = f"/dev/shm/tidemark-bench-{os.getpid()}-{port}"
+    return Server(arguments, directory, port, {"ETCD_MEMORY_DIR": memory})
+
+
+def bare(binary, directory, is_durable):
+    """The limit: reads from a map in memory; writes, when durable, behind one fdatasync a turn."""
+    port = free_port()
+    arguments = [binary, port] + ([f"{directory}/journal"] if is_durable else [])
+    return Server(arguments, directory, port, health=False)

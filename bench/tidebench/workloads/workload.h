@@ -1,0 +1,47 @@
+// A kind of load: what is stored before, what one request is, and which answers are right.
+//
+// Hides the requests. Bound to one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "bench/tidebench/load.h"
+#include "bench/tidebench/wire/client.h"
+
+namespace tidemark::bench {
+
+struct WorkloadOptions {
+  int64_t clients = 1;  // outstanding requests at most
+  int64_t connections = 1;
+  int64_t keys = 10'000;
+  int64_t value_bytes = 1024;
+  double per_second = 0;  // 0: closed loop
+  Arrivals::Spacing spacing = Arrivals::Spacing::kEven;
+  uint64_t seed = 1;
+  std::string run = "0";  // part of keys that must not be there yet
+};
+
+class Workload {
+ public:
+  virtual ~Workload() = default;
+  // Requests that store what the others need, ending by themselves; null when there is nothing.
+  virtual std::unique_ptr<Activity> MakeFill(Client& client) = 0;
+  // How many answers the fill takes.
+  virtual int64_t fill_requests() const = 0;
+  // Lives no longer than the workload.
+  virtual std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) = 0;
+};
+
+struct WorkloadKind {
+  absl::string_view name;
+  absl::string_view description;
+  std::unique_ptr<Workload> (*make)(const WorkloadOptions& options);
+};
+// All there are, in the order of reports.
+const std::vector<WorkloadKind>& WorkloadKinds();
+
+}  // namespace tidemark::bench

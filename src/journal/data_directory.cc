@@ -117,7 +117,7 @@ absl::Status DataDirectory::CreateFormat(Random& random) {
 
 // In every version: the title, the version, what that version needs, and the checksum's line.
 absl::Status DataDirectory::ParseFormat(const std::string& text) {
-  const absl::Status damaged = FileDamage(PathOf(kFormatName), "is damaged");
+  absl::Status damaged = FileDamage(PathOf(kFormatName), "is damaged");
   size_t checked_bytes = text.rfind("crc32c ");
   if (checked_bytes == std::string::npos ||
       text.substr(checked_bytes) != ChecksumLine(text.substr(0, checked_bytes))) {

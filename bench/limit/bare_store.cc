@@ -12,7 +12,9 @@ namespace {
 using etcdserverpb::Compare;
 using google::protobuf::MessageLite;
 
+constexpr int kOutOfRange = 11;
 constexpr int kUnimplemented = 12;
+constexpr char kCompactedText[] = "etcdserver: mvcc: required revision has been compacted";
 constexpr int64_t kStreamPageKeys = 500;
 constexpr size_t kCachedLists = 64;
 
@@ -67,6 +69,7 @@ const absl::flat_hash_map<absl::string_view, BareStore::Handler>& BareStore::Han
       {"/etcdserverpb.Lease/LeaseGrant", &BareStore::LeaseGrant},
       {"/etcdserverpb.Lease/LeaseKeepAlive", &BareStore::LeaseKeepAlive},
       {"/etcdserverpb.Maintenance/Status", &BareStore::Status},
+      {"/test.Echo/Unary", &BareStore::Echo},
   };
   return handlers;
 }
@@ -157,6 +160,9 @@ std::string BareStore::RangeBody(const etcdserverpb::RangeRequest& request) cons
 void BareStore::Range(const BareCallPtr& call, absl::string_view message) {
   etcdserverpb::RangeRequest request;
   Parse(message, &request);
+  if (request.revision() > 0 && request.revision() < compacted_) {
+    return call->End(kOutOfRange, kCompactedText);
+  }
   if (tamper_) {
     etcdserverpb::RangeResponse response;
     Parse(RangeBody(request), &response);
@@ -349,7 +355,11 @@ void BareStore::Txn(const BareCallPtr& call, absl::string_view message) {
   Answer(call, response);
 }
 
-void BareStore::Compact(const BareCallPtr& call, absl::string_view) {
+void BareStore::Compact(const BareCallPtr& call, absl::string_view message) {
+  etcdserverpb::CompactionRequest request;
+  Parse(message, &request);
+  if (request.revision() <= compacted_) return call->End(kOutOfRange, kCompactedText);
+  if (!ignores_compactions_) compacted_ = request.revision();
   etcdserverpb::CompactionResponse response;
   SetHeader(response.mutable_header());
   Answer(call, response);
@@ -387,6 +397,7 @@ void BareStore::LeaseGrant(const BareCallPtr& call, absl::string_view message) {
   SetHeader(response.mutable_header());
   response.set_id(request.id() != 0 ? request.id() : next_lease_++);
   response.set_ttl(request.ttl());
+  lease_ttls_[response.id()] = request.ttl();
   Answer(call, response);
 }
 
@@ -396,8 +407,13 @@ void BareStore::LeaseKeepAlive(const BareCallPtr& call, absl::string_view messag
   etcdserverpb::LeaseKeepAliveResponse response;
   SetHeader(response.mutable_header());
   response.set_id(request.id());
-  response.set_ttl(60);
+  response.set_ttl(lease_ttls_[request.id()]);
   Answer(call, response, false);
+}
+
+void BareStore::Echo(const BareCallPtr& call, absl::string_view message) {
+  std::string body(message);
+  Reply(call, Frame(body), true);
 }
 
 void BareStore::Status(const BareCallPtr& call, absl::string_view) {

@@ -31,6 +31,8 @@ class BareStore : public BareService {
 
   explicit BareStore(JournalFile* journal = nullptr) : journal_(journal) {}
   void set_tamper(Tamper tamper) { tamper_ = std::move(tamper); }
+  // Another lie: compactions are acknowledged and change nothing.
+  void set_ignores_compactions() { ignores_compactions_ = true; }
 
  private:
   struct Record {
@@ -67,6 +69,7 @@ class BareStore : public BareService {
   void Watch(const BareCallPtr& call, absl::string_view message);
   void LeaseGrant(const BareCallPtr& call, absl::string_view message);
   void LeaseKeepAlive(const BareCallPtr& call, absl::string_view message);
+  void Echo(const BareCallPtr& call, absl::string_view message);
   void Status(const BareCallPtr& call, absl::string_view message);
   static const absl::flat_hash_map<absl::string_view, Handler>& Handlers();
 
@@ -85,8 +88,11 @@ class BareStore : public BareService {
 
   JournalFile* const journal_;  // null: nothing is durable
   Tamper tamper_;
+  bool ignores_compactions_ = false;
   int64_t revision_ = 1;
+  int64_t compacted_ = 0;
   int64_t next_lease_ = 1000;
+  absl::flat_hash_map<int64_t, int64_t> lease_ttls_;
   Map map_;
   std::vector<Watcher> watchers_;
   absl::flat_hash_map<std::string, CachedList> lists_;  // by request

@@ -42,10 +42,14 @@ class Activity {
   const absl::Status& failure() const { return failure_; }
 
   virtual void Start(int64_t now_ns) = 0;
+  // What is started next may rely on it.
+  virtual bool is_ready() const { return true; }
   virtual void Pump(int64_t now_ns) {}  // does what is due
   virtual int64_t next_due_ns() const { return INT64_MAX; }
   virtual void Stop() = 0;  // begins nothing more
   virtual bool is_idle() const = 0;
+  // For an error's text: why it is not.
+  virtual std::string waits_for() const { return name() + ": requests without an answer"; }
 
   virtual void BeginSpan(int64_t now_ns);
   virtual void EndSpan(int64_t now_ns) { span_end_ns_ = now_ns; }

@@ -1,7 +1,10 @@
 #include "bench/tidebench/dataset.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/strip.h"
 #include "bench/tidebench/small_random.h"
 #include "src/base/check.h"
 
@@ -9,6 +12,7 @@ namespace tidemark::bench {
 namespace {
 
 constexpr int kKeyDigits = 8;
+constexpr int kWritesDigits = 12;
 constexpr int64_t kFillerStarts = 4096;
 constexpr absl::string_view kMagic("k8s\0", 4);  // Kubernetes' mark of a protobuf object
 
@@ -45,16 +49,60 @@ void Dataset::KeyOf(int64_t index, std::string* key) const {
   AppendDigits(index, kKeyDigits, key);
 }
 
+absl::string_view Dataset::FillerOf(int64_t index, int64_t writes, size_t size) const {
+  const size_t begin = static_cast<size_t>(index * 31 + writes * 17) % kFillerStarts;
+  return absl::string_view(filler_).substr(begin, size);
+}
+
 void Dataset::ValueOf(int64_t index, int64_t writes, std::string* value) const {
   value->assign(kMagic.data(), kMagic.size());
   value->append(options_.prefix);
   AppendDigits(index, kKeyDigits, value);
   value->push_back('#');
-  AppendDigits(writes, 12, value);
-  value->push_back(' ');
-  const size_t begin = static_cast<size_t>(index * 31 + writes * 17) % kFillerStarts;
+  AppendDigits(writes, kWritesDigits, value);
   const auto size = static_cast<size_t>(options_.value_bytes);
-  if (value->size() < size) value->append(filler_, begin, size - value->size());
+  if (value->size() >= size) return;
+  const absl::string_view filler = FillerOf(index, writes, size - value->size());
+  value->append(filler.data(), filler.size());
+}
+
+int64_t Dataset::IndexOf(absl::string_view key) const {
+  int64_t index = -1;
+  if (!absl::ConsumePrefix(&key, options_.prefix) || key.size() != kKeyDigits ||
+      !absl::SimpleAtoi(key, &index)) {
+    return -1;
+  }
+  return index;
+}
+
+int64_t Dataset::WritesIn(int64_t index, absl::string_view value) const {
+  const size_t expected_bytes =
+      std::max(static_cast<size_t>(options_.value_bytes),
+               kMagic.size() + options_.prefix.size() + kKeyDigits + 1 + kWritesDigits);
+  if (value.size() != expected_bytes || !absl::ConsumePrefix(&value, kMagic)) return -1;
+  if (IndexOf(value.substr(0, options_.prefix.size() + kKeyDigits)) != index) return -1;
+  value.remove_prefix(options_.prefix.size() + kKeyDigits);
+  int64_t writes = 0;
+  if (value[0] != '#' || !absl::SimpleAtoi(value.substr(1, kWritesDigits), &writes)) return -1;
+  value.remove_prefix(1 + kWritesDigits);
+  return value == FillerOf(index, writes, value.size()) ? writes : -1;
+}
+
+bool Dataset::NoteWrite(int64_t index, int64_t revision, int64_t due_ns) {
+  Entry& known = entry(index);
+  const bool is_newer = revision > known.mod_revision;
+  known.mod_revision = revision;
+  ++known.writes;
+  ++acknowledged_;
+  newest_revision_ = std::max(newest_revision_, revision);
+  if (clock_ != nullptr) clock_->Written(revision, due_ns);
+  return is_newer;
+}
+
+bool Dataset::NoteDelete(int64_t index, int64_t revision, int64_t due_ns) {
+  const bool is_newer = NoteWrite(index, revision, due_ns);
+  entry(index) = Entry();
+  return is_newer;
 }
 
 std::string PrefixEnd(absl::string_view prefix) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "bench/tidebench/revision_clock.h"
 
 namespace tidemark::bench {
 
@@ -32,15 +33,33 @@ class Dataset {
     if (index >= static_cast<int64_t>(entries_.size())) entries_.resize(index + 1);
     return entries_[index];
   }
+  int64_t value_bytes() const { return options_.value_bytes; }
   const std::string& prefix() const { return options_.prefix; }
+
+  // An acknowledged write of the key, due at that time; false when its revision is not newer than
+  // what was known.
+  bool NoteWrite(int64_t index, int64_t revision, int64_t due_ns);
+  bool NoteDelete(int64_t index, int64_t revision, int64_t due_ns);
+  void set_clock(RevisionClock* clock) { clock_ = clock; }      // is told of writes
+  int64_t acknowledged() const { return acknowledged_; }        // writes and deletes
+  int64_t newest_revision() const { return newest_revision_; }  // of them
 
   // Written into `key` and `value`, whose memory is used again.
   void KeyOf(int64_t index, std::string* key) const;
   void ValueOf(int64_t index, int64_t writes, std::string* value) const;
+  // -1 when it is none of ours.
+  int64_t IndexOf(absl::string_view key) const;
+  // How often written, if it is a value of that key; -1 when not.
+  int64_t WritesIn(int64_t index, absl::string_view value) const;
 
  private:
   const Options options_;
+  absl::string_view FillerOf(int64_t index, int64_t writes, size_t size) const;
+
   std::vector<Entry> entries_;
+  RevisionClock* clock_ = nullptr;
+  int64_t acknowledged_ = 0;
+  int64_t newest_revision_ = 0;
   const std::string filler_;
 };
 

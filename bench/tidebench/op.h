@@ -68,7 +68,12 @@ class UnaryOp : public Op {
  protected:
   virtual bool Prepare(Request* request) = 0;  // false: nothing left to send
   virtual absl::Status Check(const Response& response) = 0;
+  // For requests that are to be refused.
+  virtual absl::Status CheckRefusal(const absl::Status& status) { return Failed(status); }
   Request* request() { return &request_; }
+  absl::Status Failed(const absl::Status& status) const {
+    return absl::Status(status.code(), absl::StrCat(path_, ": ", status.message()));
+  }
 
  private:
   void OnMessage(absl::string_view message) final {
@@ -76,12 +81,9 @@ class UnaryOp : public Op {
     parsed_ = response_.ParseFromArray(message.data(), static_cast<int>(message.size()));
   }
   void OnEnd(const absl::Status& status) final {
-    if (!status.ok()) return Done(Failed(status));
+    if (!status.ok()) return Done(CheckRefusal(status));
     if (answers_ != 1 || !parsed_) return Done(WrongAnswer("not one message, or no such message"));
     Done(Check(response_));
-  }
-  absl::Status Failed(const absl::Status& status) const {
-    return absl::Status(status.code(), absl::StrCat(path_, ": ", status.message()));
   }
 
   const absl::string_view path_;

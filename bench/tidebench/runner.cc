@@ -8,7 +8,6 @@ namespace tidemark::bench {
 namespace {
 
 constexpr int64_t kTickNs = 200'000'000;
-constexpr int64_t kSilenceLimitNs = 90'000'000'000;  // calls have a deadline of 60 s
 
 }  // namespace
 
@@ -33,8 +32,12 @@ absl::Status Runner::Turn(const std::vector<Activity*>& activities, int64_t unti
   if (answers != answers_seen_) {
     answers_seen_ = answers;
     last_answer_ns_ = now_ns;
-  } else if (now_ns - last_answer_ns_ > kSilenceLimitNs) {
-    return absl::DeadlineExceededError("no answer for 90 s");
+  } else if (now_ns - last_answer_ns_ > silence_limit_ns_) {
+    std::string waiting;
+    for (const Activity* activity : activities) {
+      if (!activity->is_idle()) absl::StrAppend(&waiting, "; ", activity->waits_for());
+    }
+    return absl::DeadlineExceededError(absl::StrCat("nothing comes any more", waiting));
   }
   return status;
 }
@@ -79,7 +82,7 @@ absl::Status Runner::Drain(const std::vector<Activity*>& activities) {
   for (Activity* activity : activities) activity->Stop();
   const auto is_idle = [](const Activity* activity) { return activity->is_idle(); };
   while (!std::all_of(activities.begin(), activities.end(), is_idle)) {
-    absl::Status status = Turn(activities, MonotonicNs() + kTickNs);
+    absl::Status status = Turn(activities, MonotonicNs() + std::min(kTickNs, silence_limit_ns_));
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -120,10 +123,19 @@ RunResult Runner::Summarize(const Samples& before, const Samples& after) {
 
 absl::StatusOr<RunResult> Runner::Measure(const std::vector<Activity*>& activities,
                                           const RunOptions& options) {
-  const int64_t start_ns = MonotonicNs();
+  silence_limit_ns_ = options.silence_limit_ns;
   answers_seen_ = Answers(activities);
-  last_answer_ns_ = start_ns;
-  for (Activity* activity : activities) activity->Start(start_ns);
+  last_answer_ns_ = MonotonicNs();
+  std::vector<Activity*> started;
+  for (Activity* activity : activities) {
+    activity->Start(MonotonicNs());
+    started.push_back(activity);
+    while (!activity->is_ready()) {
+      absl::Status status = Turn(started, MonotonicNs() + kTickNs);
+      if (!status.ok()) return status;
+    }
+  }
+  const int64_t start_ns = MonotonicNs();
   const auto whole_ns = static_cast<double>(options.warm_up_ns + options.span_ns);
   const auto on_tick = [&] {
     options.on_progress(static_cast<double>(MonotonicNs() - start_ns) / whole_ns);

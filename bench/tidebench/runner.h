@@ -23,7 +23,8 @@ namespace tidemark::bench {
 struct RunOptions {
   int64_t warm_up_ns = 0;
   int64_t span_ns = 0;
-  pid_t server_pid = 0;  // 0: not known
+  pid_t server_pid = 0;                       // 0: not known
+  int64_t silence_limit_ns = 90'000'000'000;  // without any answer; calls have a deadline of 60 s
   // Called about five times a second with how much of warm-up and span has passed (0 to 1).
   std::function<void(double)> on_progress = [](double) {};
 };
@@ -69,6 +70,7 @@ class Runner {
   static RunResult Summarize(const Samples& before, const Samples& after);
 
   Client& client_;
+  int64_t silence_limit_ns_ = RunOptions().silence_limit_ns;
   int64_t answers_seen_ = 0;
   int64_t last_answer_ns_ = 0;
 };

@@ -1,6 +1,6 @@
 // A BareStore on a loopback port, with its loop in a thread, and a client connected to it.
 //
-// Bound to the test's thread; set_tamper only before the first request.
+// Bound to the test's thread; what it tells instead of the truth is fixed.
 #pragma once
 
 #include <memory>
@@ -16,17 +16,17 @@ namespace tidemark::bench {
 
 class ServerForTest {
  public:
-  explicit ServerForTest(BareStore::Tamper tamper = nullptr) : transport_(0, &store_) {
+  explicit ServerForTest(BareStore::Tamper tamper = nullptr, bool ignores_compactions = false)
+      : transport_(0, &store_) {
     store_.set_tamper(std::move(tamper));
+    if (ignores_compactions) store_.set_ignores_compactions();
     thread_ = std::thread([this] { transport_.Run(); });
   }
-  ~ServerForTest() { Stop(); }
-
-  void Stop() {
-    if (!thread_.joinable()) return;
+  ~ServerForTest() {
     transport_.Stop();
     thread_.join();
   }
+
   std::unique_ptr<Client> Connect(int64_t connections) const {
     auto endpoint = ParseEndpoint(absl::StrCat("127.0.0.1:", transport_.port()));
     CHECK(endpoint.ok());

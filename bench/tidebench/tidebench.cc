@@ -82,7 +82,7 @@ absl::StatusOr<Report> Run(const Settings& settings) {
   std::vector<std::unique_ptr<Activity>> activities;
   auto client = Client::Create({.endpoint = *endpoint, .tls = settings.tls});
   if (!client.ok()) return client.status();
-  absl::Status status = (*client)->Connect(settings.load.connections);
+  absl::Status status = (*client)->Connect(workload->connections());
   if (!status.ok()) return status;
 
   Progress progress;
@@ -132,10 +132,13 @@ void AddOptions(CLI::App* app, Settings* settings) {
   app->add_option("--connections", load.connections,
                   "shared by the clients; 0: a client each, <= 8")
       ->check(CLI::Range(0, 10'000));
-  app->add_option("--keys", load.keys, "")->capture_default_str()->check(CLI::Range(1, 90'000'000));
-  app->add_option("--value-bytes", load.value_bytes, "")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1'400'000));
+  app->add_option("--keys", load.keys, "stored before, instead of the workload's own number")
+      ->check(CLI::Range(1, 90'000'000));
+  app->add_option("--value-bytes", load.value_bytes, "instead of the workload's own size")
+      ->check(CLI::Range(1, 1'400'000));
+  app->add_option("--watchers", load.watchers)->check(CLI::Range(1, 1'000'000));
+  app->add_option("--compact-every", load.compact_every_s, "seconds")->check(CLI::PositiveNumber);
+  app->add_option("--page-keys", load.page_keys)->check(CLI::Range(1, 1'000'000));
   app->add_option("--rate", load.per_second, "requests/s, open loop; 0: closed loop")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 10e6));

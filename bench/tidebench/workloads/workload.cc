@@ -1,27 +1,30 @@
 #include "bench/tidebench/workloads/workload.h"
 
-#include "bench/tidebench/workloads/point_workloads.h"
+#include "bench/tidebench/workloads/compaction_workload.h"
+#include "bench/tidebench/workloads/simple_workloads.h"
+#include "bench/tidebench/workloads/watch_workload.h"
 
 namespace tidemark::bench {
-namespace {
-
-template <PointWorkload::Kind kind>
-std::unique_ptr<Workload> MakePoint(const WorkloadOptions& options) {
-  return std::make_unique<PointWorkload>(kind, options);
-}
-
-}  // namespace
 
 const std::vector<WorkloadKind>& WorkloadKinds() {
-  using Kind = PointWorkload::Kind;
   static const auto& kinds = *new std::vector<WorkloadKind>{
-      {"put", "Put of one of the keys, answered when it is durable", MakePoint<Kind::kPut>},
-      {"get", "linearizable Range of one key", MakePoint<Kind::kGet>},
-      {"get-serializable", "serializable Range of one key", MakePoint<Kind::kSerializableGet>},
-      {"update-Txn", "if mod_revision is as known then put else get, as kube-apiserver updates",
-       MakePoint<Kind::kUpdate>},
-      {"create", "if the key is not there then put, as kube-apiserver creates",
-       MakePoint<Kind::kCreate>},
+      {"put", "Put of 1 KiB under one of 10,000 keys, answered when it is durable", MakePut},
+      {"get", "linearizable Range of one such key", MakeGet},
+      {"get-serializable", "serializable Range of one such key", MakeSerializableGet},
+      {"update-Txn",
+       "if mod_revision is as known then put 1 KiB, else get: how kube-apiserver updates",
+       MakeUpdate},
+      {"create", "if the key is not there then put 1 KiB: how kube-apiserver creates", MakeCreate},
+      {"pages", "Range of 500 of 10,000 keys of 2 KiB, page after page at one revision", MakePages},
+      {"list", "Range of 10,000 keys of 2 KiB in one answer", MakeList},
+      {"list-stream", "the same with RangeStream", MakeRangeStream},
+      {"watch", "one event for each of 100 watchers (--watchers), of updates at --rate", MakeWatch},
+      {"compaction", "update-Txn while history is compacted once a second", MakeCompaction},
+      {"lease-grant", "LeaseGrant for an hour", MakeLeaseGrant},
+      {"lease-keep-alive", "keep-alive of one of 10,000 leases, over a stream a client",
+       MakeLeaseKeepAlive},
+      {"lease-flood", "update-Txn of 100,000 node leases of 500 bytes, one after the other",
+       MakeLeaseFlood},
   };
   return kinds;
 }

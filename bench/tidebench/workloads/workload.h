@@ -9,18 +9,24 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "bench/tidebench/load.h"
+#include "bench/tidebench/activity.h"
+#include "bench/tidebench/arrivals.h"
 #include "bench/tidebench/wire/client.h"
 
 namespace tidemark::bench {
 
+// Of a workload's own, where not given: 0.
 struct WorkloadOptions {
-  int64_t clients = 1;  // outstanding requests at most
-  int64_t connections = 1;
-  int64_t keys = 10'000;
-  int64_t value_bytes = 1024;
+  int64_t clients = 1;      // outstanding requests at most
+  int64_t connections = 1;  // shared by them
+  int64_t keys = 0;
+  int64_t value_bytes = 0;
+  int64_t watchers = 0;
+  int64_t page_keys = 0;
   double per_second = 0;  // 0: closed loop
   Arrivals::Spacing spacing = Arrivals::Spacing::kEven;
+  double compact_every_s = 0;
+  double scale = 0;  // of k8s-100k
   uint64_t seed = 1;
   std::string run = "0";  // part of keys that must not be there yet
 };
@@ -28,11 +34,13 @@ struct WorkloadOptions {
 class Workload {
  public:
   virtual ~Workload() = default;
+  // How many it uses; more than were asked for where its parts have some of their own.
+  virtual int64_t connections() const = 0;
   // Requests that store what the others need, ending by themselves; null when there is nothing.
   virtual std::unique_ptr<Activity> MakeFill(Client& client) = 0;
   // How many answers the fill takes.
   virtual int64_t fill_requests() const = 0;
-  // Lives no longer than the workload.
+  // They live no longer than the workload.
   virtual std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) = 0;
 };
 

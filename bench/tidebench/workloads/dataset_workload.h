@@ -1,0 +1,72 @@
+// What workloads on one dataset share: it is filled before, and its requests are one load.
+//
+// Bound to one thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/tidebench/dataset.h"
+#include "bench/tidebench/load.h"
+#include "bench/tidebench/workloads/key_share.h"
+#include "bench/tidebench/workloads/workload.h"
+
+namespace tidemark::bench {
+
+// Stores every key of a dataset, as many with one request as fit.
+class Filler {
+ public:
+  explicit Filler(Dataset* dataset) : dataset_(dataset) {}
+  std::unique_ptr<Activity> Make(Client& client);
+  int64_t requests() const;
+
+ private:
+  int64_t batch_keys() const;
+
+  Dataset* const dataset_;
+  int64_t next_ = 0;
+};
+
+// A load of `count` ops, made one after the other, on the first `connections` of the client.
+struct LoadShape {
+  std::string name = "requests";
+  int64_t count = 1;
+  int64_t first_connection = 0;
+  int64_t connections = 1;
+  std::optional<Arrivals> arrivals;
+  bool is_main = true;
+};
+using OpFactory = std::function<std::unique_ptr<Op>(Connection& connection, int64_t number)>;
+std::unique_ptr<Activity> MakeLoad(Client& client, LoadShape shape, const OpFactory& make);
+
+// Closed or open as the options say.
+std::optional<Arrivals> ArrivalsOf(const WorkloadOptions& options);
+
+class DatasetWorkload : public Workload {
+ public:
+  DatasetWorkload(const WorkloadOptions& options, Dataset::Options dataset)
+      : options_(options), dataset_(std::move(dataset)), filler_(&dataset_) {}
+
+  int64_t connections() const override { return options_.connections; }
+  std::unique_ptr<Activity> MakeFill(Client& client) override { return filler_.Make(client); }
+  int64_t fill_requests() const override { return filler_.requests(); }
+  std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) override;
+
+ protected:
+  virtual std::unique_ptr<Op> MakeOp(Connection& connection, int64_t number) = 0;
+  KeyShare Share(int64_t number) {
+    return KeyShare(&dataset_, number, options_.clients, options_.seed);
+  }
+  const WorkloadOptions& options() const { return options_; }
+  Dataset& dataset() { return dataset_; }
+
+ private:
+  const WorkloadOptions options_;
+  Dataset dataset_;
+  Filler filler_;
+};
+
+}  // namespace tidemark::bench

@@ -1,0 +1,45 @@
+// Watchers as a part of a run: how long after its write was due each event arrived at each of them.
+//
+// Idle only once every watcher has heard of every acknowledged write. Bound to one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/tidebench/activity.h"
+#include "bench/tidebench/dataset.h"
+#include "bench/tidebench/revision_clock.h"
+#include "bench/tidebench/wire/client.h"
+#include "bench/tidebench/workloads/watch_stream.h"
+
+namespace tidemark::bench {
+
+class Deliveries : public Activity, private WatchListener, private DeliveryListener {
+ public:
+  // `clock` is that of the dataset. Watcher i is on connections[i].
+  Deliveries(Description description, Dataset* dataset, RevisionClock* clock,
+             const std::vector<Connection*>& connections);
+
+  void Start(int64_t now_ns) override;
+  bool is_ready() const override;  // all are created: earlier writes might not be seen
+  void Stop() override { is_running_ = false; }
+  bool is_idle() const override;
+  std::string waits_for() const override;
+
+  WatchStream& stream(size_t index) { return *streams_[index]; }
+
+ private:
+  void OnEvent(int64_t revision) override;
+  void OnWatchFailed(const absl::Status& status) override;
+  void OnDelivered(int64_t due_ns, int64_t arrived_ns) override;
+
+  Dataset* const dataset_;
+  RevisionClock* const clock_;
+  std::vector<std::unique_ptr<WatchStream>> streams_;
+  int64_t acknowledged_before_ = 0;
+  bool is_running_ = false;
+};
+
+}  // namespace tidemark::bench

@@ -1,0 +1,57 @@
+#include "bench/tidebench/workloads/run_for_test.h"
+
+#include <memory>
+#include <vector>
+
+#include "bench/tidebench/runner.h"
+#include "gtest/gtest.h"
+#include "src/base/check.h"
+
+namespace tidemark::bench {
+
+WorkloadOptions SmallForTest() {
+  return {.clients = 4,
+          .connections = 2,
+          .keys = 64,
+          .value_bytes = 200,
+          .watchers = 6,
+          .page_keys = 10,
+          .compact_every_s = 0.005,
+          .scale = 0.001};
+}
+
+const WorkloadKind& KindForTest(absl::string_view name) {
+  for (const WorkloadKind& each : WorkloadKinds()) {
+    if (each.name == name) return each;
+  }
+  Fatal("no such workload");
+}
+
+absl::Status RunForTest(const ServerForTest& server, absl::string_view name,
+                        const WorkloadOptions& options) {
+  const std::unique_ptr<Workload> workload = KindForTest(name).make(options);
+  std::unique_ptr<Activity> fill;
+  std::vector<std::unique_ptr<Activity>> activities;
+  const auto client = server.Connect(workload->connections());
+  Runner runner(*client);
+  fill = workload->MakeFill(*client);
+  if (fill != nullptr) {
+    absl::Status status = runner.RunToEnd(fill.get(), [] {});
+    if (!status.ok()) return status;
+    EXPECT_EQ(fill->answers(), workload->fill_requests());
+  }
+  activities = workload->MakeActivities(*client);
+  std::vector<Activity*> borrowed;
+  for (const auto& activity : activities) borrowed.push_back(activity.get());
+  const auto result = runner.Measure(
+      borrowed,
+      {.warm_up_ns = 20'000'000, .span_ns = 60'000'000, .silence_limit_ns = 1'000'000'000});
+  if (!result.ok()) return result.status();
+  for (const Activity* activity : borrowed) {
+    EXPECT_GT(activity->result().answers, 0) << activity->name();
+    EXPECT_GT(activity->result().latency_ns.count(), 0) << activity->name();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tidemark::bench

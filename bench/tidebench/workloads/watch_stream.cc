@@ -1,0 +1,101 @@
+#include "bench/tidebench/workloads/watch_stream.h"
+
+#include <utility>
+
+#include "bench/tidebench/workloads/answers.h"
+#include "bench/tidebench/workloads/methods.h"
+#include "src/base/check.h"
+
+namespace tidemark::bench {
+
+using mvccpb::Event;
+
+void WatchStream::Open(int64_t revision) {
+  last_revision_ = revision;
+  etcdserverpb::WatchRequest request;
+  auto* create = request.mutable_create_request();
+  create->set_key(dataset_->prefix());
+  create->set_range_end(PrefixEnd(dataset_->prefix()));
+  create->set_start_revision(revision + 1);
+  create->set_prev_kv(true);
+  create->set_progress_notify(true);
+  connection_.Start(this, kWatchMethod, false);
+  connection_.Send(this, request);
+}
+
+void WatchStream::RequestProgress(ProgressListener* listener) {
+  CHECK(progress_listener_ == nullptr);
+  progress_listener_ = listener;
+  etcdserverpb::WatchRequest request;
+  request.mutable_progress_request();
+  connection_.Send(this, request);
+}
+
+void WatchStream::OnMessage(absl::string_view message) {
+  if (has_failed_) return;
+  absl::Status status = WrongAnswer("no WatchResponse");
+  if (response_.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+    status = Handle();
+  }
+  if (!status.ok()) Fail(status);
+}
+
+absl::Status WatchStream::Handle() {
+  if (response_.canceled() || response_.compact_revision() != 0) {
+    return WrongAnswer(absl::StrCat("cancelled: ", Brief(response_)));
+  }
+  if (response_.created()) {
+    if (std::exchange(is_created_, true)) return WrongAnswer("created twice");
+    return absl::OkStatus();
+  }
+  if (!is_created_) return WrongAnswer("told of something before it was created");
+  for (const Event& event : response_.events()) {
+    absl::Status status = HandleEvent(event);
+    if (!status.ok()) return status;
+  }
+  if (response_.header().revision() < last_revision_) {
+    return WrongAnswer(
+        absl::StrCat("header behind revision ", last_revision_, ": ", Brief(response_)));
+  }
+  if (response_.events().empty()) {
+    last_revision_ = response_.header().revision();
+    if (response_.watch_id() == -1 && progress_listener_ != nullptr) {
+      std::exchange(progress_listener_, nullptr)->OnProgress(absl::OkStatus());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WatchStream::HandleEvent(const Event& event) {
+  const mvccpb::KeyValue& kv = event.kv();
+  const int64_t index = dataset_->IndexOf(kv.key());
+  bool is_right = index >= 0 && kv.mod_revision() > last_revision_;
+  if (event.type() == Event::PUT) is_right = is_right && dataset_->WritesIn(index, kv.value()) > 0;
+  const bool replaces = event.type() == Event::DELETE || kv.create_revision() < kv.mod_revision();
+  if (replaces) {
+    is_right = is_right && event.prev_kv().key() == kv.key() &&
+               event.prev_kv().mod_revision() < kv.mod_revision() &&
+               dataset_->WritesIn(index, event.prev_kv().value()) > 0;
+  }
+  if (!is_right) {
+    return WrongAnswer(absl::StrCat("behind revision ", last_revision_, ": ", Brief(event)));
+  }
+  last_revision_ = kv.mod_revision();
+  ++events_;
+  listener_->OnEvent(kv.mod_revision());
+  return absl::OkStatus();
+}
+
+void WatchStream::OnEnd(const absl::Status& status) {
+  Fail(status.ok() ? WrongAnswer("the stream ended") : status);
+}
+
+void WatchStream::Fail(const absl::Status& status) {
+  if (std::exchange(has_failed_, true)) return;
+  if (progress_listener_ != nullptr) {
+    std::exchange(progress_listener_, nullptr)->OnProgress(status);
+  }
+  listener_->OnWatchFailed(status);
+}
+
+}  // namespace tidemark::bench

@@ -1,0 +1,62 @@
+// A Watch stream with one watcher for all keys of a dataset, as kube-apiserver has one for each
+// resource.
+//
+// Checks what it is told: revisions rise, values are those of their keys, replaced values come
+// along, progress is never ahead of events. Whether every event came is for the listener to count.
+// Bound to the thread of its connection.
+#pragma once
+
+#include <cstdint>
+
+#include "bench/tidebench/dataset.h"
+#include "bench/tidebench/wire/connection.h"
+#include "proto/rpc.pb.h"
+
+namespace tidemark::bench {
+
+class WatchListener {
+ public:
+  virtual ~WatchListener() = default;
+  virtual void OnEvent(int64_t revision) = 0;
+  // Nothing comes after this.
+  virtual void OnWatchFailed(const absl::Status& status) = 0;
+};
+
+class WatchStream : public Call {
+ public:
+  WatchStream(Connection& connection, const Dataset* dataset, WatchListener* listener)
+      : connection_(connection), dataset_(dataset), listener_(listener) {}
+
+  // Of all that is written behind `revision`.
+  void Open(int64_t revision);
+  bool is_created() const { return is_created_; }
+  int64_t events() const { return events_; }
+  int64_t last_revision() const { return last_revision_; }
+
+  // The answer calls `listener`, which must live until then; one question at a time.
+  class ProgressListener {
+   public:
+    virtual ~ProgressListener() = default;
+    virtual void OnProgress(const absl::Status& status) = 0;
+  };
+  void RequestProgress(ProgressListener* listener);
+
+ private:
+  void OnMessage(absl::string_view message) override;
+  void OnEnd(const absl::Status& status) override;
+  absl::Status Handle();
+  absl::Status HandleEvent(const mvccpb::Event& event);
+  void Fail(const absl::Status& status);
+
+  Connection& connection_;
+  const Dataset* const dataset_;
+  WatchListener* const listener_;
+  etcdserverpb::WatchResponse response_;
+  bool is_created_ = false;
+  bool has_failed_ = false;
+  int64_t events_ = 0;
+  int64_t last_revision_ = 0;  // of events, or progress
+  ProgressListener* progress_listener_ = nullptr;
+};
+
+}  // namespace tidemark::bench

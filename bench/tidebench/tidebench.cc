@@ -137,6 +137,7 @@ void AddOptions(CLI::App* app, Settings* settings) {
   app->add_option("--value-bytes", load.value_bytes, "instead of the workload's own size")
       ->check(CLI::Range(1, 1'400'000));
   app->add_option("--watchers", load.watchers)->check(CLI::Range(1, 1'000'000));
+  app->add_option("--scale", load.scale, "of k8s-100k")->check(CLI::Range(0.0001, 10.0));
   app->add_option("--compact-every", load.compact_every_s, "seconds")->check(CLI::PositiveNumber);
   app->add_option("--page-keys", load.page_keys)->check(CLI::Range(1, 1'000'000));
   app->add_option("--rate", load.per_second, "requests/s, open loop; 0: closed loop")

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "bench/tidebench/workloads/point_ops.h"
-
 namespace tidemark::bench {
 namespace {
 
@@ -12,19 +10,38 @@ constexpr int64_t kFillers = 16;
 constexpr int64_t kMaxBatchKeys = 100;       // below the default of --max-txn-ops
 constexpr int64_t kMaxBatchBytes = 1 << 20;  // below that of --max-request-bytes
 
-}  // namespace
-
-int64_t Filler::batch_keys() const {
-  return std::clamp<int64_t>(kMaxBatchBytes / std::max<int64_t>(dataset_->value_bytes(), 1), 1,
+int64_t BatchKeys(const Dataset& dataset) {
+  return std::clamp<int64_t>(kMaxBatchBytes / std::max<int64_t>(dataset.value_bytes(), 1), 1,
                              kMaxBatchKeys);
 }
 
-int64_t Filler::requests() const { return (dataset_->size() + batch_keys() - 1) / batch_keys(); }
+}  // namespace
+
+int64_t Filler::requests() const {
+  int64_t requests = 0;
+  for (const Part& part : parts_) {
+    const int64_t batch = BatchKeys(*part.dataset);
+    requests += (part.keys + batch - 1) / batch;
+  }
+  return requests;
+}
+
+FillBatch Filler::Next() {
+  while (part_ < parts_.size() && next_ == parts_[part_].keys) {
+    ++part_;
+    next_ = 0;
+  }
+  if (part_ == parts_.size()) return {};
+  const Part& part = parts_[part_];
+  const int64_t begin = next_;
+  next_ = std::min(begin + BatchKeys(*part.dataset), part.keys);
+  return {.dataset = part.dataset, .begin = begin, .end = next_};
+}
 
 std::unique_ptr<Activity> Filler::Make(Client& client) {
   return MakeLoad(client, {.name = "fill", .count = kFillers, .connections = client.size()},
-                  [&](Connection& connection, int64_t) {
-                    return std::make_unique<FillOp>(connection, dataset_, batch_keys(), &next_);
+                  [this](Connection& connection, int64_t) {
+                    return std::make_unique<FillOp>(connection, [this] { return Next(); });
                   });
 }
 

@@ -12,21 +12,27 @@
 #include "bench/tidebench/dataset.h"
 #include "bench/tidebench/load.h"
 #include "bench/tidebench/workloads/key_share.h"
+#include "bench/tidebench/workloads/point_ops.h"
 #include "bench/tidebench/workloads/workload.h"
 
 namespace tidemark::bench {
 
-// Stores every key of a dataset, as many with one request as fit.
+// Stores the first keys of datasets, as many with one request as fit.
 class Filler {
  public:
-  explicit Filler(Dataset* dataset) : dataset_(dataset) {}
+  struct Part {
+    Dataset* dataset;
+    int64_t keys;
+  };
+  explicit Filler(std::vector<Part> parts) : parts_(std::move(parts)) {}
   std::unique_ptr<Activity> Make(Client& client);
   int64_t requests() const;
 
  private:
-  int64_t batch_keys() const;
+  FillBatch Next();
 
-  Dataset* const dataset_;
+  const std::vector<Part> parts_;
+  size_t part_ = 0;
   int64_t next_ = 0;
 };
 
@@ -48,7 +54,7 @@ std::optional<Arrivals> ArrivalsOf(const WorkloadOptions& options);
 class DatasetWorkload : public Workload {
  public:
   DatasetWorkload(const WorkloadOptions& options, Dataset::Options dataset)
-      : options_(options), dataset_(std::move(dataset)), filler_(&dataset_) {}
+      : options_(options), dataset_(std::move(dataset)), filler_({{&dataset_, dataset_.size()}}) {}
 
   int64_t connections() const override { return options_.connections; }
   std::unique_ptr<Activity> MakeFill(Client& client) override { return filler_.Make(client); }

@@ -13,9 +13,8 @@ GrantOp::GrantOp(Connection& connection, int64_t ttl_s, LeasePool* pool)
 }
 
 bool GrantOp::Prepare(etcdserverpb::LeaseGrantRequest*) {
-  if (pool_ == nullptr) return true;
-  if (pool_->asked_for == pool_->ids.size()) return false;
-  place_ = pool_->asked_for++;
+  if (pool_->wanted > 0 && pool_->asked_for == pool_->wanted) return false;
+  ++pool_->asked_for;
   return true;
 }
 
@@ -24,7 +23,7 @@ absl::Status GrantOp::Check(const etcdserverpb::LeaseGrantResponse& response) {
       response.header().revision() <= 0) {
     return WrongAnswer(Brief(response));
   }
-  if (pool_ != nullptr) pool_->ids[place_] = response.id();
+  pool_->ids.push_back(response.id());
   return absl::OkStatus();
 }
 

@@ -13,13 +13,14 @@
 namespace tidemark::bench {
 
 struct LeasePool {
-  std::vector<int64_t> ids;
-  size_t asked_for = 0;
+  int64_t wanted = 0;  // 0: no end
+  int64_t asked_for = 0;
+  std::vector<int64_t> ids;  // granted
 };
 
+// Grants of one time-to-live, until the pool, which several may fill, has what it wants.
 class GrantOp : public UnaryOp<etcdserverpb::LeaseGrantRequest, etcdserverpb::LeaseGrantResponse> {
  public:
-  // Until the pool, which several may fill, has all its ids; null: without end.
   GrantOp(Connection& connection, int64_t ttl_s, LeasePool* pool);
 
  private:
@@ -27,7 +28,6 @@ class GrantOp : public UnaryOp<etcdserverpb::LeaseGrantRequest, etcdserverpb::Le
   absl::Status Check(const etcdserverpb::LeaseGrantResponse& response) override;
 
   LeasePool* const pool_;
-  size_t place_ = 0;
 };
 
 // Keeps the leases alive that are its share of the pool, one after the other, over one stream.

@@ -1,29 +1,25 @@
 #include "bench/tidebench/workloads/point_ops.h"
 
-#include <algorithm>
-
 #include "bench/tidebench/workloads/answers.h"
 
 namespace tidemark::bench {
 
 bool FillOp::Prepare(etcdserverpb::TxnRequest* request) {
-  begin_ = *next_;
-  end_ = std::min(begin_ + batch_keys_, dataset_->size());
-  if (begin_ == end_) return false;
-  *next_ = end_;
+  batch_ = next_();
+  if (batch_.dataset == nullptr) return false;
   request->Clear();
-  for (int64_t i = begin_; i < end_; ++i) {
+  for (int64_t i = batch_.begin; i < batch_.end; ++i) {
     etcdserverpb::PutRequest* put = request->add_success()->mutable_request_put();
-    dataset_->KeyOf(i, put->mutable_key());
-    dataset_->ValueOf(i, dataset_->entry(i).writes + 1, put->mutable_value());
+    batch_.dataset->KeyOf(i, put->mutable_key());
+    batch_.dataset->ValueOf(i, batch_.dataset->entry(i).writes + 1, put->mutable_value());
   }
   return true;
 }
 
 absl::Status FillOp::Check(const etcdserverpb::TxnResponse& response) {
-  bool is_right = response.succeeded() && response.responses_size() == end_ - begin_;
-  for (int64_t i = begin_; i < end_ && is_right; ++i) {
-    is_right = dataset_->NoteWrite(i, response.header().revision(), due_ns);
+  bool is_right = response.succeeded() && response.responses_size() == batch_.end - batch_.begin;
+  for (int64_t i = batch_.begin; i < batch_.end && is_right; ++i) {
+    is_right = batch_.dataset->NoteWrite(i, response.header().revision(), due_ns);
   }
   return is_right ? absl::OkStatus() : WrongAnswer(Brief(response));
 }

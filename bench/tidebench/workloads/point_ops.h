@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -16,22 +17,24 @@
 
 namespace tidemark::bench {
 
-// Stores a batch of keys with one Txn; for filling.
+// Keys to be stored with one request; without a dataset there are none left.
+struct FillBatch {
+  Dataset* dataset = nullptr;
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
 class FillOp : public UnaryOp<etcdserverpb::TxnRequest, etcdserverpb::TxnResponse> {
  public:
-  // `next` is shared by those who fill together.
-  FillOp(Connection& connection, Dataset* dataset, int64_t batch_keys, int64_t* next)
-      : UnaryOp(connection, kTxnMethod), dataset_(dataset), batch_keys_(batch_keys), next_(next) {}
+  FillOp(Connection& connection, std::function<FillBatch()> next)
+      : UnaryOp(connection, kTxnMethod), next_(std::move(next)) {}
 
  private:
   bool Prepare(etcdserverpb::TxnRequest* request) override;
   absl::Status Check(const etcdserverpb::TxnResponse& response) override;
 
-  Dataset* const dataset_;
-  const int64_t batch_keys_;
-  int64_t* const next_;
-  int64_t begin_ = 0;
-  int64_t end_ = 0;
+  const std::function<FillBatch()> next_;
+  FillBatch batch_;
 };
 
 class PutOp : public UnaryOp<etcdserverpb::PutRequest, etcdserverpb::PutResponse> {

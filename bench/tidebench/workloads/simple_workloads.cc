@@ -71,11 +71,11 @@ class Leases : public Workload {
  public:
   Leases(const WorkloadOptions& options, bool keeps_alive)
       : options_(options), keeps_alive_(keeps_alive) {
-    if (keeps_alive) pool_.ids.resize(std::max(Or(options.keys, 10'000), options.clients));
+    if (keeps_alive) pool_.wanted = std::max(Or(options.keys, 10'000), options.clients);
   }
 
   int64_t connections() const override { return options_.connections; }
-  int64_t fill_requests() const override { return static_cast<int64_t>(pool_.ids.size()); }
+  int64_t fill_requests() const override { return pool_.wanted; }
 
   std::unique_ptr<Activity> MakeFill(Client& client) override {
     if (!keeps_alive_) return nullptr;
@@ -94,7 +94,7 @@ class Leases : public Workload {
                   .arrivals = ArrivalsOf(options_)},
                  [this](Connection& connection, int64_t number) -> std::unique_ptr<Op> {
                    if (!keeps_alive_)
-                     return std::make_unique<GrantOp>(connection, kLeaseTtlS, nullptr);
+                     return std::make_unique<GrantOp>(connection, kLeaseTtlS, &pool_);
                    return std::make_unique<KeepAliveOp>(connection, kLeaseTtlS, &pool_, number,
                                                         options_.clients);
                  }));

@@ -4,7 +4,6 @@
 
 #include "bench/tidebench/workloads/answers.h"
 #include "bench/tidebench/workloads/methods.h"
-#include "src/base/check.h"
 
 namespace tidemark::bench {
 
@@ -24,7 +23,7 @@ void WatchStream::Open(int64_t revision) {
 }
 
 void WatchStream::RequestProgress(ProgressListener* listener) {
-  CHECK(progress_listener_ == nullptr);
+  if (has_failed_) return;
   progress_listener_ = listener;
   etcdserverpb::WatchRequest request;
   request.mutable_progress_request();

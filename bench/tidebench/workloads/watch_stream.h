@@ -33,7 +33,7 @@ class WatchStream : public Call {
   int64_t events() const { return events_; }
   int64_t last_revision() const { return last_revision_; }
 
-  // The answer calls `listener`, which must live until then; one question at a time.
+  // The answer calls `listener`, which must live as long as this; asking again replaces it.
   class ProgressListener {
    public:
     virtual ~ProgressListener() = default;

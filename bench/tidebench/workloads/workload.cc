@@ -1,6 +1,7 @@
 #include "bench/tidebench/workloads/workload.h"
 
 #include "bench/tidebench/workloads/compaction_workload.h"
+#include "bench/tidebench/workloads/k8s_workload.h"
 #include "bench/tidebench/workloads/simple_workloads.h"
 #include "bench/tidebench/workloads/watch_workload.h"
 
@@ -25,6 +26,8 @@ const std::vector<WorkloadKind>& WorkloadKinds() {
        MakeLeaseKeepAlive},
       {"lease-flood", "update-Txn of 100,000 node leases of 500 bytes, one after the other",
        MakeLeaseFlood},
+      {"k8s-100k", "the mixed load of 100,000 nodes times --scale (0.1): see k8s_workload.h",
+       MakeK8s},
   };
   return kinds;
 }

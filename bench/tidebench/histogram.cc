@@ -43,6 +43,17 @@ void Histogram::Merge(const Histogram& other) {
   sum_ += other.sum_;
 }
 
+Histogram Histogram::Since(const Histogram& earlier) const {
+  if (earlier.count_ > count_) return *this;  // it began anew meanwhile
+  Histogram added;
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    const int64_t count = buckets_[i] - earlier.buckets_[i];
+    if (count < 0) return *this;
+    if (count > 0) added.Add(std::min(HighestIn(i), max_), count);
+  }
+  return added;
+}
+
 int64_t Histogram::Percentile(double share) const {
   if (count_ == 0) return 0;
   const auto wanted = std::clamp<int64_t>(

@@ -21,6 +21,9 @@ class Histogram {
 
   void Add(int64_t value, int64_t count = 1);  // negative counts as 0
   void Merge(const Histogram& other);
+  // What was added to a copy of `earlier` to get this; all of it when this never was one. Its
+  // extremes are those of its buckets.
+  Histogram Since(const Histogram& earlier) const;
 
   int64_t count() const { return count_; }
   int64_t max() const { return max_; }

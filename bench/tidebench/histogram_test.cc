@@ -86,5 +86,22 @@ TEST(HistogramTest, MergingIsAddingAll) {
   for (const double share : kShares) EXPECT_EQ(low.Percentile(share), all.Percentile(share));
 }
 
+TEST(HistogramTest, SinceIsWhatWasAdded) {
+  Histogram histogram;
+  for (int i = 0; i < 1000; ++i) histogram.Add(i * 1000);
+  const Histogram earlier = histogram;
+  Histogram added;
+  for (int i = 0; i < 100; ++i) {
+    histogram.Add(5'000'000 + i);
+    added.Add(5'000'000 + i);
+  }
+  const Histogram since = histogram.Since(earlier);
+  EXPECT_EQ(since.count(), 100);
+  EXPECT_EQ(since.Percentile(0.5), added.Percentile(0.5));
+  EXPECT_EQ(since.Percentile(0.01), added.Percentile(0.01));
+  // One that is no longer a part of it was reset.
+  EXPECT_EQ(added.Since(earlier).count(), 100);
+}
+
 }  // namespace
 }  // namespace tidemark::bench

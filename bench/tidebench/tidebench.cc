@@ -14,6 +14,7 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "bench/tidebench/interval_log.h"
 #include "bench/tidebench/progress.h"
 #include "bench/tidebench/report.h"
 #include "bench/tidebench/runner.h"
@@ -43,6 +46,8 @@ struct Settings {
   double seconds = 5;
   int server_pid = 0;
   std::string json_file;
+  std::string intervals_file;
+  double interval_s = 1;
 };
 
 const WorkloadKind& KindOf(const std::string& name) {
@@ -94,11 +99,20 @@ absl::StatusOr<Report> Run(const Settings& settings) {
   activities = workload->MakeActivities(**client);
   std::vector<Activity*> borrowed;
   for (const auto& activity : activities) borrowed.push_back(activity.get());
-  const RunOptions options = {
-      .warm_up_ns = static_cast<int64_t>(settings.warm_up_s * 1e9),
-      .span_ns = static_cast<int64_t>(settings.seconds * 1e9),
-      .server_pid = settings.server_pid,
-      .on_progress = [&](double share) { progress.Show(settings.workload, share); }};
+  std::optional<IntervalLog> intervals;
+  if (!settings.intervals_file.empty()) {
+    intervals.emplace(settings.intervals_file, settings.interval_s);
+  }
+  const RunOptions options = {.warm_up_ns = static_cast<int64_t>(settings.warm_up_s * 1e9),
+                              .span_ns = static_cast<int64_t>(settings.seconds * 1e9),
+                              .server_pid = settings.server_pid,
+                              .on_progress = [&](double share) {
+                                progress.Show(settings.workload, share);
+                                if (!intervals.has_value()) return;
+                                intervals->Tick(
+                                    borrowed, MonotonicNs(),
+                                    static_cast<double>(absl::ToUnixMicros(absl::Now())) / 1e6);
+                              }};
   absl::StatusOr<RunResult> result = Runner(**client).Measure(borrowed, options);
   if (!result.ok()) return result.status();
   report.run = *result;
@@ -136,6 +150,7 @@ void AddOptions(CLI::App* app, Settings* settings) {
       ->check(CLI::Range(1, 90'000'000));
   app->add_option("--value-bytes", load.value_bytes, "instead of the workload's own size")
       ->check(CLI::Range(1, 1'400'000));
+  app->add_option("--prefix", load.prefix, "of the keys of a workload on pods");
   app->add_option("--watchers", load.watchers)->check(CLI::Range(1, 1'000'000));
   app->add_option("--scale", load.scale, "of k8s-100k")->check(CLI::Range(0.0001, 10.0));
   app->add_option("--compact-every", load.compact_every_s, "seconds")->check(CLI::PositiveNumber);
@@ -154,6 +169,11 @@ void AddOptions(CLI::App* app, Settings* settings) {
       ->check(CLI::PositiveNumber);
   app->add_option("--seed", load.seed, "of the choice of keys")->capture_default_str();
   app->add_option("--server-pid", settings->server_pid, "whose CPU, memory and writes to sample");
+  app->add_option("--intervals", settings->intervals_file,
+                  "where a line of JSON goes for each interval");
+  app->add_option("--interval-seconds", settings->interval_s)
+      ->capture_default_str()
+      ->check(CLI::Range(0.5, 3600.0));
   app->add_option("--json", settings->json_file, "where the result goes; - is stdout");
 }
 

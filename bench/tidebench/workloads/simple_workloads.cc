@@ -16,7 +16,7 @@ constexpr int64_t kLeaseTtlS = 3660;  // as kube-apiserver asks for events
 int64_t Or(int64_t given, int64_t otherwise) { return given != 0 ? given : otherwise; }
 
 Dataset::Options Pods(const WorkloadOptions& options, int64_t value_bytes) {
-  return {.prefix = "/registry/pods/load/pod-",
+  return {.prefix = options.prefix.empty() ? "/registry/pods/load/pod-" : options.prefix,
           .keys = Or(options.keys, 10'000),
           .value_bytes = Or(options.value_bytes, value_bytes)};
 }

@@ -21,6 +21,7 @@ struct WorkloadOptions {
   int64_t connections = 1;  // shared by them
   int64_t keys = 0;
   int64_t value_bytes = 0;
+  std::string prefix;  // of the keys, if not the workload's own
   int64_t watchers = 0;
   int64_t page_keys = 0;
   double per_second = 0;  // 0: closed loop

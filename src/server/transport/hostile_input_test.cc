@@ -104,6 +104,31 @@ TEST(HostileInputTest, OversizedHeadersEndTheConnectionOrTheCall) {
   ExpectServes(server);
 }
 
+TEST(HostileInputTest, BrokenHeadersEndTheCallOnly) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  RawHeaders twice = GrpcRequestHeaders("/test.Echo/Unary");
+  twice.insert(twice.begin(), {":path", "/test.Echo/Unary"});
+  RawHeaders upper = GrpcRequestHeaders("/test.Echo/Unary");
+  upper.emplace_back("Upper", "x");
+  RawHeaders hop = GrpcRequestHeaders("/test.Echo/Unary");
+  hop.emplace_back("connection", "close");
+  uint32_t stream_id = 1;
+  for (const RawHeaders& headers : {twice, upper, hop}) {
+    client.SendFrame(kHeaders, 5, stream_id, HeadersPayload(headers));
+    const auto reset = client.NextOfType(kReset);
+    ASSERT_TRUE(reset.has_value());
+    EXPECT_EQ(reset->stream_id, stream_id);
+    EXPECT_EQ(reset->payload, std::string("\0\0\0\1", 4));  // PROTOCOL_ERROR
+    stream_id += 2;
+  }
+  EXPECT_TRUE(client.SendRequest(stream_id, "/test.Echo/Unary", "still there"));
+  const auto answer = client.NextOfType(kHeaders);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->stream_id, stream_id);
+  ExpectServes(server);
+}
+
 TEST(HostileInputTest, RapidResetIsStopped) {
   EchoServer server;
   RawHttp2 client(server.port());

@@ -54,7 +54,10 @@ nghttp2_data_provider Http2Callbacks::BodyOf(int32_t) {
 }
 
 int Http2Callbacks::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* connection) {
-  Self(connection).head_ = RequestHead();
+  Http2Connection& self = Self(connection);
+  self.head_ = RequestHead();
+  self.rules_.Begin(IsRequest(frame) ? HeaderRules::Block::kRequest
+                                     : HeaderRules::Block::kTrailers);
   return 0;
 }
 
@@ -62,6 +65,7 @@ int Http2Callbacks::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const
                              size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
                              void* connection) {
   Http2Connection& self = Self(connection);
+  self.rules_.Add(View(name, name_size), View(value, value_size));
   if (!IsRequest(frame)) {
     self.head_.size_bytes += name_size + value_size + 32;
   } else {
@@ -79,6 +83,10 @@ int Http2Callbacks::OnFrameReceived(nghttp2_session*, const nghttp2_frame* frame
   self.connection_.MarkDirty();
   switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
+      if (!self.rules_.IsGood()) {
+        self.Reset(frame->hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
+        return 0;
+      }
       if (IsRequest(frame)) {
         self.OnRequestHeaders(frame->hd.stream_id, EndsStream(frame));
         return 0;

@@ -35,6 +35,7 @@ Http2Connection::Http2Connection(Connection& connection)
   CHECK(nghttp2_option_new(&option) == 0);
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_no_http_messaging(option, 1);  // HeaderRules do that
   nghttp2_option_set_max_settings(option, kMaxSettingsPerFrame);
   nghttp2_option_set_stream_reset_rate_limit(option, kResetBurst, kResetsPerSecond);
   CHECK(nghttp2_session_server_new2(&session_, Http2Callbacks::Get(), this, option) == 0);
@@ -132,7 +133,7 @@ void Http2Connection::AddHeader(absl::string_view name, absl::string_view value)
   head_.size_bytes += name.size() + value.size() + 32;
   if (!fits) return;
   const auto text = [&] { return std::string(value); };
-  if (name[0] == ':') {
+  if (!name.empty() && name[0] == ':') {
     if (name == ":path") {
       const auto method = context_.method_by_path.find(value);
       head_.known_method = method == context_.method_by_path.end() ? nullptr : method->second;

@@ -17,6 +17,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "src/server/transport/connection.h"
+#include "src/server/transport/header_rules.h"
 #include "src/server/transport/http2_stream.h"
 #include "src/server/transport/ping_policy.h"
 #include "src/server/transport/protocol.h"
@@ -82,6 +83,7 @@ class Http2Connection final : public Protocol {
   nghttp2_session* session_ = nullptr;
   absl::flat_hash_map<int32_t, std::shared_ptr<Http2Stream>> streams_;
   RequestHead head_;               // of the header block being received
+  HeaderRules rules_;              // for it
   OutputQueue* output_ = nullptr;  // while sending
   std::vector<int32_t> after_send_;
   absl::btree_set<int32_t> waiting_;

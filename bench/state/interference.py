@@ -1,0 +1,131 @@
+"""What puts at a steady rate feel of a list of everything, of a compaction, and of a checkpoint."""
+
+import json
+import statistics
+import subprocess
+import time
+
+RATE_PER_S = 2000
+QUIET_S = 15
+
+
+class Puts:
+    """Puts at a fixed rate, and the latencies of each second."""
+
+    def __init__(self, client, file):
+        self.file = file
+        self.process = client.begin("put", "--prefix", "/registry/pods/steady/pod-", "--keys", 10_000, "--rate", RATE_PER_S, "--clients", 256, "--warm-up", 1,
+                                    "--seconds", 3600, "--intervals", file, "--interval-seconds", 1)
+
+    def seconds(self, begin, end):
+        """p99s of the seconds that have a part between two times.time()s."""
+        with open(self.file) as lines:
+            intervals = [json.loads(line) for line in lines]
+        return [interval["p99_us"] for interval in intervals
+                if interval["end"] > begin and interval["begin"] < end]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def wait_until_started(file):
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline:
+        try:
+            if len(open(file).readlines()) >= 3:
+                return
+        except FileNotFoundError:
+            pass
+        time.sleep(0.2)
+    raise RuntimeError("no puts")
+
+
+def measure(make_node, make_client, keys, file):
+    """{event: (p99 in us, seconds it took)}; etcd makes no checkpoints."""
+    node = make_node("interference", "--checkpoint-interval=2h", "--checkpoint-journal-bytes=1099511627776")
+    try:
+        node.start()
+        client = make_client(node)
+        client.store(keys)
+        puts = Puts(client, file)
+        wait_until_started(file)
+        found = {}
+
+        def during(name, event):
+            begin = time.time()
+            event()
+            end = time.time()
+            time.sleep(2)
+            p99s = puts.seconds(begin, end)
+            found[name] = (statistics.median(p99s), max(p99s), end - begin)
+
+        try:
+            during("nothing else", lambda: time.sleep(QUIET_S))
+            during(f"a list of all {keys:,} keys, read five times",
+                   lambda: [list_all(client) for _ in range(5)])
+            during(f"writing each key again ({keys:,} puts in transactions)", lambda: client.store(keys))
+            during(f"a compaction of {keys:,} versions", client.compact)
+        finally:
+            puts.stop()
+        return found
+    finally:
+        node.remove()
+
+
+def list_all(client):
+    subprocess.run(["etcdctl", "--endpoints", client.node.server.endpoint, "get", "--prefix", "", "--write-out", "json"],
+                   check=True, stdout=subprocess.DEVNULL)
+
+
+def measure_checkpoint(make_node, make_client, keys, file):
+    """The same, with a checkpoint of everything in the middle."""
+    node = make_node("interference", "--checkpoint-interval=30s", "--checkpoint-journal-bytes=1099511627776")
+    try:
+        node.start()
+        client = make_client(node)
+        client.store(keys)
+        puts = Puts(client, file)
+        try:
+            wait_until_started(file)
+            return watch_rounds(node, puts)
+        finally:
+            puts.stop()
+    finally:
+        node.remove()
+
+
+def made(metrics):
+    return sum(value for name, value in metrics.items() if name.startswith("tidemark_checkpoints_total"))
+
+
+def watch_rounds(node, puts):
+    """A round's end and duration are in the metrics: its seconds are told from the quiet ones."""
+    before = node.metrics()
+    written = before["tidemark_checkpoint_bytes_written_total"]
+    deadline = time.monotonic() + 600
+    rounds = []
+    seen = before["tidemark_checkpoint_last_duration_seconds"]
+    while len(rounds) < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+        metrics = node.metrics()
+        duration = metrics["tidemark_checkpoint_last_duration_seconds"]
+        if duration != seen and made(metrics) > made(before):
+            rounds.append((time.time() - duration, time.time(), metrics["tidemark_checkpoint_bytes_written_total"]))
+            seen = duration
+    begin, end, bytes_written = rounds[0]
+    time.sleep(2)
+    busy = puts.seconds(begin, end)
+    quiet = puts.seconds(end + 2, rounds[1][0] - 1)
+    return {"a checkpoint of everything": (statistics.median(busy), max(busy), end - begin),
+            "between two checkpoints": (statistics.median(quiet), max(quiet), rounds[1][0] - end),
+            "bytes": bytes_written - written}
+
+
+def table(found):
+    base = found["nothing else"][0]
+    lines = ["| while there is | seconds | puts' p99, median of the seconds, us | of the worst second | x alone |",
+             "|---|---|---|---|---|"]
+    for name, (median, worst, seconds) in found.items():
+        lines.append(f"| {name} | {seconds:.1f} | {median:,.0f} | {worst:,.0f} | {median / base:.2f} |")
+    return "\n".join(lines)

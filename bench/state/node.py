@@ -1,0 +1,128 @@
+"""One server whose state is measured: started again in other ways, asked for its metrics and its log."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "compare"))
+import servers  # noqa: E402
+
+PATIENCE_S = 900
+
+
+def directory_bytes(path):
+    """What the files take on the disk."""
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+            except FileNotFoundError:
+                pass
+    return total
+
+
+class Node:
+    def __init__(self, binary, directory, flags=()):
+        self.directory = pathlib.Path(directory)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        self.server = servers.etcd_like(binary, self.directory)
+        # Budgets and quotas are not what is measured here.
+        self.server.arguments = [a for a in self.server.arguments if "quota" not in a]
+        self.server.arguments += ["--quota-backend-bytes=-1", *flags]
+
+    def start(self, limit_s=PATIENCE_S):
+        """Seconds until it serves."""
+        begin = time.monotonic()
+        servers.START_LIMIT_S = limit_s
+        self.server.__enter__()
+        return time.monotonic() - begin
+
+    def kill(self):
+        self.server.process.send_signal(signal.SIGKILL)
+        self.server.process.wait()
+
+    def remove(self):
+        if self.server.process and self.server.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.server.memory_directory, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def lose_memory(self):
+        shutil.rmtree(self.server.memory_directory, ignore_errors=True)
+
+    @property
+    def memory_files_bytes(self):
+        return directory_bytes(self.server.memory_directory)
+
+    def disk_bytes(self, part=""):
+        return directory_bytes(self.directory / "data" / part)
+
+    def metrics(self):
+        with urllib.request.urlopen(self.server.endpoint + "/metrics", timeout=60) as answer:
+            lines = answer.read().decode().splitlines()
+        return {name: float(value) for name, value in
+                (line.rsplit(" ", 1) for line in lines if line and line[0] != "#")}
+
+    def wait(self, is_there, limit_s=PATIENCE_S):
+        deadline = time.monotonic() + limit_s
+        while not is_there(self.metrics()):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"waited too long; see {self.directory}/log")
+            time.sleep(0.2)
+
+    def status(self):
+        """user and system seconds, resident bytes, and those of them that are files' (tmpfs)."""
+        fields = open(f"/proc/{self.server.pid}/stat").read().rsplit(") ", 1)[1].split()
+        pages = open(f"/proc/{self.server.pid}/statm").read().split()
+        page_bytes = os.sysconf("SC_PAGE_SIZE")
+        return {"cpu_s": (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
+                "resident_bytes": int(pages[1]) * page_bytes,
+                "shared_bytes": int(pages[2]) * page_bytes}
+
+    def log_lines(self):
+        with open(self.directory / "log") as log:
+            for line in log:
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    pass
+
+
+class Client:
+    """tidebench and etcdctl, at one node."""
+
+    def __init__(self, tidebench, node):
+        self.tidebench, self.node = tidebench, node
+
+    def command(self, workload, *arguments):
+        return [self.tidebench, workload, "--endpoint", self.node.server.endpoint, "--json", "-",
+                *[str(argument) for argument in arguments]]
+
+    def run(self, workload, *arguments):
+        done = subprocess.run(self.command(workload, *arguments), check=True, stdout=subprocess.PIPE)
+        return json.loads(done.stdout)
+
+    def begin(self, workload, *arguments):
+        return subprocess.Popen(self.command(workload, *arguments), stdout=subprocess.PIPE)
+
+    def store(self, keys):
+        """Writes each key once, with 1 KiB of value."""
+        self.run("get", "--keys", keys, "--warm-up", 0, "--seconds", 0.2, "--clients", 64)
+
+    def compact(self):
+        """To the newest revision; returns when everything older is gone."""
+        ctl = ["etcdctl", "--endpoints", self.node.server.endpoint]
+        environment = {**os.environ, "ETCDCTL_API": "3"}
+        status = json.loads(subprocess.run([*ctl, "endpoint", "status", "-w", "json"], check=True, env=environment,
+                                           stdout=subprocess.PIPE).stdout)
+        revision = status[0]["Status"]["header"]["revision"]
+        subprocess.run([*ctl, "--command-timeout", "600s", "compact", "--physical", str(revision)],
+                       check=True, env=environment, stdout=subprocess.DEVNULL)

@@ -1,0 +1,55 @@
+"""How long a killed server takes until it serves again: from its memory, and from disk alone."""
+
+import subprocess
+import time
+
+
+def drop_page_cache():
+    subprocess.run(["sync"], check=True)
+    try:
+        with open("/proc/sys/vm/drop_caches", "w") as file:
+            file.write("1")
+        return True
+    except OSError:
+        return False
+
+
+def measure(make_node, make_client, keys):
+    node = make_node("restart")
+    try:
+        node.start()
+        make_client(node).store(keys)
+        wait_for_checkpoints(node)
+        result = {"keys": keys, "checkpoint_bytes": node.disk_bytes("checkpoints"),
+                  "journal_bytes": node.disk_bytes("journal")}
+        node.kill()
+        result["warm_s"] = node.start()
+        result["warm_cpu_s"] = node.status()["cpu_s"]
+        node.kill()
+        node.lose_memory()
+        result["cold_is_uncached"] = drop_page_cache()
+        result["cold_s"] = node.start()
+        result["cold_cpu_s"] = node.status()["cpu_s"]
+        return result
+    finally:
+        node.remove()
+
+
+def wait_for_checkpoints(node):
+    """Until the partition that holds the keys has one, and none is being made."""
+    node.wait(lambda metrics: metrics["tidemark_checkpoint_position"] > 0)
+    position = 0
+    while position != (now := node.metrics()["tidemark_checkpoint_position"]):
+        position = now
+        time.sleep(3)
+
+
+def table(row):
+    return "\n".join([
+        "| start of a killed server | seconds until it serves | CPU seconds | |",
+        "|---|---|---|---|",
+        f"| warm, {row['keys']:,} keys of 1 KiB on tmpfs | {row['warm_s']:.2f} | {row['warm_cpu_s']:.1f} | "
+        f"{row['warm_cpu_s'] / row['keys'] * 1e6:.2f} us of CPU a key |",
+        f"| cold, checkpoint {row['checkpoint_bytes'] / 1e6:,.0f} MB, journal {row['journal_bytes'] / 1e6:,.0f} MB"
+        f"{', page cache dropped' if row['cold_is_uncached'] else ''} | {row['cold_s']:.2f} | {row['cold_cpu_s']:.1f} | "
+        f"{row['checkpoint_bytes'] / 1e6 / row['cold_s']:.0f} MB of checkpoint a second |"])

@@ -213,6 +213,8 @@ absl::Status Node::CreateStore() {
   doors.random = &random_;
   doors.journal = journal_.get();
   doors.memory = memory_.get();
+  workers_ = std::make_unique<ThreadPool>("tm-start", Cores());
+  doors.workers = workers_.get();
   doors.checkpoints = checkpoints_.get();
   doors.checkpoint_disk = checkpoint_disk_.get();
   doors.journal_bytes = [this] {
@@ -333,6 +335,7 @@ absl::Status Node::failure() const {
 
 void Node::Serve() {
   serving_ = true;
+  workers_.reset();  // only a start needs them
   http_->SetRouter(&store_->router());
   TLOG(kInfo, "ready to serve client requests");
   for (const Bound& bound : bound_) {
@@ -361,6 +364,7 @@ void Node::Stop() {
     if (transport != nullptr) transport->Join();
   }
   if (store_ != nullptr) store_->Stop();
+  workers_.reset();
   if (journal_ != nullptr) journal_->Stop();
   for (auto& executor : store_executors_) executor->Stop();
   if (journal_executor_ != nullptr) journal_executor_->Stop();

@@ -34,9 +34,8 @@ void ReplicaImpl::Start(const StartFrom& from) {
 void ReplicaImpl::AttachLeases() {
   if (leases_attached_) return;
   leases_attached_ = true;
-  store_->TakeLeased([this](absl::string_view key, LeaseId lease) {
-    leases_.Move(key, LeaseId(0), lease);
-  });
+  store_->TakeLeased(
+      [this](absl::string_view key, LeaseId lease) { leases_.Move(key, LeaseId(0), lease); });
 }
 
 ReplicaImpl::Image ReplicaImpl::BeginImage() {

@@ -45,9 +45,9 @@ absl::StatusOr<ReplicaStarter::Way> ReplicaStarter::Load() {
   if (header_) {
     if (absl::Status status = CheckHeader(); !status.ok()) return status;
   } else if (journal_.first > Position(1)) {
-    return absl::DataLossError(
-        absl::StrCat("there is no checkpoint, and the journal begins at ", journal_.first.value(),
-                     ": restore the data directory from a copy"));
+    return absl::DataLossError(absl::StrCat("there is no checkpoint, and the journal begins at ",
+                                            journal_.first.value(),
+                                            ": restore the data directory from a copy"));
   }
   absl::Status adopted = Adopt();
   if (adopted.ok()) return Way::kWarm;

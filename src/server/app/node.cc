@@ -25,9 +25,11 @@ namespace {
 // Time for calls in progress when the node stops; streams are cut off then.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
 
-// The other half is for the journal, checkpoints and the kernel; a second loop on two cores only adds
-// hand-overs (docs/performance.md).
-size_t DefaultEventLoops() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
+size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+// The other half is for the journal, checkpoints and the kernel; a second loop on two cores only
+// adds hand-overs (docs/performance.md).
+size_t DefaultEventLoops() { return std::max<size_t>(1, Cores() / 2); }
 
 bool IsTmpfs(const std::string& directory) {
   struct statfs info {};

@@ -34,11 +34,8 @@ void ReplicaImpl::Start(const StartFrom& from) {
 void ReplicaImpl::AttachLeases() {
   if (leases_attached_) return;
   leases_attached_ = true;
-  store_->Visit({.begin = {}, .end = {}, .single = false, .to_infinity = true}, mvcc::kLatest,
-                [this](const mvcc::KeyValueView& kv) {
-                  leases_.Move(kv.key, LeaseId(0), kv.lease);
-                  return true;
-                });
+  store_->TakeLeased(
+      [this](absl::string_view key, LeaseId lease) { leases_.Move(key, LeaseId(0), lease); });
 }
 
 ReplicaImpl::Image ReplicaImpl::BeginImage() {

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "src/mvcc/location.h"
 #include "src/mvcc/revision_key.h"
-#include "src/mvcc/segment_log.h"
 
 namespace tidemark::mvcc {
 

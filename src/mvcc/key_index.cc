@@ -1,6 +1,7 @@
 #include "src/mvcc/key_index.h"
 
 #include "src/base/check.h"
+#include "src/mvcc/key_sort.h"
 
 namespace tidemark::mvcc {
 
@@ -9,20 +10,42 @@ KeyIndex::KeyIndex() : shards_(kShards) {}
 KeyIndex::~KeyIndex() { Clear(); }
 
 void KeyIndex::Clear() {
-  for (Shard& shard : shards_) shard.clear();
-  for (KeyNode* node : ordered_) KeyNode::Destroy(node);
   ordered_.clear();
+  for (Shard& shard : shards_) {
+    for (KeyNode* node : shard) KeyNode::Destroy(node);
+    shard.clear();
+  }
+}
+
+KeyNode* KeyIndex::FindOrCreate(Shard& shard, const Hashed& hashed, bool* created) {
+  return *shard.lazy_emplace(hashed, [&](const Shard::constructor& construct) {
+    construct(KeyNode::Create(hashed.key));
+    *created = true;
+  });
 }
 
 KeyNode* KeyIndex::FindOrCreate(absl::string_view key) {
   const size_t hash = HashOf(key);
-  Shard& shard = shards_[ShardOf(hash)];
-  auto it = shard.find(Hashed{key, hash});
-  if (it != shard.end()) return *it;
-  KeyNode* node = KeyNode::Create(key);
-  shard.insert(node);
-  CHECK(ordered_.insert(node).second);
+  bool created = false;
+  KeyNode* node = FindOrCreate(shards_[ShardOf(hash)], Hashed{key, hash}, &created);
+  if (created) CHECK(ordered_.insert(node).second);
   return node;
+}
+
+void KeyIndex::Order(ParallelRunner& workers) {
+  CHECK(ordered_.empty());
+  std::vector<KeyNode*> nodes;
+  size_t count = 0;
+  for (const Shard& shard : shards_) count += shard.size();
+  nodes.reserve(count);
+  for (const Shard& shard : shards_) nodes.insert(nodes.end(), shard.begin(), shard.end());
+  SortByKey(&nodes, workers);
+  constexpr size_t kAhead = 16;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (i + kAhead < nodes.size()) nodes[i + kAhead]->Prefetch();
+    ordered_.insert(ordered_.end(), nodes[i]);
+  }
+  CHECK(ordered_.size() == count);
 }
 
 void KeyIndex::Erase(KeyNode* node) {

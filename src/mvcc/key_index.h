@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
+#include "src/base/parallel_runner.h"
 #include "src/mvcc/key_node.h"
 #include "src/mvcc/key_range.h"
 
@@ -51,17 +52,26 @@ class KeyIndex {
   size_t size() const { return ordered_.size(); }
   void CheckInvariants() const;
 
- private:
+  // --- Filling an empty index at once, on several threads: each shard by one of them, then Order,
+  // before anything else.
   static constexpr size_t kShards = 1024;
+  static size_t HashOf(absl::string_view key) { return absl::Hash<absl::string_view>()(key); }
+  // The table below uses the low bits of the hash.
+  static size_t ShardOf(size_t hash) { return (hash >> 48) % kShards; }
+  void ReserveInShard(size_t shard, size_t keys) { shards_[shard].reserve(keys); }
+  // REQUIRES the key's hash and its shard.
+  KeyNode* FindOrCreateInShard(size_t shard, absl::string_view key, size_t hash) {
+    bool created = false;
+    return FindOrCreate(shards_[shard], Hashed{key, hash}, &created);
+  }
+  void Order(ParallelRunner& workers);
 
+ private:
   // A key with its hash, so that a lookup hashes once.
   struct Hashed {
     absl::string_view key;
     size_t hash;
   };
-  static size_t HashOf(absl::string_view key) { return absl::Hash<absl::string_view>()(key); }
-  // The table below uses the low bits of the hash.
-  static size_t ShardOf(size_t hash) { return (hash >> 48) % kShards; }
 
   struct Hash {
     using is_transparent = void;
@@ -81,6 +91,8 @@ class KeyIndex {
     bool operator()(absl::string_view a, const KeyNode* b) const { return a < b->key(); }
   };
   using Shard = absl::flat_hash_set<KeyNode*, Hash, Equal>;
+
+  static KeyNode* FindOrCreate(Shard& shard, const Hashed& hashed, bool* created);
 
   std::vector<Shard> shards_;
   absl::btree_set<KeyNode*, Less> ordered_;

@@ -18,7 +18,7 @@
 #include "absl/types/span.h"
 #include "src/base/check.h"
 #include "src/base/ids.h"
-#include "src/mvcc/segment_log.h"
+#include "src/mvcc/location.h"
 
 namespace tidemark::mvcc {
 
@@ -90,6 +90,13 @@ class KeyNode {
     } else if (capacity_ > 4 && count_ < capacity_ / 2) {
       Reallocate(count_);
     }
+  }
+
+  // For whoever is about to look at many nodes.
+  void Prefetch() const {
+    constexpr ptrdiff_t kCacheLineBytes = 64;
+    __builtin_prefetch(this);
+    __builtin_prefetch(reinterpret_cast<const char*>(this) + kCacheLineBytes);
   }
 
   // In the store's queue of keys that compaction will look at.

@@ -17,7 +17,7 @@ uint32_t RecordHeader::ComputeChecksum() const {
                                   sizeof(RecordHeader) - kSkipped + wire_size));
 }
 
-uint64_t RecordHeader::Hash() const {
+uint64_t RecordHeader::HashFrom(int64_t main, uint32_t sub_and_tombstone, uint32_t checksum) {
   // Murmur3's finaliser: sums of it collide as sums of random numbers do.
   uint64_t hash = static_cast<uint64_t>(main) * 0x9E3779B97F4A7C15;
   hash ^= uint64_t{checksum} << 32 | sub_and_tombstone;
@@ -75,11 +75,10 @@ Segment::Segment(std::unique_ptr<MemoryRegion> region, size_t used_bytes, ByteCo
   mapped_bytes_->fetch_add(static_cast<int64_t>(size_bytes_), std::memory_order_relaxed);
 }
 
-void Segment::AddLive(size_t offset) {
-  const RecordHeader& record = *At(offset);
+void Segment::AddLive(Revision main, size_t wire_size) {
   live_records += 1;
-  live_bytes += RecordSizeBytes(record.wire_size);
-  max_main_ = std::max(max_main_, record.revision().main);
+  live_bytes += RecordSizeBytes(wire_size);
+  max_main_ = std::max(max_main_, main);
 }
 
 void Segment::Seal() {

@@ -61,7 +61,8 @@ struct RecordHeader {
   }
   uint32_t ComputeChecksum() const;
   // What the record adds to a hash over a set of records: the same wherever it lies.
-  uint64_t Hash() const;
+  uint64_t Hash() const { return HashFrom(main, sub_and_tombstone, checksum); }
+  static uint64_t HashFrom(int64_t main, uint32_t sub_and_tombstone, uint32_t checksum);
   // The same without a record.
   static uint64_t HashOf(RevisionKey revision, bool tombstone, absl::string_view wire);
   // Everything but the checksum; unmarked.
@@ -97,8 +98,8 @@ class Segment {
                 size_t wire_size);
   size_t AppendWire(RevisionKey revision, bool tombstone, absl::string_view wire);
   size_t AppendCopy(const RecordHeader& record);
-  // Adopting: counts a record that is there already as live.
-  void AddLive(size_t offset);
+  // Starting: counts a record that is there already as live.
+  void AddLive(Revision main, size_t wire_size);
   void MarkDead(size_t offset) {
     At(offset)->mark = RecordHeader::DeadMarkOf(At(offset)->checksum);
   }

@@ -3,44 +3,23 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
 
 namespace tidemark::mvcc {
 namespace {
 
-constexpr size_t kMaxWireSizeBytes = size_t{1} << 30;
 constexpr uint32_t kMaxSlots = uint32_t{1} << 30;
 
 }  // namespace
 
 SegmentLog::SegmentLog(std::string name, size_t segment_size_bytes, uint64_t identity,
                        MemoryMapper& memory)
-    : name_(std::move(name)),
-      segment_size_bytes_(segment_size_bytes),
-      identity_(identity),
-      memory_(memory),
-      mapped_bytes_(std::make_shared<std::atomic<int64_t>>(0)) {
-  CHECK(segment_size_bytes_ >= 4096 && segment_size_bytes_ <= kMaxWireSizeBytes);
-}
+    : maker_(std::move(name), segment_size_bytes, identity, memory) {}
 
-std::string SegmentLog::RegionName(uint64_t sequence) const {
-  return absl::StrCat(name_, "-", absl::StrFormat("%08d", sequence));
-}
-
-uint32_t SegmentLog::MapSegment(size_t size_bytes, bool survivors) {
+uint32_t SegmentLog::AddSegment(size_t wire_size, bool survivors) {
   const uint64_t sequence = next_sequence_++;
-  FAIL_POINT("mvcc.map_segment");
-  auto region = memory_.Create(RegionName(sequence), size_bytes);
-  // The memory budget refuses writes long before; there is no way back from half an entry.
-  if (!region.ok()) Fatal(absl::StrCat("mapping a segment: ", region.status().ToString()));
-  SegmentHeader header;
-  header.identity = identity_;
-  header.sequence = sequence;
-  header.survivors = survivors ? 1 : 0;
-  auto segment = std::make_shared<Segment>(*std::move(region), header, mapped_bytes_);
+  std::shared_ptr<Segment> segment = maker_.Make(sequence, wire_size, survivors);
   FAIL_POINT("mvcc.segment_not_listed");
   table_->Add(sequence);
   return PlaceInSlot(std::move(segment));
@@ -79,13 +58,10 @@ void SegmentLog::DropIfUnused(uint32_t slot) {
 }
 
 uint32_t SegmentLog::SlotFor(size_t wire_size, bool survivors) {
-  CHECK(wire_size <= kMaxWireSizeBytes);
   uint32_t& open_slot = survivors ? survivor_slot_ : fresh_slot_;
   if (open_slot != kNoSlot && slots_[open_slot]->HasRoomFor(wire_size)) return open_slot;
-  const size_t needed = Segment::kFirstOffset + RecordSizeBytes(wire_size);
   if (open_slot != kNoSlot) Seal(std::exchange(open_slot, kNoSlot));
-  // A large record fills a segment of its own, which the next record then seals.
-  open_slot = MapSegment(std::max(needed, segment_size_bytes_), survivors);
+  open_slot = AddSegment(wire_size, survivors);
   return open_slot;
 }
 
@@ -93,11 +69,6 @@ Location SegmentLog::Append(RevisionKey revision, bool tombstone, const KeyValue
   const size_t wire_size = EncodedKeyValueSize(fields);
   const uint32_t slot = SlotFor(wire_size, false);
   return Location(slot, slots_[slot]->Append(revision, tombstone, fields, wire_size));
-}
-
-Location SegmentLog::AppendWire(RevisionKey revision, bool tombstone, absl::string_view wire) {
-  const uint32_t slot = SlotFor(wire.size(), false);
-  return Location(slot, slots_[slot]->AppendWire(revision, tombstone, wire));
 }
 
 void SegmentLog::MarkCommitted(Location location) {
@@ -132,7 +103,7 @@ std::vector<uint32_t> SegmentLog::SparseSegments(Revision bound, int max_live_pe
     // Half empty ones are those that a restart sealed early.
     const size_t worth_keeping =
         std::max(segment->used_bytes() * static_cast<size_t>(max_live_percent) / 100,
-                 std::min(segment->size_bytes(), segment_size_bytes_) / 2);
+                 std::min(segment->size_bytes(), maker_.segment_size_bytes()) / 2);
     if (segment->live_bytes < worth_keeping) {
       sparse.push_back(slot);
     }

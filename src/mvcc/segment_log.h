@@ -12,7 +12,6 @@
 //  3. A released record is marked dead before anything that depends on it being gone.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,30 +19,17 @@
 #include <vector>
 
 #include "src/base/bytes.h"
+#include "src/base/load_progress.h"
 #include "src/base/memory_mapper.h"
+#include "src/base/parallel_runner.h"
+#include "src/mvcc/location.h"
 #include "src/mvcc/segment.h"
+#include "src/mvcc/segment_filler.h"
+#include "src/mvcc/segment_maker.h"
 #include "src/mvcc/segment_recovery.h"
 #include "src/mvcc/segment_table.h"
 
 namespace tidemark::mvcc {
-
-// Segment slot and offset in units of 8 bytes. Zero is no record (a segment starts with its
-// header). The top bit is free for the index's use.
-class Location {
- public:
-  constexpr Location() = default;
-  constexpr explicit Location(uint64_t raw) : raw_(raw) {}
-  Location(uint32_t slot, size_t offset) : raw_(uint64_t{slot} << 32 | (offset >> 3)) {}
-
-  uint64_t raw() const { return raw_; }
-  uint32_t slot() const { return static_cast<uint32_t>(raw_ >> 32); }
-  size_t offset() const { return (raw_ & 0xFFFFFFFF) << 3; }
-  bool null() const { return raw_ == 0; }
-  friend bool operator==(Location, Location) = default;
-
- private:
-  uint64_t raw_ = 0;
-};
 
 class SegmentLog {
  public:
@@ -55,20 +41,23 @@ class SegmentLog {
   // Empty; what a former process left under this name is thrown away. ResourceExhausted when there
   // is no memory even for the table.
   absl::Status StartEmpty();
-  // With what a former process left: its records in revision order, all of them live, up to the
-  // last complete entry. NotFound: nothing was left. DataLoss: it cannot be trusted. After an
-  // error StartEmpty is what remains.
+  // With what a former process left: its records, all of them live, up to the last complete entry.
+  // NotFound: nothing was left. DataLoss: it cannot be trusted. After an error StartEmpty is what
+  // remains. Cancelled, when `progress` is: a later process still finds everything.
   struct Adopted {
     SegmentTable::Commit commit;
-    std::vector<std::pair<RevisionKey, Location>> records;
+    RecordRuns records;
   };
-  absl::StatusOr<Adopted> Adopt();
+  absl::StatusOr<Adopted> Adopt(ParallelRunner& workers, LoadProgress& progress);
   // Adopt gave what turned out not to be true: nothing is left, StartEmpty is next.
   void DiscardAll();
+  // Behind StartEmpty, before anything else: the segments that fillers made of an image's parts, in
+  // their order. Gives all records. DataLoss when a part does not lie above the one before.
+  absl::StatusOr<RecordRuns> TakeFilled(std::vector<SegmentFiller::Filled> parts,
+                                        ParallelRunner& workers);
+  const SegmentMaker& maker() const { return maker_; }
 
   Location Append(RevisionKey revision, bool tombstone, const KeyValueFields& fields);
-  // A whole record from elsewhere; the same bytes.
-  Location AppendWire(RevisionKey revision, bool tombstone, absl::string_view wire);
   // Marks the record as the end of a complete entry.
   void MarkCommitted(Location location);
   // Tells a later process how far this one got.
@@ -92,7 +81,7 @@ class SegmentLog {
   // Copies the record into the survivors and releases the old one.
   Location Move(Location location);
 
-  int64_t mapped_bytes() const { return mapped_bytes_->load(std::memory_order_relaxed); }
+  int64_t mapped_bytes() const { return maker_.mapped_bytes(); }
   uint32_t slot_count() const { return static_cast<uint32_t>(slots_.size()); }
   void CheckInvariants() const;
 
@@ -101,25 +90,26 @@ class SegmentLog {
 
   // The slot of a segment of that stream with room for one more record of `wire_size`.
   uint32_t SlotFor(size_t wire_size, bool survivors);
-  uint32_t MapSegment(size_t size_bytes, bool survivors);
+  uint32_t AddSegment(size_t wire_size, bool survivors);
   uint32_t PlaceInSlot(std::shared_ptr<Segment> segment);
   SegmentTable::Filled FilledOf(uint32_t slot) const;
-  std::string RegionName(uint64_t sequence) const;
-  std::string TableName() const { return SegmentTable::NameFor(name_); }
+  std::string TableName() const { return SegmentTable::NameFor(maker_.name()); }
   void RemoveLeftovers();
-  absl::StatusOr<Adopted> AdoptSegments();
-  absl::StatusOr<std::vector<std::unique_ptr<MemoryRegion>>> OpenListed();
-  absl::StatusOr<MergedRecords> ScanAll(const std::vector<std::unique_ptr<MemoryRegion>>& regions,
-                                        std::vector<SegmentScan>* scans) const;
+  // A listed segment that was looked at.
+  struct Found {
+    std::unique_ptr<MemoryRegion> region;
+    SegmentScan scan;
+    absl::Status status;
+  };
+  absl::StatusOr<Adopted> AdoptSegments(ParallelRunner& workers, LoadProgress& progress);
+  absl::StatusOr<std::vector<Found>> ScanListed(ParallelRunner& workers, LoadProgress& progress);
+  absl::Status Scan(uint64_t sequence, uint32_t slot, LoadProgress& progress, Found* found) const;
+  void AddLive(const RecordRuns& records);
   void Seal(uint32_t slot);
   void DropIfUnused(uint32_t slot);
 
-  const std::string name_;
-  const size_t segment_size_bytes_;
-  const uint64_t identity_;
-  MemoryMapper& memory_;
+  const SegmentMaker maker_;
   std::unique_ptr<SegmentTable> table_;
-  std::shared_ptr<std::atomic<int64_t>> mapped_bytes_;
   uint64_t next_sequence_ = 1;
   std::vector<std::shared_ptr<Segment>> slots_;
   std::vector<char*> bases_;  // slots_[i]->data(): one load less on every read

@@ -13,29 +13,34 @@ absl::Status SegmentLog::StartEmpty() {
   DiscardAll();
   RemoveLeftovers();
   absl::StatusOr<std::unique_ptr<SegmentTable>> table =
-      SegmentTable::Create(memory_, TableName(), identity_);
+      SegmentTable::Create(maker_.memory(), TableName(), maker_.identity());
   if (!table.ok()) return table.status();
   table_ = *std::move(table);
   return absl::OkStatus();
 }
 
 void SegmentLog::RemoveLeftovers() {
-  const std::string prefix = absl::StrCat(name_, "-");
-  for (const std::string& name : memory_.Leftovers()) {
-    if (absl::StartsWith(name, prefix)) memory_.Remove(name);
+  const std::string prefix = absl::StrCat(maker_.name(), "-");
+  for (const std::string& name : maker_.memory().Leftovers()) {
+    if (absl::StartsWith(name, prefix)) maker_.memory().Remove(name);
   }
 }
 
-absl::StatusOr<SegmentLog::Adopted> SegmentLog::Adopt() {
+absl::StatusOr<SegmentLog::Adopted> SegmentLog::Adopt(ParallelRunner& workers,
+                                                      LoadProgress& progress) {
   CHECK(table_ == nullptr && slots_.empty());
   absl::StatusOr<std::unique_ptr<SegmentTable>> table =
-      SegmentTable::Open(memory_, TableName(), identity_);
+      SegmentTable::Open(maker_.memory(), TableName(), maker_.identity());
   if (!table.ok()) {
     RemoveLeftovers();
     return table.status();
   }
   table_ = *std::move(table);
-  absl::StatusOr<Adopted> adopted = AdoptSegments();
+  absl::StatusOr<Adopted> adopted = AdoptSegments(workers, progress);
+  if (absl::IsCancelled(adopted.status())) {
+    table_.reset();
+    return adopted;
+  }
   if (!adopted.ok()) DiscardAll();
   RemoveLeftovers();  // not listed yet, or no more
   return adopted;
@@ -52,67 +57,117 @@ void SegmentLog::DiscardAll() {
   if (table_ != nullptr) std::exchange(table_, nullptr)->Discard();
 }
 
-absl::StatusOr<std::vector<std::unique_ptr<MemoryRegion>>> SegmentLog::OpenListed() {
-  std::vector<std::unique_ptr<MemoryRegion>> regions;
-  absl::Status failed;
-  for (const uint64_t sequence : table_->Sequences()) {
-    absl::StatusOr<std::unique_ptr<MemoryRegion>> region = memory_.Open(RegionName(sequence));
-    if (region.ok()) {
-      regions.push_back(*std::move(region));
-      continue;
-    }
-    failed = absl::DataLossError(
-        absl::StrCat("segment ", sequence, " is listed and missing: ", region.status().message()));
-    break;
-  }
-  if (failed.ok()) return regions;
-  for (const auto& region : regions) region->Discard();
-  return failed;
-}
-
-absl::StatusOr<MergedRecords> SegmentLog::ScanAll(
-    const std::vector<std::unique_ptr<MemoryRegion>>& regions,
-    std::vector<SegmentScan>* scans) const {
-  const std::vector<uint64_t> sequences = table_->Sequences();
-  for (size_t i = 0; i < regions.size(); ++i) {
-    const absl::string_view bytes(regions[i]->data(), regions[i]->size_bytes());
-    absl::StatusOr<SegmentScan> scan =
-        ScanSegment(bytes, identity_, sequences[i], table_->newest());
-    if (!scan.ok()) return scan.status();
-    scans->push_back(*std::move(scan));
-  }
-  return MergeScans(absl::MakeSpan(*scans));
-}
-
-absl::StatusOr<SegmentLog::Adopted> SegmentLog::AdoptSegments() {
-  absl::StatusOr<std::vector<std::unique_ptr<MemoryRegion>>> regions = OpenListed();
-  if (!regions.ok()) return regions.status();
+absl::StatusOr<SegmentLog::Adopted> SegmentLog::AdoptSegments(ParallelRunner& workers,
+                                                              LoadProgress& progress) {
+  absl::StatusOr<std::vector<Found>> found = ScanListed(workers, progress);
+  if (!found.ok()) return found.status();
   std::vector<SegmentScan> scans;
-  absl::StatusOr<MergedRecords> merged = ScanAll(*regions, &scans);
+  scans.reserve(found->size());
+  for (Found& segment : *found) scans.push_back(std::move(segment.scan));
+  absl::StatusOr<MergedRecords> merged = MergeScans(absl::MakeSpan(scans), workers);
   if (!merged.ok()) {
-    for (const auto& region : *regions) region->Discard();
+    for (const Found& segment : *found) segment.region->Discard();
     return merged.status();
   }
 
   Adopted adopted;
   adopted.commit = table_->newest();
-  for (size_t i = 0; i < regions->size(); ++i) {
-    auto segment =
-        std::make_shared<Segment>(std::move((*regions)[i]), scans[i].used_bytes, mapped_bytes_);
-    for (const FoundRecord& record : scans[i].incomplete) segment->MarkDead(record.offset());
+  adopted.records = std::move(merged->records);
+  for (size_t i = 0; i < found->size(); ++i) {
+    std::shared_ptr<Segment> segment =
+        maker_.Take(std::move((*found)[i].region), scans[i].used_bytes);
+    for (const SegmentScan::Incomplete& record : scans[i].incomplete) {
+      segment->MarkDead(record.offset);
+    }
     next_sequence_ = std::max(next_sequence_, scans[i].sequence + 1);
     CHECK(PlaceInSlot(std::move(segment)) == i);
   }
-  for (const FoundRecord& record : merged->duplicates) {
-    slots_[record.segment]->MarkDead(record.offset());
+  for (const RecordEntry& record : merged->duplicates) {
+    slots_[record.slot]->MarkDead(record.offset());
   }
-  adopted.records.reserve(merged->records.size());
-  for (const FoundRecord& record : merged->records) {
-    slots_[record.segment]->AddLive(record.offset());
-    adopted.records.emplace_back(record.revision, Location(record.segment, record.offset()));
-  }
+  AddLive(adopted.records);
   for (uint32_t slot = 0; slot < slot_count(); ++slot) DropIfUnused(slot);
   return adopted;
+}
+
+// In the order of the table; the first that cannot be believed is the verdict on all.
+absl::StatusOr<std::vector<SegmentLog::Found>> SegmentLog::ScanListed(ParallelRunner& workers,
+                                                                      LoadProgress& progress) {
+  const std::vector<uint64_t> sequences = table_->Sequences();
+  std::vector<Found> found(sequences.size());
+  progress.Begin(sequences.size() * maker_.segment_size_bytes());
+  std::atomic<size_t> first_failed{sequences.size()};
+  workers.ForEach(sequences.size(), [&](size_t i) {
+    // The others matter no more; those before still do.
+    if (i > first_failed.load(std::memory_order_relaxed) || progress.cancelled()) return;
+    found[i].status = Scan(sequences[i], static_cast<uint32_t>(i), progress, &found[i]);
+    if (found[i].status.ok()) return;
+    size_t failed = first_failed.load(std::memory_order_relaxed);
+    while (i < failed && !first_failed.compare_exchange_weak(failed, i)) {
+    }
+  });
+  if (progress.cancelled()) return absl::CancelledError("the server is stopping");
+  if (first_failed == sequences.size()) return found;
+  for (const Found& segment : found) {
+    if (segment.region != nullptr) segment.region->Discard();
+  }
+  return found[first_failed].status;
+}
+
+absl::Status SegmentLog::Scan(uint64_t sequence, uint32_t slot, LoadProgress& progress,
+                              Found* found) const {
+  absl::StatusOr<std::unique_ptr<MemoryRegion>> region =
+      maker_.memory().Open(maker_.RegionName(sequence));
+  if (!region.ok()) {
+    return absl::DataLossError(
+        absl::StrCat("segment ", sequence, " is listed and missing: ", region.status().message()));
+  }
+  found->region = *std::move(region);
+  const absl::string_view bytes(found->region->data(), found->region->size_bytes());
+  absl::StatusOr<SegmentScan> scan =
+      ScanSegment(bytes, {maker_.identity(), sequence, slot}, table_->newest());
+  if (!scan.ok()) return scan.status();
+  found->scan = *std::move(scan);
+  progress.CorrectTotal(maker_.segment_size_bytes(), bytes.size());
+  progress.AddRead(bytes.size());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RecordRuns> SegmentLog::TakeFilled(std::vector<SegmentFiller::Filled> parts,
+                                                  ParallelRunner& workers) {
+  CHECK(slots_.empty() && table_ != nullptr);
+  RecordRuns records;
+  std::vector<uint32_t> first_slots;  // of each run's part
+  absl::Status status;
+  for (SegmentFiller::Filled& part : parts) {
+    const uint32_t first_slot = slot_count();
+    for (std::shared_ptr<Segment>& segment : part.segments) {
+      next_sequence_ = std::max(next_sequence_, segment->sequence() + 1);
+      segment->Seal();
+      table_->Add(segment->sequence());
+      PlaceInSlot(std::move(segment));
+    }
+    for (std::vector<RecordEntry>& run : part.records) {
+      if (!records.empty() && run.front().revision() <= records.back().back().revision()) {
+        status = absl::DataLossError("the parts of the image overlap");
+      }
+      first_slots.push_back(first_slot);
+      records.push_back(std::move(run));
+    }
+  }
+  if (!status.ok()) return status;
+  workers.ForEach(records.size(), [&](size_t i) {
+    for (RecordEntry& record : records[i]) record.slot += first_slots[i];
+  });
+  return records;
+}
+
+void SegmentLog::AddLive(const RecordRuns& records) {
+  for (const std::vector<RecordEntry>& run : records) {
+    for (const RecordEntry& record : run) {
+      slots_[record.slot]->AddLive(Revision(record.main), record.wire_size);
+    }
+  }
 }
 
 }  // namespace tidemark::mvcc

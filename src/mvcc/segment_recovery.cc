@@ -15,11 +15,12 @@ absl::Status Damaged(uint64_t sequence, absl::string_view what) {
   return absl::DataLossError(absl::StrCat("segment ", sequence, ": ", what));
 }
 
-absl::Status CheckHeader(const SegmentHeader& header, uint64_t identity, uint64_t sequence) {
+absl::Status CheckHeader(const SegmentHeader& header, const SegmentName& name) {
+  const uint64_t sequence = name.sequence;
   if (header.magic != SegmentHeader::kMagic || header.checksum != header.ComputeChecksum()) {
     return Damaged(sequence, "no header");
   }
-  if (header.identity != identity) return Damaged(sequence, "it belongs to another store");
+  if (header.identity != name.identity) return Damaged(sequence, "it belongs to another store");
   if (header.sequence != sequence) return Damaged(sequence, "it holds another segment");
   return absl::OkStatus();
 }
@@ -43,13 +44,132 @@ size_t RequiredBytes(const SegmentHeader& header, const SegmentTable::Commit& co
   return Segment::kFirstOffset;
 }
 
+// Adds the record at `offset` to the scan.
+absl::Status Take(const RecordHeader& record, const SegmentName& name, size_t offset,
+                  Revision published, SegmentScan* scan) {
+  if (record.dead()) return absl::OkStatus();
+  if (record.mark != 0 && !record.committed()) return Damaged(name.sequence, "a mark is damaged");
+  const Revision main(record.main);
+  if (main > published) {
+    if (scan->survivors) return Damaged(name.sequence, "a moved record is too new");
+    scan->incomplete.push_back({main, offset});
+    return absl::OkStatus();
+  }
+  RecordEntry& entry = scan->records.emplace_back();
+  if (!DescribeRecord(record, name.slot, offset, &entry)) {
+    return Damaged(name.sequence, absl::StrCat("the record of revision ", record.main,
+                                               " is not a version of a key"));
+  }
+  return absl::OkStatus();
+}
+
+bool Earlier(const RecordEntry& a, const RecordEntry& b) { return a.revision() < b.revision(); }
+
+// What the cleaner moved lies in the order of the segments that it emptied.
+void Sort(SegmentScan* scan) {
+  std::vector<RecordEntry>& records = scan->records;
+  if (!std::is_sorted(records.begin(), records.end(), Earlier)) {
+    std::stable_sort(records.begin(), records.end(), Earlier);
+  }
+  auto same = [](const RecordEntry& a, const RecordEntry& b) { return !Earlier(a, b); };
+  scan->twice = std::adjacent_find(records.begin(), records.end(), same) != records.end();
+}
+
+// Live records behind the published commit can only be those of one entry.
+absl::Status CheckIncomplete(absl::Span<const SegmentScan> scans) {
+  std::optional<Revision> incomplete;
+  for (const SegmentScan& scan : scans) {
+    for (const SegmentScan::Incomplete& record : scan.incomplete) {
+      if (incomplete.value_or(record.main) != record.main) {
+        return Damaged(scan.sequence, "entries behind the published one");
+      }
+      incomplete = record.main;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The usual case as long as nothing was cleaned: nothing to merge.
+bool FollowEachOther(absl::Span<const SegmentScan> scans) {
+  const RecordEntry* last = nullptr;
+  for (const SegmentScan& scan : scans) {
+    if (scan.records.empty()) continue;
+    if (scan.twice) return false;
+    if (last != nullptr && !Earlier(*last, scan.records.front())) return false;
+    last = &scan.records.back();
+  }
+  return true;
+}
+
+// Revisions that cut what all scans hold into ranges of about `records_per_range`.
+std::vector<RevisionKey> Cuts(absl::Span<const SegmentScan> scans, size_t records_per_range) {
+  constexpr size_t kSampleEvery = 256;
+  std::vector<RevisionKey> samples;
+  for (const SegmentScan& scan : scans) {
+    for (size_t i = 0; i < scan.records.size(); i += kSampleEvery) {
+      samples.push_back(scan.records[i].revision());
+    }
+  }
+  std::sort(samples.begin(), samples.end());
+  std::vector<RevisionKey> cuts;
+  const size_t step = records_per_range / kSampleEvery;
+  for (size_t i = step; i < samples.size(); i += step) cuts.push_back(samples[i]);
+  return cuts;
+}
+
+// One range of revisions, out of all scans.
+struct Range {
+  std::vector<RecordEntry> records;
+  std::vector<RecordEntry> duplicates;
+  absl::Status status;
+};
+
+// nullptr: without end on that side.
+Range MergeRange(absl::Span<const SegmentScan> scans, const RevisionKey* begin,
+                 const RevisionKey* end) {
+  auto before = [](const RecordEntry& a, const RevisionKey& b) { return a.revision() < b; };
+  Range range;
+  for (const SegmentScan& scan : scans) {
+    auto first = scan.records.begin();
+    auto last = scan.records.end();
+    if (begin != nullptr) first = std::lower_bound(first, last, *begin, before);
+    if (end != nullptr) last = std::lower_bound(first, last, *end, before);
+    range.records.insert(range.records.end(), first, last);
+  }
+  // Of two copies the survivor comes first.
+  std::sort(range.records.begin(), range.records.end(),
+            [&](const RecordEntry& a, const RecordEntry& b) {
+              const RevisionKey left = a.revision();
+              const RevisionKey right = b.revision();
+              if (left != right) return left < right;
+              const bool moved = scans[a.slot].survivors;
+              if (moved != scans[b.slot].survivors) return moved;
+              return std::pair(a.slot, a.offset_words) < std::pair(b.slot, b.offset_words);
+            });
+  size_t kept = 0;
+  for (const RecordEntry& record : range.records) {
+    if (kept == 0 || range.records[kept - 1].revision() != record.revision()) {
+      range.records[kept++] = record;
+      continue;
+    }
+    if (!scans[range.records[kept - 1].slot].survivors) {
+      range.status = Damaged(scans[record.slot].sequence, "a revision occurs twice");
+      return range;
+    }
+    range.duplicates.push_back(record);
+  }
+  range.records.resize(kept);
+  return range;
+}
+
 }  // namespace
 
-absl::StatusOr<SegmentScan> ScanSegment(absl::string_view bytes, uint64_t identity,
-                                        uint64_t sequence, const SegmentTable::Commit& commit) {
+absl::StatusOr<SegmentScan> ScanSegment(absl::string_view bytes, const SegmentName& name,
+                                        const SegmentTable::Commit& commit) {
+  const uint64_t sequence = name.sequence;
   if (bytes.size() <= Segment::kFirstOffset) return Damaged(sequence, "it is too short");
   const auto& header = *reinterpret_cast<const SegmentHeader*>(bytes.data());
-  if (absl::Status status = CheckHeader(header, identity, sequence); !status.ok()) return status;
+  if (absl::Status status = CheckHeader(header, name); !status.ok()) return status;
   const size_t required = RequiredBytes(header, commit);
   const bool sealed = header.sealed_bytes != 0;
   if (required < Segment::kFirstOffset || required > bytes.size()) {
@@ -63,68 +183,42 @@ absl::StatusOr<SegmentScan> ScanSegment(absl::string_view bytes, uint64_t identi
   while (!sealed || offset < required) {
     const RecordHeader* record = RecordAt(bytes, offset);
     if (record == nullptr) break;
-    FoundRecord found;
-    found.revision = record->revision();
-    found.offset_words = static_cast<uint32_t>(offset / 8);
-    found.tombstone = record->tombstone();
+    if (!scan.survivors && record->revision() <= last) return Damaged(sequence, "records go back");
+    last = record->revision();
+    if (absl::Status s = Take(*record, name, offset, commit.main, &scan); !s.ok()) return s;
     offset += RecordSizeBytes(record->wire_size);
-    if (!scan.survivors && found.revision <= last) return Damaged(sequence, "records go back");
-    last = found.revision;
-    if (record->dead()) continue;
-    if (record->mark != 0 && !record->committed()) return Damaged(sequence, "a mark is damaged");
-    const bool complete = found.revision.main <= commit.main;
-    if (!complete && scan.survivors) return Damaged(sequence, "a moved record is too new");
-    (complete ? scan.records : scan.incomplete).push_back(found);
   }
   if (offset < required || (sealed && offset != required)) {
     return Damaged(sequence, absl::StrCat("the record at ", offset, " is damaged"));
   }
   scan.used_bytes = offset;
+  if (scan.survivors) Sort(&scan);
   return scan;
 }
 
-absl::StatusOr<MergedRecords> MergeScans(absl::Span<SegmentScan> scans) {
+absl::StatusOr<MergedRecords> MergeScans(absl::Span<SegmentScan> scans, ParallelRunner& workers) {
+  if (absl::Status status = CheckIncomplete(scans); !status.ok()) return status;
   MergedRecords merged;
-  size_t total = 0;
-  bool in_order = true;
-  std::optional<Revision> incomplete;
-  for (const SegmentScan& scan : scans) {
-    total += scan.records.size();
-    for (const FoundRecord& record : scan.incomplete) {
-      if (incomplete.value_or(record.revision.main) != record.revision.main) {
-        return Damaged(scan.sequence, "entries behind the published one");
-      }
-      incomplete = record.revision.main;
+  if (FollowEachOther(scans)) {
+    for (SegmentScan& scan : scans) {
+      if (!scan.records.empty()) merged.records.push_back(std::exchange(scan.records, {}));
     }
+    return merged;
   }
-  merged.records.reserve(total);
-  for (uint32_t i = 0; i < scans.size(); ++i) {
-    for (FoundRecord record : std::exchange(scans[i].records, {})) {
-      record.segment = i;
-      in_order &= merged.records.empty() || merged.records.back().revision < record.revision;
-      merged.records.push_back(record);
-    }
+  constexpr size_t kRecordsPerRange = 16384;
+  const std::vector<RevisionKey> cuts = Cuts(scans, kRecordsPerRange);
+  std::vector<Range> ranges(cuts.size() + 1);
+  workers.ForEach(ranges.size(), [&](size_t i) {
+    ranges[i] =
+        MergeRange(scans, i == 0 ? nullptr : &cuts[i - 1], i == cuts.size() ? nullptr : &cuts[i]);
+  });
+  for (SegmentScan& scan : scans) scan.records = {};
+  for (Range& range : ranges) {
+    if (!range.status.ok()) return range.status;
+    if (!range.records.empty()) merged.records.push_back(std::move(range.records));
+    merged.duplicates.insert(merged.duplicates.end(), range.duplicates.begin(),
+                             range.duplicates.end());
   }
-  if (in_order) return merged;
-  // Of two copies the survivor comes first.
-  std::sort(merged.records.begin(), merged.records.end(),
-            [&](const FoundRecord& a, const FoundRecord& b) {
-              if (a.revision != b.revision) return a.revision < b.revision;
-              return scans[a.segment].survivors > scans[b.segment].survivors;
-            });
-  size_t kept = 0;
-  for (const FoundRecord& record : merged.records) {
-    if (kept > 0 && merged.records[kept - 1].revision == record.revision) {
-      if (scans[record.segment].survivors == scans[merged.records[kept - 1].segment].survivors &&
-          !scans[record.segment].survivors) {
-        return Damaged(scans[record.segment].sequence, "a revision occurs twice");
-      }
-      merged.duplicates.push_back(record);
-    } else {
-      merged.records[kept++] = record;
-    }
-  }
-  merged.records.resize(kept);
   return merged;
 }
 

@@ -27,7 +27,9 @@
 #include "absl/types/span.h"
 #include "src/base/bytes.h"
 #include "src/base/ids.h"
+#include "src/base/load_progress.h"
 #include "src/base/memory_mapper.h"
+#include "src/base/parallel_runner.h"
 #include "src/mvcc/key_range.h"
 #include "src/mvcc/revision_key.h"
 
@@ -110,7 +112,8 @@ class Pin {
 
 class VersionStore {
  public:
-  // To be started by one of StartEmpty and Adopt before anything else.
+  // To be started by one of StartEmpty and Adopt, perhaps a restoration, and FinishStart before
+  // anything else.
   static std::unique_ptr<VersionStore> Create(StoreOptions options, MemoryMapper& memory);
   // Created and started empty; no memory for it is Fatal.
   static std::unique_ptr<VersionStore> CreateEmpty(StoreOptions options, MemoryMapper& memory);
@@ -122,12 +125,25 @@ class VersionStore {
   virtual absl::Status StartEmpty() = 0;
   // Continues with what a former process left in memory: everything it had applied up to and
   // including last_change. NotFound: nothing was left; DataLoss: it is not what that process had.
-  // After an error StartEmpty is what remains.
-  virtual absl::Status Adopt() = 0;
-  // Adds a stored change of an image to an empty store; ascending. Not an entry: no events.
-  // DataLoss when it is not a change of that revision.
-  virtual absl::Status Restore(RevisionKey revision, bool tombstone, absl::string_view wire) = 0;
-  // After Adopt, or all of Restore: where the store stands. `last_change` as in StoreStats; of an
+  // After an error StartEmpty is what remains. Cancelled, when `progress` is: everything is still
+  // there for a later process. The verdict and the store are the same however many
+  // threads `workers` has.
+  virtual absl::Status Adopt(ParallelRunner& workers, LoadProgress& progress) = 0;
+  absl::Status Adopt() {
+    InlineParallelRunner alone;
+    LoadProgress unseen;
+    return Adopt(alone, unseen);
+  }
+  // Fills an empty store from an image that is cut into parts, each above the one before: first
+  // BeginRestore, then all of Restore, then FinishRestore. Different parts may be restored on
+  // different threads at once. Not entries: no events. After an error StartEmpty is what remains.
+  virtual void BeginRestore(size_t parts) = 0;
+  // Adds a stored change to a part; ascending. DataLoss when it is not a change of that revision.
+  virtual absl::Status Restore(size_t part, RevisionKey revision, bool tombstone,
+                               absl::string_view wire) = 0;
+  // DataLoss when the parts overlap.
+  virtual absl::Status FinishRestore(ParallelRunner& workers, LoadProgress& progress) = 0;
+  // After any of these: where the store stands. `last_change` as in StoreStats; of an
   // adopted store the greater one counts.
   struct StartState {
     Revision current = kEmptyStoreRevision;
@@ -135,6 +151,9 @@ class VersionStore {
     Revision last_change{0};
   };
   virtual void FinishStart(const StartState& state) = 0;
+  // The keys that a start found alive with a lease, once. REQUIRES that no entry was begun since.
+  virtual void TakeLeased(
+      absl::FunctionRef<void(absl::string_view key, LeaseId lease)> visitor) = 0;
 
   // --- Writing: BeginEntry, any number of Put and Delete in ascending sub, CommitEntry. ---
   virtual void BeginEntry(Revision main) = 0;

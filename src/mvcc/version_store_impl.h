@@ -17,7 +17,9 @@
 #include <vector>
 
 #include "src/mvcc/change_index.h"
+#include "src/mvcc/index_builder.h"
 #include "src/mvcc/key_index.h"
+#include "src/mvcc/record_entry.h"
 #include "src/mvcc/segment_log.h"
 #include "src/mvcc/version_store.h"
 
@@ -28,9 +30,14 @@ class VersionStoreImpl final : public VersionStore {
   VersionStoreImpl(StoreOptions options, MemoryMapper& memory);
 
   absl::Status StartEmpty() override;
-  absl::Status Adopt() override;
-  absl::Status Restore(RevisionKey revision, bool tombstone, absl::string_view wire) override;
+  using VersionStore::Adopt;
+  absl::Status Adopt(ParallelRunner& workers, LoadProgress& progress) override;
+  void BeginRestore(size_t parts) override;
+  absl::Status Restore(size_t part, RevisionKey revision, bool tombstone,
+                       absl::string_view wire) override;
+  absl::Status FinishRestore(ParallelRunner& workers, LoadProgress& progress) override;
   void FinishStart(const StartState& state) override;
+  void TakeLeased(absl::FunctionRef<void(absl::string_view, LeaseId)> visitor) override;
 
   void BeginEntry(Revision main) override;
   std::optional<KeyValue> Put(int64_t sub, absl::string_view key, absl::string_view value,
@@ -81,7 +88,7 @@ class VersionStoreImpl final : public VersionStore {
   }
 
   // --- version_store_start.cc ---
-  void AddStored(RevisionKey revision, Location location);
+  void TakeIn(const IndexBuilder::Built& built);
   absl::Status CheckAdopted(const SegmentTable::Commit& commit) const;
   void Clear();
   // Tells a later process what it will find.
@@ -120,6 +127,9 @@ class VersionStoreImpl final : public VersionStore {
   Revision compact_revision_ = kNeverCompacted;
   Revision removed_to_ = kNeverCompacted;
   StoreStats stats_;
+
+  std::deque<SegmentFiller> restored_parts_;
+  std::optional<std::vector<KeyNode*>> leased_{std::in_place};  // until taken, or the first entry
 
   bool entry_open_ = false;
   RevisionKey last_change_{kEmptyStoreRevision, 0};

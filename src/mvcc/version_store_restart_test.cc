@@ -7,8 +7,10 @@
 #include <random>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "src/base/failpoint.h"
 #include "src/base/heap_mapper_for_test.h"
+#include "src/base/thread_pool.h"
 #include "src/mvcc/key_value_codec.h"
 #include "src/mvcc/map_model_for_test.h"
 #include "src/mvcc/version_store.h"
@@ -50,6 +52,11 @@ class RestartTest {
       store_.reset();
       const Content content = Save();
       Damage();
+      const Content damaged = Save();
+      const std::string alone = Verdict(alone_);
+      Load(damaged);
+      EXPECT_EQ(Verdict(several_), alone);
+      Load(damaged);
       std::unique_ptr<VersionStore> store = NewStore();
       if (store->Adopt().ok()) {
         ++believed_;
@@ -121,6 +128,48 @@ class RestartTest {
     store.FinishStart({.current = std::max(Revision(applied_), store.stats().last_change),
                        .compacted = Revision(model_.compact),
                        .last_change = Revision(0)});
+  }
+
+  // What Adopt says, and all that the store then holds.
+  std::string Verdict(ParallelRunner& workers) {
+    LoadProgress progress;
+    std::unique_ptr<VersionStore> store = NewStore();
+    const absl::Status adopted = store->Adopt(workers, progress);
+    if (!adopted.ok()) return adopted.ToString();
+    Finish(*store);
+    ExpectLeased(*store);
+    const StoreStats stats = store->stats();
+    std::string verdict =
+        absl::StrCat(stats.live_keys, " ", stats.versions, " ", stats.logical_bytes, " ",
+                     stats.logical_live_bytes, " ", stats.state_hash, " ", stats.stored_hash, "\n");
+    RevisionKey next{Revision(0), 0};
+    while (next.main <= store->current_revision()) {
+      next = store->VisitStored(next, 1000, [&](const StoredRecord& record) {
+        absl::StrAppend(&verdict, record.revision.main.value(), ".", record.revision.sub, " ",
+                        record.tombstone, " ", record.wire.view(), "\n");
+      });
+    }
+    // In which order compaction goes on.
+    store->TrackRemovals(kLatest, 1 << 20);
+    while (store->CompactStep(1)) {
+      absl::StrAppend(&verdict, store->Removals()->hash, "\n");
+    }
+    return verdict;
+  }
+  static void ExpectLeased(VersionStore& store) {
+    std::map<std::string, int64_t> leased;
+    store.TakeLeased([&](absl::string_view key, LeaseId lease) {
+      EXPECT_TRUE(leased.emplace(std::string(key), lease.value()).second);
+    });
+    store.Visit(FromEtcd(absl::string_view("\0", 1), absl::string_view("\0", 1)), kLatest,
+                [&](const KeyValueView& kv) {
+                  if (kv.lease.value() == 0) return true;
+                  auto found = leased.find(std::string(kv.key));
+                  EXPECT_TRUE(found != leased.end() && found->second == kv.lease.value());
+                  leased.erase(std::string(kv.key));
+                  return true;
+                });
+    EXPECT_TRUE(leased.empty());
   }
 
   void Mutate() {
@@ -244,6 +293,8 @@ class RestartTest {
 
   std::mt19937_64 random_;
   HeapMapper memory_;
+  InlineParallelRunner alone_;
+  ThreadPool several_{"adopt", 3};
   std::unique_ptr<VersionStore> store_ = NewStore();
   MapModel model_;
   int64_t revision_ = 1;     // the model's

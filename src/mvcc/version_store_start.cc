@@ -1,4 +1,4 @@
-// Starting with data: from the segments of a former process, or record by record from an image.
+// Starting with data: from the segments of a former process, or from an image.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -6,20 +6,6 @@
 #include "src/mvcc/version_store_impl.h"
 
 namespace tidemark::mvcc {
-namespace {
-
-bool IsRecordOf(RevisionKey revision, absl::string_view wire) {
-  KeyValueFields fields;
-  return DecodeKeyValue(wire, &fields) && !fields.key.empty() &&
-         fields.mod_revision == revision.main.value();
-}
-
-absl::Status NotARecord(RevisionKey revision) {
-  return absl::DataLossError(
-      absl::StrCat("the record of revision ", revision.main.value(), " is not one"));
-}
-
-}  // namespace
 
 absl::Status VersionStoreImpl::StartEmpty() {
   CHECK(!entry_open_);
@@ -27,28 +13,35 @@ absl::Status VersionStoreImpl::StartEmpty() {
   return log_.StartEmpty();
 }
 
-absl::Status VersionStoreImpl::Adopt() {
+absl::Status VersionStoreImpl::Adopt(ParallelRunner& workers, LoadProgress& progress) {
   CHECK(stats_.versions == 0);
-  absl::StatusOr<SegmentLog::Adopted> adopted = log_.Adopt();
+  absl::StatusOr<SegmentLog::Adopted> adopted = log_.Adopt(workers, progress);
   if (!adopted.ok()) return adopted.status();
-  absl::Status wrong;
-  for (const auto& [revision, location] : adopted->records) {
-    if (!IsRecordOf(revision, log_.Record(location).wire())) {
-      wrong = NotARecord(revision);
-      break;
-    }
-    AddStored(revision, location);
-  }
-  if (wrong.ok()) wrong = CheckAdopted(adopted->commit);
-  if (!wrong.ok()) {
+  const SegmentTable::Commit commit = adopted->commit;
+  const auto live_keys = static_cast<size_t>(std::max<int64_t>(commit.live_keys, 0));
+  TakeIn(IndexBuilder(log_, index_, changes_)
+             .Build(std::move(adopted->records), live_keys, workers, progress));
+  if (absl::Status wrong = CheckAdopted(commit); !wrong.ok()) {
     Clear();
     log_.DiscardAll();
     return wrong;
   }
-  stats_.last_change = adopted->commit.main;
+  stats_.last_change = commit.main;
   current_ = std::max(current_, stats_.last_change);
   Publish();
   return absl::OkStatus();
+}
+
+void VersionStoreImpl::TakeIn(const IndexBuilder::Built& built) {
+  const IndexBuilder::Totals& totals = built.totals;
+  stats_.versions = totals.versions;
+  stats_.logical_bytes = totals.wire_bytes + totals.versions * kRecordOverheadBytes;
+  stats_.stored_hash = totals.stored_hash;
+  stats_.live_keys = totals.live_keys;
+  stats_.logical_live_bytes = totals.live_wire_bytes + totals.live_keys * kRecordOverheadBytes;
+  stats_.state_hash = totals.state_hash;
+  compaction_queue_.assign(built.to_compact.begin(), built.to_compact.end());
+  leased_ = built.leased;
 }
 
 // What the checksums cannot tell: that something is missing.
@@ -68,23 +61,29 @@ void VersionStoreImpl::Clear() {
   current_ = kEmptyStoreRevision;
   events_.clear();
   compaction_queue_.clear();
+  leased_.emplace();
+  restored_parts_.clear();
 }
 
-absl::Status VersionStoreImpl::Restore(RevisionKey revision, bool tombstone,
+void VersionStoreImpl::BeginRestore(size_t parts) {
+  CHECK(!entry_open_ && stats_.versions == 0 && restored_parts_.empty());
+  for (size_t part = 0; part < parts; ++part) restored_parts_.emplace_back(log_.maker(), part);
+}
+
+absl::Status VersionStoreImpl::Restore(size_t part, RevisionKey revision, bool tombstone,
                                        absl::string_view wire) {
-  CHECK(!entry_open_);
-  if (!IsRecordOf(revision, wire)) return NotARecord(revision);
-  AddStored(revision, log_.AppendWire(revision, tombstone, wire));
-  return absl::OkStatus();
+  CHECK(part < restored_parts_.size());
+  return restored_parts_[part].Append(revision, tombstone, wire);
 }
 
-void VersionStoreImpl::AddStored(RevisionKey revision, Location location) {
-  const RecordHeader& record = log_.Record(location);
-  KeyNode* node = index_.FindOrCreate(KeyOfWire(record.wire()));
-  const Version* newest = node->newest();
-  const bool was_alive = newest != nullptr && !newest->tombstone();
-  BecomeNewest(record, was_alive ? &log_.Record(newest->location()) : nullptr);
-  AddVersion(node, revision, record.tombstone(), location);
+absl::Status VersionStoreImpl::FinishRestore(ParallelRunner& workers, LoadProgress& progress) {
+  std::vector<SegmentFiller::Filled> parts;
+  for (SegmentFiller& part : restored_parts_) parts.push_back(part.Take());
+  restored_parts_.clear();
+  absl::StatusOr<RecordRuns> records = log_.TakeFilled(std::move(parts), workers);
+  if (!records.ok()) return records.status();
+  TakeIn(IndexBuilder(log_, index_, changes_).Build(*std::move(records), 0, workers, progress));
+  return absl::OkStatus();
 }
 
 void VersionStoreImpl::FinishStart(const StartState& state) {
@@ -94,6 +93,14 @@ void VersionStoreImpl::FinishStart(const StartState& state) {
   compact_revision_ = state.compacted;
   CHECK(compact_revision_ <= current_ && current_ >= stats_.last_change);
   Publish();
+}
+
+void VersionStoreImpl::TakeLeased(absl::FunctionRef<void(absl::string_view, LeaseId)> visitor) {
+  CHECK(!entry_open_ && leased_.has_value());
+  for (const KeyNode* node : *leased_) {
+    visitor(node->key(), Load(node->newest()->location()).lease);
+  }
+  leased_.reset();
 }
 
 }  // namespace tidemark::mvcc

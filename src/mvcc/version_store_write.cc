@@ -6,6 +6,8 @@ namespace tidemark::mvcc {
 
 void VersionStoreImpl::BeginEntry(Revision main) {
   CHECK(!entry_open_ && main > current_);
+  CHECK(restored_parts_.empty());
+  leased_.reset();  // they may change from now on
   entry_open_ = true;
   events_.clear();
   last_change_ = {main, -1};

@@ -14,6 +14,7 @@
 #include "src/partition/parts.h"
 #include "src/partition/replica_starter.h"
 #include "src/partition/space_guard.h"
+#include "src/partition/start_progress.h"
 #include "src/partition/store_names.h"
 
 namespace tidemark::partition {
@@ -59,7 +60,8 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   void SubscribeFeed(Feed& feed);
   void WaitForReplay(const journal::Tail& tail);
   void Deliver(Feed& feed, const journal::Batch& batch);
-  void LogProgress(Position target);
+  void LogProgress();
+  Position SlowestApplied();
   void OnReplayed();
   void WriteMap();
   void ClaimAll();
@@ -87,8 +89,11 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   std::unique_ptr<AutoCompactor> auto_compactor_;
   std::unique_ptr<Checkpointer> checkpointer_;
   const CheckpointStats no_checkpoints_;
+  InlineParallelRunner alone_;
+  StartProgress progress_;
   std::vector<Feed> feeds_;
-  size_t feeds_starting_ = 0;  // home
+  size_t feeds_starting_ = 0;         // home
+  Position replay_from_{UINT64_MAX};  // home
   MapEntry map_entry_;
 
   std::atomic<int64_t> lease_count_{0};
@@ -102,6 +107,7 @@ LocalStoreImpl::LocalStoreImpl(LocalStoreOptions options, LocalStoreDoors doors)
     : options_(std::move(options)),
       doors_(std::move(doors)),
       parts_(options_.map),
+      progress_(*doors_.clock),
       map_entry_(options_.map.CanonicalText()) {
   CHECK(!doors_.executors.empty());
   CHECK(doors_.clock != nullptr && doors_.random != nullptr);
@@ -115,6 +121,7 @@ void LocalStoreImpl::AssembleParts() {
   feeds_.resize(std::min(doors_.executors.size(), parts_.map().size()));
   for (size_t i = 0; i < feeds_.size(); ++i) feeds_[i].executor = doors_.executors[i];
   for (PartitionId id : parts_.map().ids()) {
+    progress_.Of(id);
     Feed& feed = feeds_[id.value() % feeds_.size()];
     feed.partitions.push_back(id);
     kvstore::ReplicaOptions replica;
@@ -183,7 +190,8 @@ void LocalStoreImpl::Start(absl::AnyInvocable<void(absl::Status)> done) {
 
 void LocalStoreImpl::OnTail(absl::StatusOr<journal::Tail> tail) {
   if (!tail.ok()) return FailStart(tail.status());
-  LogProgress(tail->position);
+  progress_.Begin(tail->position);
+  LogProgress();
   feeds_starting_ = feeds_.size();
   for (Feed& feed : feeds_) {
     feed.executor->Post([this, &feed, tail = *tail] { StartFeed(feed, tail); });
@@ -193,9 +201,11 @@ void LocalStoreImpl::OnTail(absl::StatusOr<journal::Tail> tail) {
 void LocalStoreImpl::StartFeed(Feed& feed, const journal::Tail& tail) {
   feed.starting = feed.partitions.size();
   for (PartitionId id : feed.partitions) {
-    feed.starters.push_back(
-        std::make_unique<ReplicaStarter>(parts_.replica(id), std::string(parts_.map().name(id)),
-                                         doors_.checkpoints, options_.map.CanonicalText()));
+    const ReplicaStarter::Doors doors{parts_.replica(id), doors_.checkpoints,
+                                      doors_.workers != nullptr ? *doors_.workers : alone_,
+                                      *doors_.clock, progress_.Of(id)};
+    feed.starters.push_back(std::make_unique<ReplicaStarter>(
+        doors, std::string(parts_.map().name(id)), options_.map.CanonicalText()));
     feed.starters.back()->Start({doors_.journal->KnownFirst(), tail},
                                 [this, &feed, tail](absl::StatusOr<ReplicaStarter::Started> s) {
                                   OnReplicaStarted(feed, tail, std::move(s));
@@ -208,11 +218,14 @@ void LocalStoreImpl::OnReplicaStarted(Feed& feed, const journal::Tail& tail,
   if (!started.ok()) return FailStart(started.status());
   feed.next = std::min(feed.next, started->next);
   feed.has_image |= started->has_image;
+  home().Post([this] { progress_.LoadedOne(); });
   if (--feed.starting > 0) return;
-  home().Post([this, has_image = feed.has_image, tail] {
+  home().Post([this, has_image = feed.has_image, next = feed.next, tail] {
+    replay_from_ = std::min(replay_from_, next);
     // The map is older than any checkpoint, and the starters compared it.
     if (has_image) map_entry_.SetSeen();
     if (--feeds_starting_ > 0) return;
+    progress_.BeginReplay(replay_from_);
     for (Feed& each : feeds_) {
       each.executor->Post([this, &each] { SubscribeFeed(each); });
     }
@@ -267,13 +280,20 @@ void LocalStoreImpl::WaitForReplay(const journal::Tail& tail) {
       [this](std::vector<bool>) { OnReplayed(); });
 }
 
-void LocalStoreImpl::LogProgress(Position target) {
+Position LocalStoreImpl::SlowestApplied() {
+  int64_t slowest = INT64_MAX;
+  for (PartitionId id : parts_.ids()) {
+    slowest = std::min(slowest, parts_.replica(id).stats().applied_position.load());
+  }
+  return Position(static_cast<uint64_t>(slowest));
+}
+
+void LocalStoreImpl::LogProgress() {
   const absl::Duration next = doors_.clock->Monotonic() + options_.progress_log_interval;
-  progress_timer_ = home().PostAt(next, [this, target] {
+  progress_timer_ = home().PostAt(next, [this] {
     if (start_done_ == nullptr || stopped_ || !replaying_) return;
-    TLOG(kInfo, "replaying journal",
-         {{"applied", parts_.system().watermark().position.value()}, {"last", target.value()}});
-    LogProgress(target);
+    progress_.Log(SlowestApplied());
+    LogProgress();
   });
 }
 
@@ -338,6 +358,7 @@ void LocalStoreImpl::FailStart(absl::Status status) {
 
 void LocalStoreImpl::Stop() {
   stopped_ = true;
+  progress_.Cancel();
   router_->SetStopped();
   coordinator_->Stop();
   home().Post([this] {

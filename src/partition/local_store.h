@@ -6,8 +6,8 @@
 // claim the partitions, serve.
 // No threads of its own. Start and Stop may be called from any thread.
 //
-// REQUIRES that everything in LocalStoreDoors outlives it, and that the executors run no more tasks
-// when it is destroyed.
+// REQUIRES that everything in LocalStoreDoors outlives it, and that executors and workers run no
+// more of its tasks when it is destroyed.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,7 @@
 #include "src/base/clock.h"
 #include "src/base/executor.h"
 #include "src/base/memory_mapper.h"
+#include "src/base/parallel_runner.h"
 #include "src/base/random.h"
 #include "src/journal/journal.h"
 #include "src/kvstore/checkpoint/checkpoint_store.h"
@@ -49,7 +50,7 @@ struct LocalStoreOptions {
   absl::Duration slow_apply = absl::Milliseconds(100);
   // How long each compaction took, its memory freed. On a store sequence; may be empty.
   std::function<void(absl::Duration)> observe_compaction;
-  absl::Duration progress_log_interval = absl::Seconds(5);
+  absl::Duration progress_log_interval = absl::Seconds(1);
 };
 
 struct LocalStoreDoors {
@@ -58,6 +59,8 @@ struct LocalStoreDoors {
   Random* random = nullptr;
   journal::Journal* journal = nullptr;
   MemoryMapper* memory = nullptr;
+  // Loads partitions at the start. Nothing: without threads, on the partitions' sequences.
+  ParallelRunner* workers = nullptr;
   // Without them nothing is trimmed, and a start without memory replays the whole journal.
   kvstore::CheckpointStore* checkpoints = nullptr;
   BlockingRunner* checkpoint_disk = nullptr;

@@ -11,7 +11,10 @@
 namespace tidemark::partition {
 namespace {
 
-constexpr int64_t kRecordsPerStep = 20000;
+// More than threads, so that none waits long for the last; fewer than would leave many segments
+// half empty.
+constexpr size_t kCheckpointPartsMax = 64;
+constexpr int64_t kRecordsPerStep = 64;
 
 absl::string_view NameOf(ReplicaStarter::Way way) {
   switch (way) {
@@ -30,23 +33,36 @@ absl::string_view NameOf(ReplicaStarter::Way way) {
 void ReplicaStarter::Start(const Journal& journal, Done done) {
   journal_ = journal;
   done_ = std::move(done);
-  if (absl::Status status = ReadHeader(); !status.ok()) return GiveUpCheckpoint(status);
+  began_ = doors_.clock.Monotonic();
+  doors_.workers.Start([this] {
+    absl::StatusOr<Way> way = Load();
+    doors_.replica.executor().Post([this, way = std::move(way)] { Finish(way); });
+  });
+}
+
+absl::StatusOr<ReplicaStarter::Way> ReplicaStarter::Load() {
+  if (absl::Status status = ReadHeader(); !status.ok()) return LoadWithoutCheckpoint(status);
   if (header_) {
-    if (absl::Status status = CheckHeader(); !status.ok()) return Fail(status);
+    if (absl::Status status = CheckHeader(); !status.ok()) return status;
   } else if (journal_.first > Position(1)) {
-    return Fail(absl::DataLossError(
-        absl::StrCat("there is no checkpoint, and the journal begins at ", journal_.first.value(),
-                     ": restore the data directory from a copy")));
+    return absl::DataLossError(absl::StrCat("there is no checkpoint, and the journal begins at ",
+                                            journal_.first.value(),
+                                            ": restore the data directory from a copy"));
   }
-  if (TryWarm()) return Finish(Way::kWarm);
-  if (header_) return StartCold();
-  StartEmpty();
+  absl::Status adopted = Adopt();
+  if (adopted.ok()) return Way::kWarm;
+  if (absl::IsCancelled(adopted)) return adopted;
+  if (!absl::IsNotFound(adopted)) {
+    TLOG(kWarn, "memory of a former process is not used",
+         {{"partition", name_}, {"reason", adopted.message()}});
+  }
+  return header_ ? LoadCheckpoint() : LoadNothing();
 }
 
 absl::Status ReplicaStarter::ReadHeader() {
-  if (checkpoints_ == nullptr) return absl::OkStatus();
+  if (doors_.checkpoints == nullptr) return absl::OkStatus();
   absl::StatusOr<std::optional<kvstore::CheckpointHeader>> header =
-      checkpoints_->Newest(replica_.partition());
+      doors_.checkpoints->Newest(doors_.replica.partition());
   if (!header.ok()) return header.status();
   if (!header->has_value()) return absl::OkStatus();
   absl::StatusOr<kvstore::ImageState> image = kvstore::DecodeImageState((*header)->node_state);
@@ -74,92 +90,104 @@ absl::Status ReplicaStarter::CheckHeader() const {
   return absl::OkStatus();
 }
 
-bool ReplicaStarter::TryWarm() {
-  mvcc::VersionStore& store = replica_.store();
-  absl::Status adopted = store.Adopt();
+absl::Status ReplicaStarter::Adopt() {
+  mvcc::VersionStore& store = doors_.replica.store();
+  absl::Status adopted = store.Adopt(doors_.workers, doors_.progress);
+  if (!adopted.ok()) return adopted;
   const Revision last_change = store.stats().last_change;
-  if (adopted.ok() && last_change > journal_.tail.revision) {
-    adopted = absl::DataLossError(absl::StrCat("it is ahead of the journal: ", last_change.value(),
-                                               " > ", journal_.tail.revision.value()));
+  if (last_change > journal_.tail.revision) {
+    return absl::DataLossError(absl::StrCat("it is ahead of the journal: ", last_change.value(),
+                                            " > ", journal_.tail.revision.value()));
   }
-  if (adopted.ok() && header_ && last_change < image_.last_change &&
-      !PLANTED_BUG("start_believes_stale_memory")) {
-    adopted = absl::DataLossError("it is older than the checkpoint");
+  if (header_ && last_change < image_.last_change && !PLANTED_BUG("start_believes_stale_memory")) {
+    return absl::DataLossError("it is older than the checkpoint");
   }
-  if (adopted.ok()) return true;
-  if (!absl::IsNotFound(adopted)) {
-    TLOG(kWarn, "memory of a former process is not used",
-         {{"partition", name_}, {"reason", adopted.message()}});
-  }
-  return false;
+  return absl::OkStatus();
 }
 
-void ReplicaStarter::StartEmpty() {
-  if (absl::Status status = replica_.store().StartEmpty(); !status.ok()) return Fail(status);
+absl::StatusOr<ReplicaStarter::Way> ReplicaStarter::LoadNothing() {
+  if (absl::Status status = doors_.replica.store().StartEmpty(); !status.ok()) return status;
   header_.reset();
   image_ = {};
-  Finish(Way::kEmpty);
+  return Way::kEmpty;
 }
 
-void ReplicaStarter::StartCold() {
-  if (absl::Status status = replica_.store().StartEmpty(); !status.ok()) return Fail(status);
-  absl::StatusOr<std::unique_ptr<kvstore::CheckpointReader>> reader =
-      checkpoints_->Read(replica_.partition());
-  if (!reader.ok()) return GiveUpCheckpoint(reader.status());
-  reader_ = *std::move(reader);
-  LoadStep();
+absl::StatusOr<ReplicaStarter::Way> ReplicaStarter::LoadCheckpoint() {
+  if (absl::Status status = doors_.replica.store().StartEmpty(); !status.ok()) return status;
+  absl::Status status = LoadParts();
+  if (status.ok()) status = CheckLoaded();
+  if (!status.ok()) return LoadWithoutCheckpoint(status);
+  return Way::kCold;
 }
 
-void ReplicaStarter::LoadStep() {
-  bool finished = false;
-  absl::Status status = LoadRecords(kRecordsPerStep, &finished);
-  if (status.ok() && finished) status = CheckLoaded();
-  if (!status.ok()) return GiveUpCheckpoint(status);
-  if (finished) return Finish(Way::kCold);
-  replica_.executor().Post([this] { LoadStep(); });
-}
-
-absl::Status ReplicaStarter::LoadRecords(int64_t max_records, bool* finished) {
-  for (int64_t i = 0; i < max_records; ++i) {
-    absl::StatusOr<std::optional<kvstore::CheckpointRecord>> record = reader_->Next();
-    if (!record.ok()) return record.status();
-    if (!record->has_value()) {
-      *finished = true;
-      return absl::OkStatus();
-    }
-    absl::Status restored =
-        replica_.store().Restore((*record)->revision, (*record)->tombstone, (*record)->wire);
-    if (!restored.ok()) return restored;
+absl::Status ReplicaStarter::LoadParts() {
+  mvcc::VersionStore& store = doors_.replica.store();
+  const std::vector<kvstore::CheckpointPart> parts =
+      doors_.checkpoints->Cut(doors_.replica.partition(), kCheckpointPartsMax);
+  doors_.progress.Begin(header_->record_bytes);
+  store.BeginRestore(parts.size());
+  std::vector<absl::Status> read(parts.size());
+  doors_.workers.ForEach(parts.size(), [&](size_t i) { read[i] = LoadPart(i, parts[i]); });
+  for (absl::Status& status : read) {
+    if (!status.ok()) return status;
   }
+  return store.FinishRestore(doors_.workers, doors_.progress);
+}
+
+absl::Status ReplicaStarter::LoadPart(size_t number, const kvstore::CheckpointPart& part) {
+  absl::StatusOr<std::unique_ptr<kvstore::CheckpointReader>> reader =
+      doors_.checkpoints->ReadPart(doors_.replica.partition(), part);
+  if (!reader.ok()) return reader.status();
+  uint64_t bytes = 0;
+  for (int64_t i = 1;; ++i) {
+    absl::StatusOr<std::optional<kvstore::CheckpointRecord>> next = (*reader)->Next();
+    if (!next.ok()) return next.status();
+    if (!next->has_value()) break;
+    const kvstore::CheckpointRecord& record = **next;
+    absl::Status restored =
+        doors_.replica.store().Restore(number, record.revision, record.tombstone, record.wire);
+    if (!restored.ok()) return restored;
+    bytes += record.wire.size();
+    if (i % kRecordsPerStep != 0) continue;
+    FAIL_POINT("start.load_step");
+    doors_.progress.AddRead(std::exchange(bytes, 0));
+    if (doors_.progress.cancelled()) return absl::CancelledError("the server is stopping");
+  }
+  FAIL_POINT("start.part_loaded");
+  doors_.progress.AddRead(bytes);
   return absl::OkStatus();
 }
 
 // The checksums vouch for each record, the hashes for all of them being there.
 absl::Status ReplicaStarter::CheckLoaded() const {
-  const mvcc::StoreStats stats = replica_.store().stats();
+  const mvcc::StoreStats stats = doors_.replica.store().stats();
   if (stats.versions != header_->records || stats.state_hash != header_->state_hash ||
+      static_cast<uint64_t>(stats.wire_bytes) != header_->record_bytes ||
       stats.stored_hash != image_.stored_hash) {
     return absl::DataLossError("the checkpoint's records are not those that it was made of");
   }
   return absl::OkStatus();
 }
 
-// Without it everything can still be replayed, unless the journal was trimmed.
-void ReplicaStarter::GiveUpCheckpoint(const absl::Status& why) {
-  reader_.reset();
-  if (!absl::IsDataLoss(why)) return Fail(why);
+// Everything can still be replayed, unless the journal was trimmed.
+absl::StatusOr<ReplicaStarter::Way> ReplicaStarter::LoadWithoutCheckpoint(const absl::Status& why) {
+  if (!absl::IsDataLoss(why)) return why;
   if (journal_.first > Position(1)) {
-    return Fail(absl::DataLossError(
+    return absl::DataLossError(
         absl::StrCat(why.message(), "; the journal begins at ", journal_.first.value(),
-                     " and cannot replace it: restore the data directory from a copy")));
+                     " and cannot replace it: restore the data directory from a copy"));
   }
   TLOG(kWarn, "a damaged checkpoint is not used; the journal is replayed from its beginning",
        {{"partition", name_}, {"reason", why.message()}});
-  StartEmpty();
+  return LoadNothing();
 }
 
-void ReplicaStarter::Finish(Way way) {
-  reader_.reset();
+void ReplicaStarter::Finish(absl::StatusOr<Way> way) {
+  if (!way.ok()) {
+    return std::exchange(done_, nullptr)(absl::Status(
+        way.status().code(), absl::StrCat("partition ", name_, ": ", way.status().message())));
+  }
+  doors_.progress.End();
   kvstore::Replica::StartFrom from;
   if (header_) {
     from.at = header_->at;
@@ -167,24 +195,19 @@ void ReplicaStarter::Finish(Way way) {
     from.last_change = image_.last_change;
     from.node = image_.node;
   }
+  const mvcc::StoreStats stats = doors_.replica.store().stats();
   TLOG(kInfo, "partition starts",
        {{"partition", name_},
-        {"way", NameOf(way)},
+        {"way", NameOf(*way)},
         {"checkpoint-position", from.at.position.value()},
-        {"keys", replica_.store().stats().live_keys},
-        {"last-change", replica_.store().stats().last_change.value()}});
-  replica_.Start(from);
-  Started started{way, from.at.position.Next(), header_.has_value()};
+        {"keys", stats.live_keys},
+        {"last-change", stats.last_change.value()},
+        {"bytes", doors_.progress.Get().total_bytes},
+        {"took", doors_.clock.Monotonic() - began_}});
+  doors_.replica.Start(from);
+  Started started{*way, from.at.position.Next(), header_.has_value()};
   if (PLANTED_BUG("start_skips_an_entry") && header_) started.next = started.next.Next();
   std::exchange(done_, nullptr)(started);
-}
-
-absl::Status ReplicaStarter::Named(const absl::Status& status) const {
-  return absl::Status(status.code(), absl::StrCat("partition ", name_, ": ", status.message()));
-}
-
-void ReplicaStarter::Fail(const absl::Status& status) {
-  std::exchange(done_, nullptr)(Named(status));
 }
 
 }  // namespace tidemark::partition

@@ -1,21 +1,29 @@
 // Brings a partition's replica to where the journal goes on: from the memory that a former process
 // left (warm), from its checkpoint (cold), or from nothing.
 //
-// Hides which of them is to be had and believed. What is refused is thrown away and never served;
+// Hides which of them is to be had and believed, and that the work is done by threads of a pool
+// while the replica's sequence is free for others. What is refused is thrown away and never served;
 // what cannot be replaced (a damaged checkpoint over a trimmed journal) is an error that tells the
 // operator what to do. docs/design-notes.md, "Starting".
-// Bound to the replica's sequence.
+// Bound to the replica's sequence. From Start until `done` the replica's store belongs to the pool:
+// nothing else may touch it.
 //
 // Invariants:
-//  1. S4, S6: whichever way it starts, the state at the journal's tail is the same.
+//  1. S4, S6: whichever way it starts, the state at the journal's tail is the same, whatever the
+//     number of threads.
 //  2. Memory ahead of the journal, or behind the checkpoint, is not of this data: it is refused.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "src/base/clock.h"
+#include "src/base/load_progress.h"
+#include "src/base/parallel_runner.h"
 #include "src/kvstore/checkpoint/checkpoint_store.h"
 #include "src/kvstore/node_state.h"
 #include "src/kvstore/replica.h"
@@ -35,42 +43,45 @@ class ReplicaStarter {
     bool has_image = false;  // a checkpoint stands behind it
   };
   using Done = absl::AnyInvocable<void(absl::StatusOr<Started>)>;
+  struct Doors {
+    kvstore::Replica& replica;
+    const kvstore::CheckpointStore* checkpoints = nullptr;  // null: there are none
+    ParallelRunner& workers;
+    const Clock& clock;
+    LoadProgress& progress;  // cancelled: loading ends early, with an error
+  };
 
-  // `checkpoints` may be null: there are none.
-  ReplicaStarter(kvstore::Replica& replica, std::string name,
-                 const kvstore::CheckpointStore* checkpoints, std::string partition_map)
-      : replica_(replica),
-        name_(std::move(name)),
-        checkpoints_(checkpoints),
-        partition_map_(std::move(partition_map)) {}
+  ReplicaStarter(Doors doors, std::string name, std::string partition_map)
+      : doors_(doors), name_(std::move(name)), partition_map_(std::move(partition_map)) {}
 
-  // Loads in steps; `done` runs on the replica's sequence.
+  // `done` runs on the replica's sequence.
   void Start(const Journal& journal, Done done);
 
  private:
+  // On a thread of the pool.
+  absl::StatusOr<Way> Load();
   absl::Status ReadHeader();
   absl::Status CheckHeader() const;
-  bool TryWarm();
-  void StartCold();
-  void LoadStep();
-  absl::Status LoadRecords(int64_t max_records, bool* finished);
+  absl::Status Adopt();
+  absl::StatusOr<Way> LoadCheckpoint();
+  absl::Status LoadParts();
+  absl::Status LoadPart(size_t number, const kvstore::CheckpointPart& part);
   absl::Status CheckLoaded() const;
-  void GiveUpCheckpoint(const absl::Status& why);
-  void StartEmpty();
-  void Finish(Way way);
-  void Fail(const absl::Status& status);
-  absl::Status Named(const absl::Status& status) const;
+  absl::StatusOr<Way> LoadWithoutCheckpoint(const absl::Status& why);
+  absl::StatusOr<Way> LoadNothing();
 
-  kvstore::Replica& replica_;
+  // On the sequence.
+  void Finish(absl::StatusOr<Way> way);
+
+  const Doors doors_;
   const std::string name_;
-  const kvstore::CheckpointStore* const checkpoints_;
   const std::string partition_map_;
 
   Journal journal_;
   Done done_;
+  absl::Duration began_;
   std::optional<kvstore::CheckpointHeader> header_;
   kvstore::ImageState image_;
-  std::unique_ptr<kvstore::CheckpointReader> reader_;
 };
 
 }  // namespace tidemark::partition

@@ -166,11 +166,12 @@ void CheckScans(HeapMapper& memory) {
       SegmentTable::Open(memory, kTable, kIdentity);
   if (!table.ok()) return;
   std::vector<SegmentScan> scans;
-  for (const std::string& name : memory.Leftovers()) {
-    const absl::Span<char> bytes = memory.Bytes(name);
-    const uint64_t sequence = std::strtoull(name.c_str() + 3, nullptr, 10);
-    absl::StatusOr<SegmentScan> scan = ScanSegment(absl::string_view(bytes.data(), bytes.size()),
-                                                   kIdentity, sequence, (*table)->newest());
+  for (const std::string& region : memory.Leftovers()) {
+    const absl::Span<char> bytes = memory.Bytes(region);
+    const uint64_t sequence = std::strtoull(region.c_str() + 3, nullptr, 10);
+    const SegmentName name{kIdentity, sequence, static_cast<uint32_t>(scans.size())};
+    absl::StatusOr<SegmentScan> scan =
+        ScanSegment(absl::string_view(bytes.data(), bytes.size()), name, (*table)->newest());
     if (!scan.ok()) {
       CHECK(absl::IsDataLoss(scan.status()));
       continue;
@@ -178,10 +179,15 @@ void CheckScans(HeapMapper& memory) {
     CHECK(scan->used_bytes <= bytes.size());
     scans.push_back(*std::move(scan));
   }
-  absl::StatusOr<MergedRecords> merged = MergeScans(absl::MakeSpan(scans));
+  InlineParallelRunner alone;
+  absl::StatusOr<MergedRecords> merged = MergeScans(absl::MakeSpan(scans), alone);
   if (!merged.ok()) return;
-  for (size_t i = 1; i < merged->records.size(); ++i) {
-    CHECK(merged->records[i - 1].revision < merged->records[i].revision);
+  const RecordEntry* last = nullptr;
+  for (const std::vector<RecordEntry>& run : merged->records) {
+    for (const RecordEntry& record : run) {
+      CHECK(last == nullptr || last->revision() < record.revision());
+      last = &record;
+    }
   }
 }
 

@@ -98,6 +98,9 @@ absl::Status ReaderRules::Check(const CheckpointRecord& record) {
     return absl::DataLossError(
         absl::StrCat("record ", Name(record.revision), " after ", Name(*previous_)));
   }
+  if (!part_.Contains(record.revision)) {
+    return absl::DataLossError(absl::StrCat("record ", Name(record.revision), " in another part"));
+  }
   if (record.revision.main > header_.at.revision) {
     return absl::DataLossError(absl::StrCat("record ", Name(record.revision),
                                             " in a checkpoint at revision ",
@@ -110,12 +113,23 @@ absl::Status ReaderRules::Check(const CheckpointRecord& record) {
 }
 
 absl::Status ReaderRules::CheckEnd() const {
+  if (!part_.is_whole()) return absl::OkStatus();
   if (records_ == header_.records && record_bytes_ == header_.record_bytes) {
     return absl::OkStatus();
   }
   return absl::DataLossError(absl::StrCat("found ", records_, " records of ", record_bytes_,
                                           " bytes; the header says ", header_.records, " of ",
                                           header_.record_bytes));
+}
+
+std::vector<CheckpointPart> PartsBetween(const std::vector<mvcc::RevisionKey>& cuts) {
+  std::vector<CheckpointPart> parts(1);
+  for (mvcc::RevisionKey cut : cuts) {
+    CHECK(cut > parts.back().from);
+    parts.back().to = cut;
+    parts.push_back({.from = cut, .to = std::nullopt});
+  }
+  return parts;
 }
 
 absl::Status ReadToEnd(CheckpointReader& reader) {

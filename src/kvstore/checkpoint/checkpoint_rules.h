@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "src/kvstore/checkpoint/checkpoint_store.h"
@@ -39,17 +40,22 @@ class WriterRules {
 class ReaderRules {
  public:
   // REQUIRES: `header` outlives this.
-  explicit ReaderRules(const CheckpointHeader& header) : header_(header) {}
+  ReaderRules(const CheckpointHeader& header, const CheckpointPart& part)
+      : header_(header), part_(part) {}
 
   absl::Status Check(const CheckpointRecord& record);
   absl::Status CheckEnd() const;
 
  private:
   const CheckpointHeader& header_;
+  const CheckpointPart part_;
   std::optional<mvcc::RevisionKey> previous_;
   int64_t records_ = 0;
   uint64_t record_bytes_ = 0;
 };
+
+// The parts between revisions that cut; ascending, none of them the first possible one.
+std::vector<CheckpointPart> PartsBetween(const std::vector<mvcc::RevisionKey>& cuts);
 
 // Reads to the end: OK when that came without an error.
 absl::Status ReadToEnd(CheckpointReader& reader);

@@ -21,7 +21,8 @@
 //  1. After any crash the newest checkpoint is the last one whose Commit returned OK, or the one
 //     whose Commit was running; whole, header and records together.
 //  2. Read gives every record of the checkpoint once, ascending, checked, and then its end; or an
-//     error. The end is given only when the counts agree with the header.
+//     error. The end is given only when the counts agree with the header. ReadPart gives the same
+//     of a part; whoever puts parts together has to compare the sums with the header.
 //  3. A reader's checkpoint stays readable while newer ones are committed.
 //  4. Newest().at never goes backwards.
 #pragma once
@@ -93,6 +94,17 @@ class CheckpointWriter {
   virtual uint64_t bytes_written() const = 0;
 };
 
+// A part of a checkpoint's records: from `from` on, below `to` (nullopt: to the end).
+struct CheckpointPart {
+  mvcc::RevisionKey from{Revision(0), 0};
+  std::optional<mvcc::RevisionKey> to;
+
+  bool Contains(mvcc::RevisionKey revision) const {
+    return revision >= from && (!to.has_value() || revision < *to);
+  }
+  bool is_whole() const { return from == mvcc::RevisionKey{Revision(0), 0} && !to.has_value(); }
+};
+
 // Gives the records, ascending in revision. REQUIRES: destroyed before the store.
 class CheckpointReader {
  public:
@@ -112,7 +124,15 @@ class CheckpointStore {
   virtual std::vector<PartitionId> Partitions() const = 0;
   // Kept in memory: quick. nullopt: none.
   virtual absl::StatusOr<std::optional<CheckpointHeader>> Newest(PartitionId partition) const = 0;
-  virtual absl::StatusOr<std::unique_ptr<CheckpointReader>> Read(PartitionId partition) const = 0;
+  // The newest, or a part of it.
+  virtual absl::StatusOr<std::unique_ptr<CheckpointReader>> ReadPart(
+      PartitionId partition, const CheckpointPart& part) const = 0;
+  absl::StatusOr<std::unique_ptr<CheckpointReader>> Read(PartitionId partition) const {
+    return ReadPart(partition, CheckpointPart());
+  }
+  // Cuts the newest checkpoint into parts of about equal size, at most `parts_max` and as many as
+  // are worth a thread's while. Together they hold everything, in order; at least one.
+  virtual std::vector<CheckpointPart> Cut(PartitionId partition, size_t parts_max) const = 0;
 
   // One writer per partition at a time: FailedPrecondition otherwise.
   // A whole checkpoint replaces all that was, and frees the disk space of it.

@@ -87,6 +87,32 @@ class CheckpointStoreTest : public ::testing::TestWithParam<bool> {
     ASSERT_TRUE(header.ok()) << header.status();
     EXPECT_TRUE(*header == image.header);
     EXPECT_TRUE(store().Verify(image.header.partition).ok());
+    for (size_t parts_max : {1, 3, 100}) ExpectStoredInParts(image, parts_max);
+  }
+  // Read side by side, as a start does. Returns how many parts there were.
+  size_t ExpectStoredInParts(const CheckpointImage& image, size_t parts_max) {
+    const std::vector<CheckpointPart> parts = store().Cut(image.header.partition, parts_max);
+    EXPECT_GE(parts.size(), 1u);
+    EXPECT_LE(parts.size(), parts_max);
+    std::vector<std::unique_ptr<CheckpointReader>> readers;
+    for (const CheckpointPart& part : parts) {
+      auto reader = store().ReadPart(image.header.partition, part);
+      EXPECT_TRUE(reader.ok()) << reader.status();
+      readers.push_back(*std::move(reader));
+    }
+    CheckpointImage together;
+    together.header = image.header;
+    for (size_t i = parts.size(); i-- > 0;) {
+      auto found = ReadAll(*readers[i]);
+      EXPECT_TRUE(found.ok()) << found.status();
+      EXPECT_TRUE(found->header == image.header);
+      for (auto& [revision, version] : found->versions) {
+        EXPECT_TRUE(parts[i].Contains(revision));
+        EXPECT_TRUE(together.versions.emplace(revision, version).second);
+      }
+    }
+    EXPECT_TRUE(together == image);
+    return parts.size();
   }
 
   sim::SeededRandom random_{11};
@@ -117,6 +143,27 @@ TEST_P(CheckpointStoreTest, WholeIsReadBackAndSurvivesRestarts) {
   ExpectStored(leases);
   EXPECT_GT(store().DiskBytes(kPods), pods.header.record_bytes);
   EXPECT_GE(store().TotalDiskBytes(), store().DiskBytes(kPods) + store().DiskBytes(kLeases));
+}
+
+TEST_P(CheckpointStoreTest, IsReadInParts) {
+  CheckpointImage image = EmptyImage(kPods);
+  for (int64_t main = 2; main < 402; ++main) {
+    image.versions[{Revision(main), 0}] = {false, std::string(100, 'v')};
+    image.header.at.revision = Revision(main);
+  }
+  image.Count();
+  ASSERT_TRUE(WriteWhole(store(), image).ok());
+  EXPECT_EQ(ExpectStoredInParts(image, 1), 1u);
+  EXPECT_GE(ExpectStoredInParts(image, 4), 3u);
+  // And what increments make of it.
+  for (int i = 0; i < 10; ++i) {
+    CheckpointImage next = NextImage(random_, image);
+    ASSERT_TRUE(WriteIncrement(store(), image, next).ok());
+    image = next;
+    EXPECT_GT(ExpectStoredInParts(image, 8), 1u);
+  }
+  EXPECT_TRUE(absl::IsNotFound(store().ReadPart(kLeases, CheckpointPart()).status()));
+  EXPECT_EQ(store().Cut(kLeases, 4).size(), 1u);
 }
 
 TEST_P(CheckpointStoreTest, EmptyWholeCheckpoint) {

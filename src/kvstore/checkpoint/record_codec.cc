@@ -90,6 +90,14 @@ RecordKeyBytes EncodeRecordKey(mvcc::RevisionKey revision) {
   return key;
 }
 
+std::optional<mvcc::RevisionKey> DecodeRecordKey(absl::string_view key) {
+  if (key.size() != kRecordKeyBytes) return std::nullopt;
+  const mvcc::RevisionKey revision{Revision(static_cast<int64_t>(LoadBig(key.data()))),
+                                   static_cast<int64_t>(LoadBig(key.data() + 8))};
+  if (revision.main.value() < 0 || revision.sub < 0) return std::nullopt;
+  return revision;
+}
+
 RecordPrefixBytes EncodeRecordPrefix(uint32_t home_crc, const RecordKeyBytes& key, bool tombstone,
                                      absl::string_view wire) {
   uint8_t flag = tombstone ? kTombstone : kLive;

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -36,6 +37,8 @@ using RecordPrefixBytes = std::array<char, kRecordPrefixBytes>;
 
 // Ordered as the revisions are. REQUIRES main >= 0, sub >= 0.
 RecordKeyBytes EncodeRecordKey(mvcc::RevisionKey revision);
+// nullopt for anything else.
+std::optional<mvcc::RevisionKey> DecodeRecordKey(absl::string_view key);
 RecordPrefixBytes EncodeRecordPrefix(uint32_t home_crc, const RecordKeyBytes& key, bool tombstone,
                                      absl::string_view wire);
 // The record's wire views `value`.

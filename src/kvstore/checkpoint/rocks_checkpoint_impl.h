@@ -62,7 +62,9 @@ class RocksCheckpointStore : public CheckpointStore {
 
   std::vector<PartitionId> Partitions() const override;
   absl::StatusOr<std::optional<CheckpointHeader>> Newest(PartitionId partition) const override;
-  absl::StatusOr<std::unique_ptr<CheckpointReader>> Read(PartitionId partition) const override;
+  absl::StatusOr<std::unique_ptr<CheckpointReader>> ReadPart(
+      PartitionId partition, const CheckpointPart& part) const override;
+  std::vector<CheckpointPart> Cut(PartitionId partition, size_t parts_max) const override;
   absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginWhole(PartitionId partition) override;
   absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginIncrement(PartitionId partition,
                                                                    Position base) override;
@@ -189,8 +191,8 @@ class RocksCheckpointWriter : public CheckpointWriter {
 
 class RocksCheckpointReader : public CheckpointReader {
  public:
-  RocksCheckpointReader(const RocksCheckpointStore& store, std::shared_ptr<Generation> generation,
-                        CheckpointHeader header, std::unique_ptr<rocksdb::Iterator> iterator);
+  RocksCheckpointReader(const RocksCheckpointStore& store, RocksCheckpointStore::Current current,
+                        const CheckpointPart& part);
   ~RocksCheckpointReader() override;
 
   const CheckpointHeader& header() const override { return header_; }
@@ -202,6 +204,11 @@ class RocksCheckpointReader : public CheckpointReader {
   const RocksCheckpointStore& store_;
   std::shared_ptr<Generation> generation_;
   const CheckpointHeader header_;
+  // What the iterator's bounds refer to.
+  const RecordKeyBytes from_;
+  const RecordKeyBytes to_;
+  const rocksdb::Slice from_slice_;
+  const rocksdb::Slice to_slice_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
   ReaderRules rules_;
   bool is_started_ = false;

@@ -120,19 +120,6 @@ absl::StatusOr<std::optional<CheckpointHeader>> RocksCheckpointStore::Newest(
   return CurrentOf(partition).header;
 }
 
-absl::StatusOr<std::unique_ptr<CheckpointReader>> RocksCheckpointStore::Read(
-    PartitionId partition) const {
-  MutexLock publish(&publish_mutex_);  // the header and the records of one moment
-  Current current = CurrentOf(partition);
-  if (!current.header.has_value()) {
-    return absl::NotFoundError(absl::StrCat("partition ", partition.value(), " has no checkpoint"));
-  }
-  std::unique_ptr<rocksdb::Iterator> iterator(
-      db_->NewIterator(MakeReadOptions(options_), current.generation->handle()));
-  return std::make_unique<RocksCheckpointReader>(*this, std::move(current.generation),
-                                                 *std::move(current.header), std::move(iterator));
-}
-
 absl::Status RocksCheckpointStore::Verify(PartitionId partition) const {
   absl::StatusOr<std::unique_ptr<CheckpointReader>> reader = Read(partition);
   if (!reader.ok()) return reader.status();

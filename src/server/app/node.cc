@@ -25,9 +25,11 @@ namespace {
 // Time for calls in progress when the node stops; streams are cut off then.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
 
-// The other half is for the journal, checkpoints and the kernel; a second loop on two cores only adds
-// hand-overs (docs/performance.md).
-size_t DefaultEventLoops() { return std::max(1u, std::thread::hardware_concurrency() / 2); }
+size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+// The other half is for the journal, checkpoints and the kernel; a second loop on two cores only
+// adds hand-overs (docs/performance.md).
+size_t DefaultEventLoops() { return std::max<size_t>(1, Cores() / 2); }
 
 bool IsTmpfs(const std::string& directory) {
   struct statfs info {};
@@ -213,6 +215,8 @@ absl::Status Node::CreateStore() {
   doors.random = &random_;
   doors.journal = journal_.get();
   doors.memory = memory_.get();
+  workers_ = std::make_unique<ThreadPool>("tm-start", Cores());
+  doors.workers = workers_.get();
   doors.checkpoints = checkpoints_.get();
   doors.checkpoint_disk = checkpoint_disk_.get();
   doors.journal_bytes = [this] {
@@ -333,6 +337,7 @@ absl::Status Node::failure() const {
 
 void Node::Serve() {
   serving_ = true;
+  workers_.reset();  // only a start needs them
   http_->SetRouter(&store_->router());
   TLOG(kInfo, "ready to serve client requests");
   for (const Bound& bound : bound_) {
@@ -361,6 +366,7 @@ void Node::Stop() {
     if (transport != nullptr) transport->Join();
   }
   if (store_ != nullptr) store_->Stop();
+  workers_.reset();
   if (journal_ != nullptr) journal_->Stop();
   for (auto& executor : store_executors_) executor->Stop();
   if (journal_executor_ != nullptr) journal_executor_->Stop();

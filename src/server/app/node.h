@@ -20,6 +20,7 @@
 #include "src/base/posix_random.h"
 #include "src/base/thread_blocking_runner.h"
 #include "src/base/thread_executor.h"
+#include "src/base/thread_pool.h"
 #include "src/journal/embedded_journal.h"
 #include "src/kvstore/checkpoint/checkpoint_store.h"
 #include "src/partition/local_store.h"
@@ -89,6 +90,7 @@ class Node {
   std::unique_ptr<kvstore::CheckpointStore> checkpoints_;
   std::unique_ptr<ThreadBlockingRunner> checkpoint_disk_;
   std::unique_ptr<partition::LocalStore> store_;
+  std::unique_ptr<ThreadPool> workers_;  // ends what it does for the store before that ends
   std::unique_ptr<ServiceContext> services_;
 
   bool serving_ = false;

@@ -113,18 +113,19 @@ class MemoryCheckpointStore::Writer : public CheckpointWriter {
 
 class MemoryCheckpointStore::Reader : public CheckpointReader {
  public:
-  Reader(StoredHeader stored, std::shared_ptr<const Rows> rows)
+  Reader(StoredHeader stored, std::shared_ptr<const Rows> rows, const kvstore::CheckpointPart& part)
       : stored_(std::move(stored)),
         home_crc_(kvstore::HomeCrc({stored_.store, stored_.header.partition, stored_.generation})),
         rows_(std::move(rows)),
-        next_(rows_->begin()),
-        rules_(stored_.header) {}
+        next_(part.is_whole() ? rows_->begin() : At(part.from)),
+        end_(part.to.has_value() ? At(*part.to) : rows_->end()),
+        rules_(stored_.header, part) {}
 
   const CheckpointHeader& header() const override { return stored_.header; }
 
   absl::StatusOr<std::optional<CheckpointRecord>> Next() override {
     if (!failure_.ok()) return failure_;
-    if (next_ == rows_->end()) {
+    if (next_ == end_) {
       failure_ = rules_.CheckEnd();
       if (!failure_.ok()) return failure_;
       return std::nullopt;
@@ -138,10 +139,15 @@ class MemoryCheckpointStore::Reader : public CheckpointReader {
   }
 
  private:
+  Rows::const_iterator At(mvcc::RevisionKey revision) const {
+    return rows_->lower_bound(std::string(View(kvstore::EncodeRecordKey(revision))));
+  }
+
   const StoredHeader stored_;
   const uint32_t home_crc_;
   const std::shared_ptr<const Rows> rows_;
   Rows::const_iterator next_;
+  const Rows::const_iterator end_;
   kvstore::ReaderRules rules_;
   absl::Status failure_;
 };
@@ -170,15 +176,30 @@ absl::StatusOr<std::optional<CheckpointHeader>> MemoryCheckpointStore::Newest(
   return std::move(stored->header);
 }
 
-absl::StatusOr<std::unique_ptr<CheckpointReader>> MemoryCheckpointStore::Read(
-    PartitionId partition) const {
+absl::StatusOr<std::unique_ptr<CheckpointReader>> MemoryCheckpointStore::ReadPart(
+    PartitionId partition, const kvstore::CheckpointPart& part) const {
   const Checkpoint* newest = NewestOf(partition);
   if (newest == nullptr) {
     return absl::NotFoundError(absl::StrCat("partition ", partition.value(), " has no checkpoint"));
   }
   absl::StatusOr<StoredHeader> stored = kvstore::DecodeHeader(newest->header);
   if (!stored.ok()) return stored.status();
-  return std::make_unique<Reader>(*std::move(stored), newest->rows);
+  return std::make_unique<Reader>(*std::move(stored), newest->rows, part);
+}
+
+std::vector<kvstore::CheckpointPart> MemoryCheckpointStore::Cut(PartitionId partition,
+                                                                size_t parts_max) const {
+  std::vector<mvcc::RevisionKey> cuts;
+  const Checkpoint* newest = NewestOf(partition);
+  if (newest == nullptr) return kvstore::PartsBetween({});
+  const size_t rows_per_part = newest->rows->size() / std::max<size_t>(parts_max, 1) + 1;
+  size_t row = 0;
+  for (const auto& [key, value] : *newest->rows) {
+    const std::optional<mvcc::RevisionKey> revision = kvstore::DecodeRecordKey(key);
+    if (row > 0 && row % rows_per_part == 0 && revision.has_value()) cuts.push_back(*revision);
+    ++row;
+  }
+  return kvstore::PartsBetween(cuts);
 }
 
 absl::Status MemoryCheckpointStore::Verify(PartitionId partition) const {

@@ -33,8 +33,9 @@ class MemoryCheckpointStore : public kvstore::CheckpointStore {
   std::vector<PartitionId> Partitions() const override;
   absl::StatusOr<std::optional<kvstore::CheckpointHeader>> Newest(
       PartitionId partition) const override;
-  absl::StatusOr<std::unique_ptr<kvstore::CheckpointReader>> Read(
-      PartitionId partition) const override;
+  absl::StatusOr<std::unique_ptr<kvstore::CheckpointReader>> ReadPart(
+      PartitionId partition, const kvstore::CheckpointPart& part) const override;
+  std::vector<kvstore::CheckpointPart> Cut(PartitionId partition, size_t parts_max) const override;
   absl::StatusOr<std::unique_ptr<kvstore::CheckpointWriter>> BeginWhole(
       PartitionId partition) override;
   absl::StatusOr<std::unique_ptr<kvstore::CheckpointWriter>> BeginIncrement(PartitionId partition,

@@ -1,0 +1,19 @@
+// Puts many nodes into key order, on several threads.
+//
+// Hides a sample sort made for keys that begin alike: a sample cuts the keys into buckets; all keys
+// of a bucket share what its two borders share, so that eight bytes behind that decide nearly every
+// comparison without a look at the keys. The order does not depend on the number of threads.
+// Stateless function.
+#pragma once
+
+#include <vector>
+
+#include "src/base/parallel_runner.h"
+#include "src/mvcc/key_node.h"
+
+namespace tidemark::mvcc {
+
+// REQUIRES that keys are distinct.
+void SortByKey(std::vector<KeyNode*>* nodes, ParallelRunner& workers);
+
+}  // namespace tidemark::mvcc

@@ -3,6 +3,7 @@
 import dataclasses
 
 MEMORY, DURABLE = "memory", "durable"
+TRANSPORT = "transport"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +37,48 @@ def sweep():
             yield Case(workload, clients, limit=limit, group="sweep")
 
 
+def rates():
+    """Latency at a fixed rate, counted from when each request was due."""
+    for rate in (1_000, 3_000, 10_000):
+        yield Case("put", 512, ("--rate", rate), DURABLE, "rates", f"put at {rate:,}/s")
+
+
+def lists():
+    yield Case("pages", 8, group="lists")
+    yield Case("list", 2, group="lists")
+    yield Case("list-stream", 2, group="lists")
+
+
+def watches():
+    for watchers, rate in ((100, 500), (1000, 50)):
+        yield Case("watch", 64, ("--watchers", watchers, "--rate", rate), MEMORY, "watches",
+                   f"watch, {watchers:,} watchers at {rate:,}/s (per delivery)")
+
+
+def leases():
+    yield Case("lease-grant", 64, limit=DURABLE, group="leases")
+    yield Case("lease-keep-alive", 64, group="leases")
+    yield Case("lease-flood", 64, limit=DURABLE, group="leases")
+
+
+def mixes():
+    """The bare server has no history, so it takes no part."""
+    yield Case("compaction", 64, limit="", group="mixes")
+    yield Case("k8s-100k", 1, ("--scale", 0.1, "--compact-every", 10), "", "mixes",
+               "k8s-100k times 0.1")
+
+
 def memory():
-    """What a stored key takes: resident bytes after that many creates."""
+    """What a stored key takes: resident bytes after that many were stored."""
     yield Case("get", 64, ("--keys", 500_000), group="memory", label="get, 500,000 keys")
 
 
+def transport():
+    """Tidemark's transport alone, without a store behind it."""
+    for clients in (1, 64):
+        yield Case("echo", clients, group=TRANSPORT, label="echo (transport alone)")
+
+
 def every():
-    return [*points(), *sweep(), *memory()]
+    return [*points(), *sweep(), *rates(), *lists(), *watches(), *leases(), *mixes(), *memory(),
+            *transport()]

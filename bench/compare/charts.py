@@ -43,6 +43,19 @@ def load_chart(results, workload):
                      "requests/s", series, is_log_x=True)
 
 
+def rate_chart(results):
+    """p99 of puts over their rate."""
+    series = {}
+    for (case, contender), rounds in results.items():
+        if case.group == "rates":
+            series.setdefault(tables.NAMES[contender], []).append(
+                (rounds[0]["configuration"]["rate"], figures.median(rounds, "p99")))
+    if not series:
+        return None
+    return svg.lines("put at a fixed rate: 99th percentile from when it was due", "requests/s", "us",
+                     series, is_log_x=True, is_log_y=True)
+
+
 def percentile_chart(results, case):
     series = {}
     for (other, contender), rounds in results.items():
@@ -56,11 +69,12 @@ def percentile_chart(results, case):
 def every(results):
     charts = {
         "cpu-per-request.svg": bar_chart(results, "Server CPU per request", "us", "cpu_us",
-                                         lambda case: case.group != "memory"),
+                                         lambda case: case.group not in ("memory", "sweep")),
         "throughput.svg": bar_chart(results, "Throughput", "requests/s", "per_s",
                                     lambda case: case.group == "points"),
-        "memory.svg": bar_chart(results, "Resident memory at the end", "bytes", "rss_bytes",
-                                lambda case: case.group == "memory"),
+        "memory-per-key.svg": bar_chart(results, "Resident memory for each key of 1 KiB", "bytes",
+                                        "rss_per_key", lambda case: case.group == "memory"),
+        "rates.svg": rate_chart(results),
     }
     for workload in dict.fromkeys(case.workload for case in tables.cases_of(results)):
         charts[f"load-{slug(workload)}.svg"] = load_chart(results, workload)

@@ -7,7 +7,6 @@ scripts/bench calls this; the tables go to stdout and, with all raw results and 
 """
 
 import argparse
-import collections
 import json
 import os
 import pathlib
@@ -25,7 +24,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/bench",
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     binaries = parser.add_argument_group("binaries (scripts/bench sets these)")
-    for name in ("tidebench", "tidemark", "etcd", "etcd-debian", "bare-server"):
+    for name in ("tidebench", "tidemark", "etcd", "etcd-debian", "bare-server", "echo-server"):
         binaries.add_argument(f"--{name}-binary", default="", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--header", default="", help=argparse.SUPPRESS)
@@ -33,8 +32,8 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5, help="measured, for each case")
     parser.add_argument("--warm-up", type=float, default=1)
-    parser.add_argument("--groups", default="points,sweep,memory",
-                        help="of cases: " + ",".join(dict.fromkeys(c.group for c in cases.every())))
+    parser.add_argument("--groups", default="", help="of cases, all unless given: " +
+                        ",".join(dict.fromkeys(case.group for case in cases.every())))
     parser.add_argument("--workloads", default="", help="only these, of: " +
                         ",".join(dict.fromkeys(case.workload for case in cases.every())))
     parser.add_argument("--clients", default="", help="only cases with so many, e.g. 1,64")
@@ -50,7 +49,7 @@ def chosen_cases(arguments):
     groups, workloads = listed(arguments.groups), listed(arguments.workloads)
     clients = [int(number) for number in listed(arguments.clients)]
     chosen = [case for case in cases.every()
-              if case.group in groups and (not workloads or case.workload in workloads)
+              if (not groups or case.group in groups) and (not workloads or case.workload in workloads)
               and (not clients or case.clients in clients)]
     if not chosen:
         sys.exit("no such cases; --list shows them")
@@ -60,6 +59,8 @@ def chosen_cases(arguments):
 def make_server(arguments, contender, case, directory):
     if contender == "limit":
         return servers.bare(arguments.bare_server_binary, directory, case.limit == cases.DURABLE)
+    if case.group == cases.TRANSPORT:
+        return servers.bare(arguments.echo_server_binary, directory, is_durable=False)
     binary = {"tidemark": arguments.tidemark_binary, "etcd": arguments.etcd_binary,
               "etcd-debian": arguments.etcd_debian_binary}[contender]
     if not binary:
@@ -73,21 +74,34 @@ def measure(arguments, contender, case):
         command = [arguments.tidebench_binary, *case.arguments(), "--endpoint", server.endpoint,
                    "--server-pid", server.pid, "--seconds", arguments.seconds,
                    "--warm-up", arguments.warm_up, "--json", "-"]
-        done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, check=False)
+        done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
-            raise RuntimeError(f"{contender}, {case.name} with {case.clients}: tidebench failed; "
-                               f"its data is in {directory}")
+            raise RuntimeError(f"{done.stderr.strip()} (its data is in {directory})")
         return json.loads(done.stdout)
 
 
+def takes_part(contender, case):
+    if contender == "limit":
+        return case.limit != ""
+    return case.group != cases.TRANSPORT or contender == "tidemark"
+
+
+def show(round_number, case, contender, result):
+    server = result["server"]
+    print(f"round {round_number + 1}  {case.name:24} {case.clients:4}  {contender:11} "
+          f"{server['cpu_us_per_request']:9.2f} us of CPU  {result['requests_per_s']:9.0f}/s  "
+          f"cores: server {server['cores']:.2f}, client {result['client']['cores']:.2f}, "
+          f"others {result['other_cores']:.2f}", file=sys.stderr)
+
+
 def run(arguments):
-    results = collections.OrderedDict()
+    """({(case, contender): results}, failures); a failure ends its case, not the comparison."""
     contenders = [name for name in arguments.contenders.split(",") if name]
     chosen = chosen_cases(arguments)
-    for case in chosen:
-        for contender in contenders:
-            if contender != "limit" or case.limit:
-                results[case, contender] = []
+    results = {(case, contender): [] for case in chosen for contender in contenders
+               if takes_part(contender, case)}
+    failures = []
     first = 0
     for round_number in range(arguments.rounds):
         for case in chosen:
@@ -95,22 +109,23 @@ def run(arguments):
                 contender = contenders[(first + i) % len(contenders)]
                 if (case, contender) not in results:
                     continue
-                result = measure(arguments, contender, case)
+                try:
+                    result = measure(arguments, contender, case)
+                except RuntimeError as error:
+                    failures.append(f"{contender}, {case.name} with {case.clients}: {error}")
+                    print(f"FAILED: {failures[-1]}", file=sys.stderr)
+                    continue
                 results[case, contender].append(result)
-                server = result["server"]
-                print(f"round {round_number + 1}  {case.name:18} {case.clients:4}  {contender:11} "
-                      f"{server['cpu_us_per_request']:9.2f} us of CPU  "
-                      f"{result['requests_per_s']:9.0f}/s  cores: server {server['cores']:.2f}, "
-                      f"client {result['client']['cores']:.2f}, others {result['other_cores']:.2f}",
-                      file=sys.stderr)
+                show(round_number, case, contender, result)
             first += 1
-    return results
+    return {key: rounds for key, rounds in results.items() if rounds}, failures
 
 
-def write(arguments, results):
+def write(arguments, results, failures):
     arguments.out.mkdir(parents=True, exist_ok=True)
     header = arguments.header.splitlines()
     header.append(f"- Load average after: {' '.join(f'{load:.2f}' for load in os.getloadavg())}")
+    header += [f"- **Failed**: {failure}" for failure in failures]
     report = tables.report(results, header)
     raw = [{"case": vars(case), "contender": contender, "rounds": rounds}
            for (case, contender), rounds in results.items()]
@@ -128,11 +143,9 @@ def main():
         for case in cases.every():
             print(f"{case.group:8} {case.name:24} {case.clients:4} clients")
         return
-    try:
-        results = run(arguments)
-    except RuntimeError as error:
-        sys.exit(f"error: {error}")
-    write(arguments, results)
+    results, failures = run(arguments)
+    write(arguments, results, failures)
+    sys.exit(1 if failures else 0)
 
 
 if __name__ == "__main__":

@@ -16,19 +16,32 @@ FIGURES = {
     "client_cores": lambda r: r["client"]["cores"],
     "other_cores": lambda r: r["other_cores"],
     "rss_bytes": lambda r: r.get("server", {}).get("rss_bytes"),
+    "rss_per_key": lambda r: rss_per_key(r),
     "written_per_request": lambda r: written_per_request(r),
 }
 SMALLER_IS_BETTER = {"cpu_us", "p50", "p90", "p99", "p99.9", "max", "rss_bytes"}
 
 
 def main_load(result):
-    return next(load for load in result["activities"] if load.get("is_main", True))
+    """Whose latency stands for the whole; server CPU is divided by the answers of all main ones."""
+    return next(activity for activity in result["activities"] if activity["is_main"])
 
 
 def written_per_request(result):
     server = result.get("server")
-    answers = sum(load["answers"] for load in result["activities"] if load.get("is_main", True))
+    answers = sum(activity["answers"] for activity in result["activities"] if activity["is_main"])
     return server["written_bytes"] / answers if server and answers else None
+
+
+def rss_per_key(result):
+    keys = result["configuration"]["keys"]
+    return result["server"]["rss_bytes"] / keys if keys and "server" in result else None
+
+
+def activity_values(results, name, latency):
+    """One for each round: a percentile of one part of a mixed load."""
+    return [activity["latency_us"][latency] for result in results
+            for activity in result["activities"] if activity["name"] == name]
 
 
 def values(results, figure):

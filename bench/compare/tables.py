@@ -73,6 +73,20 @@ def tail_table(results):
     return lines
 
 
+def part_table(results):
+    """Of mixed loads: what each part saw."""
+    lines = head("workload", "part", "server", "per second", "p50, us", "p99, us", "p99.9, us")
+    for (case, contender), rounds in results.items():
+        if not rounds or len(rounds[0]["activities"]) < 2:
+            continue
+        for part in rounds[0]["activities"]:
+            lines.append(row(
+                case.name, part["name"], NAMES[contender], figures.number(part["per_s"]),
+                *(figures.spread(figures.activity_values(rounds, part["name"], latency))
+                  for latency in ("p50", "p99", "p99.9"))))
+    return lines if len(lines) > 2 else []
+
+
 def report(results, header):
     lines = [*header, "",
              "Median of the rounds, and in brackets the lowest and the highest round:", "",
@@ -84,4 +98,7 @@ def report(results, header):
                       "(below 1: worse):", "", *table]
     lines += ["", "Tails, memory at the end, and writes as the kernel counts them:", "",
               *tail_table(results)]
+    parts = part_table(results)
+    if parts:
+        lines += ["", "Mixed loads, part by part:", "", *parts]
     return "\n".join(lines) + "\n"

@@ -54,10 +54,15 @@ json ServerJson(const Report& report) {
 std::string Line(const Report& report, const ActivityReport& activity) {
   const Histogram& latency = activity.result.latency_ns;
   std::string line = absl::StrFormat(
-      "%-18s %9.0f/s   us: p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f   (%d answers)\n",
+      "%-34s %9.1f/s   us: p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f   (%d %s)\n",
       activity.description.name, static_cast<double>(activity.result.answers) / report.run.span_s,
       Us(latency.Percentile(0.5)), Us(latency.Percentile(0.9)), Us(latency.Percentile(0.99)),
-      Us(latency.Percentile(0.999)), Us(latency.max()), activity.result.answers);
+      Us(latency.Percentile(0.999)), Us(latency.max()), activity.result.answers,
+      activity.description.unit == "delivery" ? "deliveries" : "answers");
+  if (activity.result.keys > 0) {
+    absl::StrAppendFormat(&line, "  %.0f keys/s\n",
+                          static_cast<double>(activity.result.keys) / report.run.span_s);
+  }
   if (activity.result.never_sent > 0) {
     absl::StrAppend(&line, "  ", activity.result.never_sent,
                     " requests were due and never sent: the percentiles are lower bounds\n");

@@ -13,5 +13,6 @@ inline constexpr absl::string_view kCompactMethod = "/etcdserverpb.KV/Compact";
 inline constexpr absl::string_view kWatchMethod = "/etcdserverpb.Watch/Watch";
 inline constexpr absl::string_view kGrantMethod = "/etcdserverpb.Lease/LeaseGrant";
 inline constexpr absl::string_view kKeepAliveMethod = "/etcdserverpb.Lease/LeaseKeepAlive";
+inline constexpr absl::string_view kEchoMethod = "/test.Echo/Unary";
 
 }  // namespace tidemark::bench

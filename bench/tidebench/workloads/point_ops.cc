@@ -24,6 +24,18 @@ absl::Status FillOp::Check(const etcdserverpb::TxnResponse& response) {
   return is_right ? absl::OkStatus() : WrongAnswer(Brief(response));
 }
 
+bool EchoOp::Prepare(etcdserverpb::PutRequest* request) {
+  const int64_t index = share_.Choose();
+  share_.dataset().KeyOf(index, request->mutable_key());
+  share_.dataset().ValueOf(index, ++sent_, request->mutable_value());
+  return true;
+}
+
+absl::Status EchoOp::Check(const etcdserverpb::PutRequest& response) {
+  const bool is_same = response.key() == request()->key() && response.value() == request()->value();
+  return is_same ? absl::OkStatus() : WrongFor(request()->key(), 0, Brief(response));
+}
+
 bool PutOp::Prepare(etcdserverpb::PutRequest* request) {
   index_ = share_.Choose();
   Dataset& dataset = share_.dataset();

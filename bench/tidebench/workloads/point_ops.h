@@ -37,6 +37,20 @@ class FillOp : public UnaryOp<etcdserverpb::TxnRequest, etcdserverpb::TxnRespons
   FillBatch batch_;
 };
 
+// The same bytes back: a transport without a store.
+class EchoOp : public UnaryOp<etcdserverpb::PutRequest, etcdserverpb::PutRequest> {
+ public:
+  EchoOp(Connection& connection, KeyShare share)
+      : UnaryOp(connection, kEchoMethod), share_(std::move(share)) {}
+
+ private:
+  bool Prepare(etcdserverpb::PutRequest* request) override;
+  absl::Status Check(const etcdserverpb::PutRequest& response) override;
+
+  KeyShare share_;
+  int64_t sent_ = 0;
+};
+
 class PutOp : public UnaryOp<etcdserverpb::PutRequest, etcdserverpb::PutResponse> {
  public:
   PutOp(Connection& connection, KeyShare share)

@@ -51,19 +51,17 @@ class WholeDataset : public DatasetWorkload {
   const Make make_;
 };
 
-// Keys that the requests make, so nothing is stored before.
-class Create : public DatasetWorkload {
+// Nothing is stored before.
+template <class MadeOp>
+class Unfilled : public DatasetWorkload {
  public:
-  explicit Create(const WorkloadOptions& options)
-      : DatasetWorkload(options, {.prefix = "/registry/pods/create-" + options.run + "/pod-",
-                                  .keys = kMostCreated,
-                                  .value_bytes = Or(options.value_bytes, 1024)}) {}
+  using DatasetWorkload::DatasetWorkload;
   std::unique_ptr<Activity> MakeFill(Client&) override { return nullptr; }
   int64_t fill_requests() const override { return 0; }
 
  private:
   std::unique_ptr<Op> MakeOp(Connection& connection, int64_t number) override {
-    return std::make_unique<CreateOp>(connection, Share(number));
+    return std::make_unique<MadeOp>(connection, Share(number));
   }
 };
 
@@ -131,6 +129,9 @@ std::unique_ptr<Workload> Pages(const WorkloadOptions& options, int64_t page_key
 
 }  // namespace
 
+std::unique_ptr<Workload> MakeEcho(const WorkloadOptions& options) {
+  return std::make_unique<Unfilled<EchoOp>>(options, Pods(options, 1024));
+}
 std::unique_ptr<Workload> MakePut(const WorkloadOptions& options) {
   return OnShares<PutOp>(options, Pods(options, 1024));
 }
@@ -142,7 +143,10 @@ std::unique_ptr<Workload> MakeUpdate(const WorkloadOptions& options) {
   return OnShares<UpdateOp>(options, Pods(options, 1024));
 }
 std::unique_ptr<Workload> MakeCreate(const WorkloadOptions& options) {
-  return std::make_unique<Create>(options);
+  return std::make_unique<Unfilled<CreateOp>>(
+      options, Dataset::Options{.prefix = "/registry/pods/create-" + options.run + "/pod-",
+                                .keys = kMostCreated,
+                                .value_bytes = Or(options.value_bytes, 1024)});
 }
 std::unique_ptr<Workload> MakePages(const WorkloadOptions& options) {
   return Pages(options, Or(options.page_keys, 500));

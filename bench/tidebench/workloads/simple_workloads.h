@@ -9,6 +9,7 @@
 
 namespace tidemark::bench {
 
+std::unique_ptr<Workload> MakeEcho(const WorkloadOptions& options);
 std::unique_ptr<Workload> MakePut(const WorkloadOptions& options);
 std::unique_ptr<Workload> MakeGet(const WorkloadOptions& options);
 std::unique_ptr<Workload> MakeSerializableGet(const WorkloadOptions& options);

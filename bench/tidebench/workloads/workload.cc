@@ -26,6 +26,7 @@ const std::vector<WorkloadKind>& WorkloadKinds() {
        MakeLeaseKeepAlive},
       {"lease-flood", "update-Txn of 100,000 node leases of 500 bytes, one after the other",
        MakeLeaseFlood},
+      {"echo", "1 KiB there and back, of echo_server or bare_server: a transport alone", MakeEcho},
       {"k8s-100k", "the mixed load of 100,000 nodes times --scale (0.1): see k8s_workload.h",
        MakeK8s},
   };

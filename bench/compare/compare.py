@@ -16,6 +16,7 @@ import tempfile
 
 import cases
 import charts
+import second_opinion
 import servers
 import tables
 
@@ -24,7 +25,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/bench",
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     binaries = parser.add_argument_group("binaries (scripts/bench sets these)")
-    for name in ("tidebench", "tidemark", "etcd", "etcd-debian", "bare-server", "echo-server"):
+    for name in ("tidebench", "tidemark", "etcd", "etcd-debian", "bare-server", "echo-server",
+                 "etcd-benchmark"):
         binaries.add_argument(f"--{name}-binary", default="", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--header", default="", help=argparse.SUPPRESS)
@@ -39,6 +41,8 @@ def parse_arguments():
     parser.add_argument("--clients", default="", help="only cases with so many, e.g. 1,64")
     parser.add_argument("--contenders", default="limit,tidemark,etcd",
                         help="of limit, tidemark, etcd, etcd-debian")
+    parser.add_argument("--second-opinion", action="store_true",
+                        help="etcd's own load tool beside tidebench, instead of the cases")
     parser.add_argument("--list", action="store_true", help="shows the cases")
     return parser.parse_args()
 
@@ -68,23 +72,34 @@ def make_server(arguments, contender, case, directory):
     return servers.etcd_like(binary, directory)
 
 
+def run_tidebench(arguments, server, load):
+    command = [arguments.tidebench_binary, *load, "--endpoint", server.endpoint,
+               "--server-pid", server.pid, "--seconds", arguments.seconds,
+               "--warm-up", arguments.warm_up, "--json", "-"]
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{done.stderr.strip()} (its data is in {server.directory})")
+    return json.loads(done.stdout)
+
+
 def measure(arguments, contender, case):
     directory = tempfile.mkdtemp(prefix=f"bench-{contender}-", dir=arguments.directory)
     with make_server(arguments, contender, case, directory) as server:
-        command = [arguments.tidebench_binary, *case.arguments(), "--endpoint", server.endpoint,
-                   "--server-pid", server.pid, "--seconds", arguments.seconds,
-                   "--warm-up", arguments.warm_up, "--json", "-"]
-        done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"{done.stderr.strip()} (its data is in {directory})")
-        return json.loads(done.stdout)
+        return run_tidebench(arguments, server, case.arguments())
 
 
-def takes_part(contender, case):
-    if contender == "limit":
-        return case.limit != ""
-    return case.group != cases.TRANSPORT or contender == "tidemark"
+def ask_second_opinion(arguments):
+    lines = second_opinion.head()
+    for contender in ("tidemark", "etcd"):
+        directory = tempfile.mkdtemp(prefix=f"bench-{contender}-", dir=arguments.directory)
+        with make_server(arguments, contender, cases.Case("put", 64), directory) as server:
+            lines += second_opinion.rows(
+                arguments.etcd_benchmark_binary, server, contender,
+                lambda workload: run_tidebench(
+                    arguments, server, [workload, "--clients", second_opinion.CLIENTS]),
+                arguments.seconds)
+    print("\n".join([*arguments.header.splitlines(), "", *lines]))
 
 
 def show(round_number, case, contender, result):
@@ -142,6 +157,9 @@ def main():
     if arguments.list:
         for case in cases.every():
             print(f"{case.group:8} {case.name:24} {case.clients:4} clients")
+        return
+    if arguments.second_opinion:
+        ask_second_opinion(arguments)
         return
     results, failures = run(arguments)
     write(arguments, results, failures)

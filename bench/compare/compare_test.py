@@ -6,6 +6,7 @@ import xml.etree.ElementTree as tree
 import cases
 import charts
 import figures
+import second_opinion
 import svg
 import tables
 
@@ -91,6 +92,24 @@ class ChartsTest(unittest.TestCase):
         self.assertEqual([axis.low, axis.high], [1, 10_000])
         self.assertAlmostEqual(axis.place(100), 50)
         self.assertEqual(len(axis.ticks()), 5)
+
+
+class SecondOpinionTest(unittest.TestCase):
+    def test_what_etcds_tool_prints(self):
+        output = """
+Summary:
+  Total:	0.5 secs.
+  Requests/sec:	8570.1798
+
+Latency distribution:
+  50% in 0.0067 secs.
+  99% in 0.0184 secs.
+  99.9% in 0.0200 secs.
+"""
+        found = second_opinion.parse(output)
+        self.assertAlmostEqual(found["per_s"], 8570.1798)
+        self.assertAlmostEqual(found["p50"], 6700)
+        self.assertAlmostEqual(found["p99"], 18400)
 
 
 class CasesTest(unittest.TestCase):

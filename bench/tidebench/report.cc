@@ -37,7 +37,7 @@ double PerAnswerUs(const Report& report, double seconds) {
 }
 
 json ServerJson(const Report& report) {
-  const RunResult::Server& server = *report.run.server;
+  const ServerUse& server = *report.run.server;
   const double cpu_us = PerAnswerUs(report, server.cpu_s);
   return {{"cpu_us_per_request", cpu_us},
           {"requests_per_cpu_second", cpu_us > 0 ? 1e6 / cpu_us : 0},
@@ -107,7 +107,7 @@ std::string Summary(const Report& report) {
                         PerAnswerUs(report, report.run.client_cores * report.run.span_s),
                         report.run.client_cores);
   if (report.run.server) {
-    const RunResult::Server& server = *report.run.server;
+    const ServerUse& server = *report.run.server;
     absl::StrAppendFormat(
         &text,
         "server   %6.2f us of CPU per request, %.2f cores (system %.0f%%); %.1f MB written,"

@@ -59,7 +59,11 @@ absl::Status Runner::RunToEnd(Activity* activity, const std::function<void()>& o
 }
 
 absl::Status Runner::TurnUntil(const std::vector<Activity*>& activities, int64_t end_ns,
-                               const std::function<void()>& on_tick) {
+                               int64_t least_answers, const std::function<void()>& on_tick) {
+  const auto has_enough = [&](const Activity* activity) {
+    const ActivityResult& result = activity->result();
+    return std::min(result.answers, result.latency_ns.count()) >= least_answers;
+  };
   int64_t next_tick_ns = MonotonicNs() + kTickNs;
   int64_t answers_at_end = -1;
   for (;;) {
@@ -68,7 +72,7 @@ absl::Status Runner::TurnUntil(const std::vector<Activity*>& activities, int64_t
       on_tick();
       next_tick_ns = now_ns + kTickNs;
     }
-    if (now_ns >= end_ns) {
+    if (now_ns >= end_ns && std::all_of(activities.begin(), activities.end(), has_enough)) {
       if (answers_at_end < 0) answers_at_end = Answers(activities);
       if (Answers(activities) > answers_at_end) return absl::OkStatus();
     }
@@ -107,7 +111,7 @@ RunResult Runner::Summarize(const Samples& before, const Samples& after) {
                         1e9 / result.span_s;
   result.other_cores = busy_cores - result.client_cores;
   if (before.server && after.server) {
-    RunResult::Server& server = result.server.emplace();
+    ServerUse& server = result.server.emplace();
     server.cpu_s = static_cast<double>(after.server->cpu_ns - before.server->cpu_ns) / 1e9;
     server.user_s = after.server->user_s - before.server->user_s;
     server.system_s = after.server->system_s - before.server->system_s;
@@ -140,14 +144,14 @@ absl::StatusOr<RunResult> Runner::Measure(const std::vector<Activity*>& activiti
   const auto on_tick = [&] {
     options.on_progress(static_cast<double>(MonotonicNs() - start_ns) / whole_ns);
   };
-  absl::Status status = TurnUntil(activities, start_ns + options.warm_up_ns, on_tick);
+  absl::Status status = TurnUntil(activities, start_ns + options.warm_up_ns, 0, on_tick);
   if (!status.ok()) return status;
 
   absl::StatusOr<Samples> before = Sample(options.server_pid);
   if (!before.ok()) return before.status();
   const int64_t begin_ns = MonotonicNs();
   for (Activity* activity : activities) activity->BeginSpan(begin_ns);
-  status = TurnUntil(activities, begin_ns + options.span_ns, on_tick);
+  status = TurnUntil(activities, begin_ns + options.span_ns, options.least_answers, on_tick);
   if (!status.ok()) return status;
   const int64_t end_ns = MonotonicNs();
   for (Activity* activity : activities) activity->EndSpan(end_ns);

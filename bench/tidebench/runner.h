@@ -23,26 +23,30 @@ namespace tidemark::bench {
 struct RunOptions {
   int64_t warm_up_ns = 0;
   int64_t span_ns = 0;
+  // Of each activity: the span goes on until they are there.
+  int64_t least_answers = 0;
   pid_t server_pid = 0;                       // 0: not known
   int64_t silence_limit_ns = 90'000'000'000;  // without any answer; calls have a deadline of 60 s
   // Called about five times a second with how much of warm-up and span has passed (0 to 1).
   std::function<void(double)> on_progress = [](double) {};
 };
 
+// What the server used within the span.
+struct ServerUse {
+  double cpu_s = 0;
+  double user_s = 0;
+  double system_s = 0;
+  double cores = 0;
+  int64_t written_bytes = 0;
+  int64_t read_bytes = 0;
+  ProcessSample at_end;
+};
+
 struct RunResult {
   double span_s = 0;
   double client_cores = 0;
   double other_cores = 0;  // neither the client's nor the server's, kernel threads included
-  struct Server {
-    double cpu_s = 0;
-    double user_s = 0;
-    double system_s = 0;
-    double cores = 0;
-    int64_t written_bytes = 0;
-    int64_t read_bytes = 0;
-    ProcessSample at_end;
-  };
-  std::optional<Server> server;
+  std::optional<ServerUse> server;
 };
 
 class Runner {
@@ -61,9 +65,10 @@ class Runner {
   };
 
   absl::Status Turn(const std::vector<Activity*>& activities, int64_t until_ns);
-  // Turns until `end_ns` has passed and, so that a span holds whole requests, an answer came.
+  // Turns until `end_ns` has passed, each activity has its `least_answers` and, so that a span
+  // holds whole requests, one more answer came.
   absl::Status TurnUntil(const std::vector<Activity*>& activities, int64_t end_ns,
-                         const std::function<void()>& on_tick);
+                         int64_t least_answers, const std::function<void()>& on_tick);
   absl::Status Drain(const std::vector<Activity*>& activities);
   absl::StatusOr<Samples> Sample(pid_t server_pid) const;
   static int64_t Answers(const std::vector<Activity*>& activities);

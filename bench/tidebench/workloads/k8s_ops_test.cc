@@ -69,13 +69,10 @@ absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr) {
     return MakeOp(kind, connection, &dataset, &leases);
   });
   activities.push_back(load.get());
-  const auto result =
-      runner.Measure(activities, {.span_ns = 60'000'000, .silence_limit_ns = 1'000'000'000});
-  if (!result.ok()) return result.status();
-  for (const Activity* activity : activities) {
-    EXPECT_GT(activity->result().answers, 5) << activity->name();
-  }
-  return absl::OkStatus();
+  return runner
+      .Measure(activities,
+               {.span_ns = 10'000'000, .least_answers = 30, .silence_limit_ns = 1'000'000'000})
+      .status();
 }
 
 // `lie` changes the first answer that it can, and says so.

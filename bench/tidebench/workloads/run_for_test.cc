@@ -43,17 +43,13 @@ absl::Status RunForTest(const ServerForTest& server, absl::string_view name,
   activities = workload->MakeActivities(*client);
   std::vector<Activity*> borrowed;
   for (const auto& activity : activities) borrowed.push_back(activity.get());
-  const auto result = runner.Measure(
-      borrowed,
-      {.warm_up_ns = 20'000'000, .span_ns = 60'000'000, .silence_limit_ns = 1'000'000'000});
-  if (!result.ok()) return result.status();
-  // At the scale of a test, parts of a cluster's load send a request in a minute.
-  if (name == "k8s-100k") borrowed.resize(1);
-  for (const Activity* activity : borrowed) {
-    EXPECT_GT(activity->result().answers, 0) << activity->name();
-    EXPECT_GT(activity->result().latency_ns.count(), 0) << activity->name();
-  }
-  return absl::OkStatus();
+  // At the scale of a test, some parts of a cluster's load send a request in a minute.
+  return runner
+      .Measure(borrowed, {.warm_up_ns = 10'000'000,
+                          .span_ns = 20'000'000,
+                          .least_answers = name == "k8s-100k" ? 0 : 1,
+                          .silence_limit_ns = 1'000'000'000})
+      .status();
 }
 
 }  // namespace tidemark::bench

@@ -12,7 +12,7 @@ namespace tidemark::bench {
 
 WorkloadOptions SmallForTest();
 const WorkloadKind& KindForTest(absl::string_view name);
-// Fill and measurement; a run that ends well must have measured something of each activity.
+// Fill and measurement of at least one answer of each activity.
 absl::Status RunForTest(const ServerForTest& server, absl::string_view name,
                         const WorkloadOptions& options = SmallForTest());
 

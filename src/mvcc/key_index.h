@@ -49,6 +49,7 @@ class KeyIndex {
   }
 
   size_t size() const { return ordered_.size(); }
+  int64_t key_bytes() const { return key_bytes_; }  // of all keys
   void CheckInvariants() const;
 
  private:
@@ -84,6 +85,7 @@ class KeyIndex {
 
   std::vector<Shard> shards_;
   absl::btree_set<KeyNode*, Less> ordered_;
+  int64_t key_bytes_ = 0;
 };
 
 }  // namespace tidemark::mvcc

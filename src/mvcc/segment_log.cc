@@ -16,12 +16,13 @@ constexpr uint32_t kMaxSlots = uint32_t{1} << 30;
 
 }  // namespace
 
-SegmentLog::SegmentLog(std::string name, size_t segment_size_bytes, uint64_t identity,
-                       MemoryMapper& memory)
-    : name_(std::move(name)),
-      segment_size_bytes_(segment_size_bytes),
-      identity_(identity),
+SegmentLog::SegmentLog(const StoreOptions& options, MemoryMapper& memory)
+    : name_(options.name),
+      segment_size_bytes_(options.segment_size_bytes),
+      identity_(options.identity),
       memory_(memory),
+      budget_(options.budget),
+      room_(options.room),
       mapped_bytes_(std::make_shared<std::atomic<int64_t>>(0)) {
   CHECK(segment_size_bytes_ >= 4096 && segment_size_bytes_ <= kMaxWireSizeBytes);
 }
@@ -34,8 +35,12 @@ uint32_t SegmentLog::MapSegment(size_t size_bytes, bool survivors) {
   const uint64_t sequence = next_sequence_++;
   FAIL_POINT("mvcc.map_segment");
   auto region = memory_.Create(RegionName(sequence), size_bytes);
-  // The memory budget refuses writes long before; there is no way back from half an entry.
-  if (!region.ok()) Fatal(absl::StrCat("mapping a segment: ", region.status().ToString()));
+  // SegmentRoom refuses writes long before, and from half an entry there is no way back. What was
+  // stored of it is not committed, so the next process does not see it.
+  if (!region.ok()) {
+    Fatal(absl::StrCat("no memory to apply what was written already: ", region.status().message(),
+                       "; make room on the tmpfs and start again, nothing is lost"));
+  }
   SegmentHeader header;
   header.identity = identity_;
   header.sequence = sequence;
@@ -57,6 +62,10 @@ uint32_t SegmentLog::PlaceInSlot(std::shared_ptr<Segment> segment) {
     slot = free_slots_.back();
     free_slots_.pop_back();
   }
+  if (budget_ != nullptr) {
+    segment->charge = MemoryCharge(*budget_, MemoryAccount::kValues);
+    segment->charge.Set(static_cast<int64_t>(segment->size_bytes()));
+  }
   bases_[slot] = segment->data();
   slots_[slot] = std::move(segment);
   return slot;
@@ -72,10 +81,15 @@ void SegmentLog::DropIfUnused(uint32_t slot) {
   CHECK(slots_[slot]->live_bytes == 0);
   table_->Remove(slots_[slot]->sequence());
   FAIL_POINT("mvcc.segment_not_discarded");
-  slots_[slot]->Discard();
+  GiveUp(*slots_[slot]);
   slots_[slot].reset();
   bases_[slot] = nullptr;
   free_slots_.push_back(slot);
+}
+
+void SegmentLog::GiveUp(Segment& segment) {
+  segment.Discard();
+  segment.charge.MoveTo(MemoryAccount::kPinned);
 }
 
 uint32_t SegmentLog::SlotFor(size_t wire_size, bool survivors) {
@@ -141,6 +155,13 @@ std::vector<uint32_t> SegmentLog::SparseSegments(Revision bound, int max_live_pe
     return std::pair(slots_[a]->live_bytes, a) < std::pair(slots_[b]->live_bytes, b);
   });
   return sparse;
+}
+
+bool SegmentLog::MayMove(size_t wire_size) const {
+  if (room_ == nullptr) return true;
+  if (survivor_slot_ != kNoSlot && slots_[survivor_slot_]->HasRoomFor(wire_size)) return true;
+  return room_->MayClean(
+      std::max(Segment::kFirstOffset + RecordSizeBytes(wire_size), segment_size_bytes_));
 }
 
 Location SegmentLog::Move(Location location) {

@@ -64,6 +64,7 @@ void WatchSetImpl::Admit(Lane lane, Revision cursor, LaneScan* scan) {
   const Revision compacted = store_.compact_revision();
   const bool skip = PLANTED_BUG("watch_skip_on_compaction");
   scan->cursor = skip ? std::max(cursor, compacted) : cursor;
+  scan->max_bytes = static_cast<size_t>(limits_.max_bytes_per_batch);
   for (Watcher* watcher : lane.watchers) {
     if (!watcher->sink->HasRoom()) {
       PlaceBlocked(watcher);
@@ -73,6 +74,7 @@ void WatchSetImpl::Admit(Lane lane, Revision cursor, LaneScan* scan) {
       Forget(watcher);
     } else {
       scan->watchers.push_back(watcher);
+      scan->max_bytes = std::min(scan->max_bytes, watcher->sink->RoomBytes());
     }
   }
 }
@@ -108,7 +110,7 @@ bool WatchSetImpl::Collect(const Event& event, size_t* open_lanes) {
       if (scan->full || main < scan->cursor) continue;
       if (main != scan->last_main) {
         if (scan->revisions >= limits_.max_revisions_per_batch ||
-            scan->bytes >= static_cast<size_t>(limits_.max_bytes_per_batch)) {
+            scan->bytes >= scan->max_bytes) {
           scan->full = true;
           scan->cursor = main;
           *open_lanes -= 1;

@@ -79,6 +79,11 @@ MemoryBudget::MemoryBudget(int64_t limit_bytes) : limit_bytes_(limit_bytes) {
   }
 }
 
+MemoryBudget& MemoryBudget::Unlimited() {
+  static MemoryBudget* const unlimited = new MemoryBudget();
+  return *unlimited;
+}
+
 int64_t MemoryBudget::free_bytes(MemoryAccount account) const {
   const MemoryAccount partner = PartnerOf(account);
   int64_t used = used_bytes(account);

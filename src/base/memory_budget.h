@@ -47,6 +47,9 @@ class MemoryBudget {
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
 
+  // For those who were given none; outlives everything.
+  static MemoryBudget& Unlimited();
+
   int64_t limit_bytes() const { return limit_bytes_; }
   // Of the account, together with the one it shares with.
   int64_t share_bytes(MemoryAccount account) const { return share_bytes_[Index(account)]; }

@@ -43,7 +43,7 @@ class SegmentRoom {
   SegmentRoom(const MemoryMapper& memory, size_t stores, size_t segment_size_bytes)
       : memory_(memory), a_segment_each_bytes_(static_cast<int64_t>(stores * segment_size_bytes)) {}
 
-  // The largest power of two, at most `wanted_bytes`, of which a tmpfs of that size holds enough.
+  // `wanted_bytes`, or a part of it of which memory of that size holds enough.
   static size_t SegmentSizeFor(size_t wanted_bytes, size_t stores, uint64_t total_bytes);
   // At most so much of a segment does a record with such a key and value take.
   static int64_t RecordBytes(size_t key_bytes, size_t value_bytes);
@@ -53,6 +53,8 @@ class SegmentRoom {
   // Whether, besides what such a write needs, `headrooms` thirty-seconds of all memory are free.
   bool HasHeadroom(int64_t bytes, int headrooms) const;
   bool MayClean(size_t segment_bytes) const;
+  // One segment that each store's writes begin, one that each store's cleaner does.
+  int64_t floor_bytes() const { return 2 * a_segment_each_bytes_; }
   int64_t reserved_bytes() const { return reserved_bytes_.load(std::memory_order_relaxed); }
 
  private:
@@ -61,8 +63,6 @@ class SegmentRoom {
   static constexpr int64_t kWorstFill = 2;
   static constexpr int64_t kHeadroomPart = 32;
 
-  // One segment that each store's writes begin, one that each store's cleaner does.
-  int64_t floor_bytes() const { return 2 * a_segment_each_bytes_; }
   int64_t FreeBytes() const;
 
   const MemoryMapper& memory_;

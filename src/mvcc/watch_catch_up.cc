@@ -109,8 +109,7 @@ bool WatchSetImpl::Collect(const Event& event, size_t* open_lanes) {
     for (LaneScan* scan : group->scanning) {
       if (scan->full || main < scan->cursor) continue;
       if (main != scan->last_main) {
-        if (scan->revisions >= limits_.max_revisions_per_batch ||
-            scan->bytes >= scan->max_bytes) {
+        if (scan->revisions >= limits_.max_revisions_per_batch || scan->bytes >= scan->max_bytes) {
           scan->full = true;
           scan->cursor = main;
           *open_lanes -= 1;

@@ -37,12 +37,13 @@ class Coordinator {
   using HoldsCallback = absl::AnyInvocable<void(std::vector<Held>)>;
   using PlacedCallback = absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)>;
 
-  Coordinator(const Parts& parts, journal::Journal& journal, OriginId origin,
-              size_t max_operations);
+  Coordinator(const Parts& parts, journal::Journal& journal, mvcc::SegmentRoom& room,
+              OriginId origin, size_t max_operations);
 
   const Parts& parts() const { return parts_; }
   Executor& home() const { return home_; }
   JournalWriter& writer() { return writer_; }
+  mvcc::SegmentRoom& room() { return room_; }
 
   // Once, after the partitions were claimed.
   void SetEpochs(std::vector<Epoch> epochs) { epochs_ = std::move(epochs); }
@@ -76,6 +77,7 @@ class Coordinator {
 
   const Parts& parts_;
   journal::Journal& journal_;
+  mvcc::SegmentRoom& room_;
   Executor& home_;
   JournalWriter writer_;
   const size_t max_operations_;

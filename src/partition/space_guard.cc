@@ -13,10 +13,11 @@ namespace tidemark::partition {
 using etcdserverpb::AlarmRequest;
 using etcdserverpb::AlarmType;
 
-SpaceGuard::SpaceGuard(Coordinator& coordinator, const MemoryMapper& memory, uint64_t member_id,
-                       int64_t quota_bytes)
-    : coordinator_(coordinator),
-      memory_(memory),
+SpaceGuard::SpaceGuard(const Doors& doors, uint64_t member_id, int64_t quota_bytes)
+    : coordinator_(doors.coordinator),
+      memory_(doors.memory),
+      budget_(doors.budget),
+      clock_(doors.clock),
       member_id_(member_id),
       quota_bytes_(quota_bytes == 0 ? kDefaultQuotaBytes : quota_bytes) {}
 
@@ -31,23 +32,26 @@ StoreSize SpaceGuard::Size() const {
   return size;
 }
 
-uint64_t SpaceGuard::ReserveBytes(uint64_t total_bytes) {
-  return std::min(total_bytes / 4, std::max(uint64_t{32} << 20, total_bytes / 32));
-}
-
-bool SpaceGuard::HasReserves(uint64_t reserves) const {
-  const MemoryMapper::Space space = memory_.space();
-  return space.free_bytes >= reserves * ReserveBytes(space.total_bytes);
-}
-
 bool SpaceGuard::HasSpaceFor(int64_t cost_bytes) const {
   if (cost_bytes == 0) return true;
-  if (!HasReserves(1)) return false;
+  const mvcc::SegmentRoom& room = coordinator_.room();
+  if (!room.HasHeadroom(cost_bytes, 1)) return false;
+  const int64_t needed_bytes = cost_bytes + room.reserved_bytes() + room.floor_bytes();
+  if (!budget_.HasRoomFor(MemoryAccount::kValues, needed_bytes)) {
+    budget_.CountRefusal(MemoryAccount::kValues);
+    return false;
+  }
   return quota_bytes_ < 0 || Size().logical_bytes + cost_bytes < quota_bytes_;
 }
 
 bool SpaceGuard::BelowMark() const {
-  return HasReserves(2) && (quota_bytes_ < 0 || Size().logical_bytes < quota_bytes_ / 10 * 9);
+  constexpr auto kData = MemoryAccount::kValues;
+  const mvcc::SegmentRoom& room = coordinator_.room();
+  if (!room.HasHeadroom(0, 2)) return false;
+  if (!budget_.HasRoomFor(kData, budget_.share_bytes(kData) / 10 + room.floor_bytes())) {
+    return false;
+  }
+  return quota_bytes_ < 0 || Size().logical_bytes < quota_bytes_ / 10 * 9;
 }
 
 absl::Status SpaceGuard::CheckAlarms(bool adds_data) const {
@@ -104,9 +108,10 @@ void SpaceGuard::RaiseNoSpace(Task then) {
     TLOG(kWarn, "alarm raised",
          {{"alarm", "NOSPACE"},
           {"quota-size-bytes", quota_bytes_},
-          {"free-memory-bytes", memory_.space().free_bytes}});
+          {"free-memory-bytes", memory_.space().free_bytes},
+          {"free-budget-bytes", budget_.free_bytes(MemoryAccount::kValues)}});
     Change(OwnNoSpace(), true, [this, shared](absl::StatusOr<journal::Placed> placed) {
-      if (placed.ok()) raised_by_quota_ = true;
+      if (placed.ok()) OnRaised();
       coordinator_.Leave();
       (*shared)();
     });
@@ -157,8 +162,21 @@ void SpaceGuard::AnswerConfirmed(Alarms_ listed, bool list_now, AlarmType type,
 
 void SpaceGuard::StartServing() {
   // Who raised it is not in the journal. A store that is still full tells that it was the quota.
-  raised_by_quota_ = Has(OwnNoSpace()) && !BelowMark();
+  if (Has(OwnNoSpace()) && !BelowMark()) OnRaised();
 }
+
+void SpaceGuard::OnRaised() {
+  raised_by_quota_ = true;
+  if (look_timer_ != 0) return;
+  look_timer_ = coordinator_.home().PostAt(clock_.Monotonic() + kLookInterval, [this] {
+    look_timer_ = 0;
+    if (!raised_by_quota_) return;
+    OnSpaceFreed();
+    OnRaised();
+  });
+}
+
+void SpaceGuard::Stop() { coordinator_.home().Cancel(look_timer_); }
 
 void SpaceGuard::OnSpaceFreed() {
   if (!raised_by_quota_ || disarming_ || !BelowMark()) return;

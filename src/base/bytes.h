@@ -49,7 +49,7 @@ class ByteChain {
     runs_.push_back(std::move(bytes));
   }
   void Append(std::string bytes) {
-    own_bytes_ += bytes.capacity();
+    own_bytes_ += bytes.capacity() + kStringBytes;
     Append(SharedBytes::Own(std::move(bytes)));
   }
   void Append(ByteChain other) {
@@ -72,6 +72,8 @@ class ByteChain {
   }
 
  private:
+  static constexpr size_t kStringBytes = 48;  // a shared string, besides its bytes
+
   std::vector<SharedBytes> runs_;
   size_t size_bytes_ = 0;
   size_t own_bytes_ = 0;

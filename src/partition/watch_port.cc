@@ -13,10 +13,17 @@ constexpr absl::Duration kCatchUpPoll = absl::Milliseconds(1);
 
 }  // namespace
 
+WatchBudget::WatchBudget(MemoryBudget& memory, int64_t limit_bytes)
+    : memory_(memory),
+      limit_bytes_(limit_bytes),
+      window_bytes_(std::min(
+          limit_bytes, std::clamp(memory.share_bytes(MemoryAccount::kWatches) / kStreamsToFillIt,
+                                  kLeastBytes, kFirstWindowBytes))) {}
+
 int64_t WatchBudget::PresentLimit() const {
   const int64_t free = memory_.free_bytes(MemoryAccount::kWatches) -
                        memory_.share_bytes(MemoryAccount::kWatches) / kPartForWatchers;
-  return std::clamp<int64_t>(free / 2, 0, limit_bytes_);
+  return std::clamp<int64_t>(free / kPartForOne, 0, window_bytes_.load());
 }
 
 int64_t WatchBudget::RoomBytes() const {
@@ -38,6 +45,10 @@ void WatchBudget::Take(size_t bytes) {
 void WatchBudget::GiveBack(size_t bytes) {
   const int64_t before = used_bytes_.fetch_sub(static_cast<int64_t>(bytes));
   CHECK_MSG(before >= static_cast<int64_t>(bytes), "more given back than was handed over");
+  const int64_t window = window_bytes_.load();
+  if (before >= window / 2 && before - static_cast<int64_t>(bytes) <= window / 2) {
+    window_bytes_.store(std::min(limit_bytes_, 2 * window));
+  }
   if (PLANTED_BUG("watch_budget_kept")) return;
   memory_.Release(MemoryAccount::kWatches, static_cast<int64_t>(bytes));
 }

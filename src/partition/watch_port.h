@@ -30,13 +30,12 @@ namespace tidemark::partition {
 // Bytes handed over and not yet used up, of one stream or one of its merging ports, counted in the
 // node's memory as well. Thread-safe.
 //
-// The more all streams hold together, the less one may: never more than half of what is free. So
-// streams that are not read share what there is, and leave room for the others. Whoever holds
-// nothing has room in any case.
+// A stream begins with a small window, which doubles whenever what was handed over was used up: who
+// never reads never holds more. And the more all streams hold together, the less one may: no more
+// than an eighth of what is free. Whoever holds nothing has room in any case.
 class WatchBudget {
  public:
-  WatchBudget(MemoryBudget& memory, int64_t limit_bytes)
-      : memory_(memory), limit_bytes_(limit_bytes) {}
+  WatchBudget(MemoryBudget& memory, int64_t limit_bytes);
   WatchBudget(const WatchBudget&) = delete;
   ~WatchBudget() { memory_.Release(MemoryAccount::kWatches, used_bytes_.load()); }
 
@@ -49,15 +48,21 @@ class WatchBudget {
   void GiveBack(size_t bytes);
 
  private:
-  // What a stream that holds nothing may be handed at least.
-  static constexpr int64_t kLeastBytes = 16 << 10;
+  // What a stream that holds nothing may be handed at least, and its first window at most.
+  static constexpr int64_t kLeastBytes = 4 << 10;
+  static constexpr int64_t kFirstWindowBytes = 64 << 10;
+  // First windows of so many streams fill the share.
+  static constexpr int64_t kStreamsToFillIt = 4096;
+  // Of what is free, for one stream.
+  static constexpr int64_t kPartForOne = 8;
   // Of the share, for watchers themselves.
-  static constexpr int64_t kPartForWatchers = 4;
+  static constexpr int64_t kPartForWatchers = 8;
   int64_t PresentLimit() const;
 
   MemoryBudget& memory_;
   const int64_t limit_bytes_;
   std::atomic<int64_t> used_bytes_{0};
+  std::atomic<int64_t> window_bytes_;
 };
 
 class WatchPort final : public mvcc::WatchSink, public std::enable_shared_from_this<WatchPort> {

@@ -21,7 +21,8 @@ namespace tidemark::mvcc {
 
 class SegmentRoom {
  public:
-  // Memory set aside for one write; given back when it goes, be the write stored or given up.
+  // Memory set aside for one write; given back when it goes, be the write stored or given up. The
+  // room must outlive it.
   class Reservation {
    public:
     Reservation() = default;  // of nothing

@@ -16,7 +16,7 @@ struct LeaseManager::Revoking {
   ReplyCallback<Nothing> done;
   std::vector<Held> held;
   std::vector<std::vector<kvstore::KeyChange>> changes;  // by partition
-  mvcc::SegmentRoom::Reservation room;                   // for their records
+  Coordinator::HeldRoom room;                            // for their records
   bool changes_keys = false;
   size_t missing = 0;
   Revision revision{0};
@@ -90,8 +90,8 @@ void LeaseManager::AppendRevoke(std::shared_ptr<Revoking> revoking) {
   int64_t record_bytes = 0;
   for (const auto& changes : revoking->changes) record_bytes += kvstore::StoredBytes(changes);
   if (record_bytes > 0) {
-    revoking->room = coordinator_.room().Reserve(record_bytes);
-    if (revoking->room.empty()) return FinishRevoke(revoking, kvstore::ErrNoSpace());
+    revoking->room = coordinator_.Reserve(record_bytes);
+    if (revoking->room.reservation.empty()) return FinishRevoke(revoking, kvstore::ErrNoSpace());
   }
   journal::Record record;
   record.changes_keys = revoking->changes_keys;

@@ -88,7 +88,7 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   const LocalStoreOptions options_;
   const LocalStoreDoors doors_;
   std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
-  std::unique_ptr<mvcc::SegmentRoom> room_;
+  std::shared_ptr<mvcc::SegmentRoom> room_;
   Parts parts_;
   std::unique_ptr<ReadGate> reads_;
   std::unique_ptr<Coordinator> coordinator_;
@@ -126,7 +126,7 @@ LocalStoreImpl::LocalStoreImpl(LocalStoreOptions options, LocalStoreDoors doors)
 void LocalStoreImpl::AssembleParts() {
   const size_t segment_size_bytes = SegmentSize();
   room_ =
-      std::make_unique<mvcc::SegmentRoom>(*doors_.memory, parts_.map().size(), segment_size_bytes);
+      std::make_shared<mvcc::SegmentRoom>(*doors_.memory, parts_.map().size(), segment_size_bytes);
   feeds_.resize(std::min(doors_.executors.size(), parts_.map().size()));
   for (size_t i = 0; i < feeds_.size(); ++i) feeds_[i].executor = doors_.executors[i];
   for (PartitionId id : parts_.map().ids()) {
@@ -150,9 +150,8 @@ void LocalStoreImpl::AssembleParts() {
 }
 
 void LocalStoreImpl::AssembleServices() {
-  coordinator_ =
-      std::make_unique<Coordinator>(parts_, *doors_.journal, *room_,
-                                    OriginId(doors_.random->Next()), options_.max_pending_writes);
+  coordinator_ = std::make_unique<Coordinator>(
+      parts_, *doors_.journal, room_, OriginId(doors_.random->Next()), options_.max_pending_writes);
   guard_ = std::make_unique<SpaceGuard>(
       SpaceGuard::Doors{*coordinator_, *doors_.memory, budget(), *doors_.clock}, options_.member_id,
       options_.quota_bytes);

@@ -104,6 +104,34 @@ TEST_F(MemoryTest, DataStopsAtItsShareOfTheBudgetAndRecoversByItself) {
   EXPECT_TRUE(store_->Put("/registry/pods/k", big).ok());
 }
 
+// Whoever makes room and starts the node again need not do more.
+TEST_F(MemoryTest, TheNodesOwnAlarmGoesAlsoAfterARestart) {
+  LocalStoreOptions options = Options();
+  options.quota_bytes = 100000;
+  store_ = std::make_unique<StoreForTest>(options);
+  ASSERT_TRUE(store_->Start().ok());
+  absl::Status refused;
+  for (int i = 0; i < 100 && refused.ok(); ++i) {
+    refused = store_->Put("/registry/pods/k", std::string(2000, 'x')).status();
+  }
+  EXPECT_EQ(refused.message(), kNoSpaceText);
+  store_->world().RunFor(absl::Seconds(3));
+  EXPECT_THAT(store_->router().Status().alarms, ElementsAre(kNoSpace));
+  const auto listed = store_->Alarm(etcdserverpb::AlarmRequest::GET, 0, etcdserverpb::NONE);
+  EXPECT_THAT(listed->result, ElementsAre(kNoSpace));
+  options.quota_bytes = 1000000;
+  ASSERT_TRUE(store_->Restart(options).ok());
+  EXPECT_THAT(store_->router().Status().alarms, ElementsAre(kNoSpace));
+  store_->world().RunFor(absl::Seconds(3));
+  EXPECT_THAT(store_->router().Status().alarms, IsEmpty());
+  // What a client takes away is gone with its origin; what a client raises stays.
+  using etcdserverpb::AlarmRequest;
+  ASSERT_TRUE(store_->Alarm(AlarmRequest::ACTIVATE, 1, etcdserverpb::NOSPACE).ok());
+  ASSERT_TRUE(store_->Restart(options).ok());
+  store_->world().RunFor(absl::Seconds(3));
+  EXPECT_THAT(store_->router().Status().alarms, ElementsAre(kNoSpace));
+}
+
 // What a reader holds is not counted as data, but the tmpfs is as full as it is.
 TEST_F(MemoryTest, SpaceComesBackWhenAReaderLetsGo) {
   store_ = std::make_unique<StoreForTest>(Options());
@@ -223,7 +251,8 @@ TEST_F(MemoryTest, ManyReadersAtOnceStayInsideTheShare) {
   EXPECT_LE(most, budget_->share_bytes(MemoryAccount::kReads));
   // Small reads are served all the same, and writes.
   EXPECT_TRUE(store_->Range("/registry/pods/100000", "").ok());
-  EXPECT_EQ(store_->Range("/registry/pods/10000", "/registry/pods/10001")->result.items.size(), 10u);
+  EXPECT_EQ(store_->Range("/registry/pods/10000", "/registry/pods/10001")->result.items.size(),
+            10u);
   EXPECT_TRUE(store_->Put("a", "b").ok());
   etcdserverpb::TxnRequest txn;
   *txn.add_success()->mutable_request_range() = ListOf("/registry/pods/10000");

@@ -215,8 +215,8 @@ void MultiTxn::Order() {
   if (changed.empty()) return Finish(absl::OkStatus());
   int64_t record_bytes = 0;
   for (PartitionId id : changed) record_bytes += kvstore::StoredBytes(shares_.at(id).changes);
-  room_ = coordinator_.room().Reserve(record_bytes);
-  if (room_.empty()) return Finish(kvstore::ErrNoSpace());
+  room_ = coordinator_.Reserve(record_bytes);
+  if (room_.reservation.empty()) return Finish(kvstore::ErrNoSpace());
   results_missing_ = changed.size();
   if (PLANTED_BUG("partition_half_txn")) {
     // P4: an entry for each partition, so a crash or a reader between them sees half.

@@ -11,6 +11,7 @@
 //  2. No more than kMaxWaiting wait.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -42,7 +43,8 @@ class ReadGate {
     auto read = std::make_shared<ReadOf<Result>>();
     read->cancelled = std::move(cancelled);
     read->deadline = clock_.Monotonic() + kPatience;
-    read->needed_bytes = kFirstNeededBytes;
+    read->needed_bytes =
+        std::min(kFirstNeededBytes, budget_.share_bytes(MemoryAccount::kReads) / kLeastPart);
     read->done = std::move(done);
     read->attempt = std::move(attempt);
     if (waiting_count_.load(std::memory_order_relaxed) == 0 && HasRoomFor(*read)) {
@@ -81,6 +83,7 @@ class ReadGate {
   };
 
   static constexpr int64_t kFirstNeededBytes = 64 << 10;
+  static constexpr int64_t kLeastPart = 16;  // of a small share
   static constexpr int kMaxTries = 4;
   static constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 

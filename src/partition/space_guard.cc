@@ -71,6 +71,10 @@ bool SpaceGuard::Has(const AlarmEntry& entry) const {
 }
 
 void SpaceGuard::OnAlarm(uint64_t member_id, int alarm_type, bool raised) {
+  if (alarm_type == kRaisedByNode) {
+    if (member_id == member_id_) raised_by_quota_ = raised;
+    return;
+  }
   const AlarmEntry entry{member_id, static_cast<AlarmType>(alarm_type)};
   MutexLock lock(&mutex_);
   if (raised) {
@@ -91,10 +95,14 @@ void SpaceGuard::Publish() {
   corrupt_ = any(etcdserverpb::CORRUPT);
 }
 
-void SpaceGuard::Change(AlarmEntry entry, bool raised,
+void SpaceGuard::Change(AlarmEntry entry, bool raised, bool by_node,
                         absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)> done) {
   kvstore::EffectsWriter effects;
   effects.AddAlarm({entry.member_id, static_cast<int32_t>(entry.type), raised});
+  // A client that takes the alarm away takes the mark with it.
+  if (by_node || (entry == OwnNoSpace() && !raised)) {
+    effects.AddAlarm({entry.member_id, kRaisedByNode, raised});
+  }
   coordinator_.AppendNodeEffects({kSystemPartition}, std::move(effects), std::move(done));
 }
 
@@ -110,11 +118,12 @@ void SpaceGuard::RaiseNoSpace(Task then) {
           {"quota-size-bytes", quota_bytes_},
           {"free-memory-bytes", memory_.space().free_bytes},
           {"free-budget-bytes", budget_.free_bytes(MemoryAccount::kValues)}});
-    Change(OwnNoSpace(), true, [this, shared](absl::StatusOr<journal::Placed> placed) {
-      if (placed.ok()) OnRaised();
-      coordinator_.Leave();
-      (*shared)();
-    });
+    Change(OwnNoSpace(), true, /*by_node=*/true,
+           [this, shared](absl::StatusOr<journal::Placed> placed) {
+             if (placed.ok()) LookLater();
+             coordinator_.Leave();
+             (*shared)();
+           });
   });
   if (!entered.ok()) coordinator_.home().Post([shared] { (*shared)(); });
 }
@@ -137,7 +146,7 @@ void SpaceGuard::Alarm(const AlarmRequest& request, ReplyCallback<Alarms_> done)
     if (raise) listed.push_back(entry);
     return AnswerConfirmed(std::move(listed), false, request.alarm(), std::move(done));
   }
-  Change(entry, raise,
+  Change(entry, raise, /*by_node=*/false,
          [this, entry, done = std::move(done)](absl::StatusOr<journal::Placed> placed) mutable {
            coordinator_.Leave();
            if (!placed.ok()) return done(AppendRefusal(placed.status()));
@@ -161,18 +170,16 @@ void SpaceGuard::AnswerConfirmed(Alarms_ listed, bool list_now, AlarmType type,
 }
 
 void SpaceGuard::StartServing() {
-  // Who raised it is not in the journal. A store that is still full tells that it was the quota.
-  if (Has(OwnNoSpace()) && !BelowMark()) OnRaised();
+  if (raised_by_quota_) LookLater();
 }
 
-void SpaceGuard::OnRaised() {
-  raised_by_quota_ = true;
+void SpaceGuard::LookLater() {
   if (look_timer_ != 0) return;
   look_timer_ = coordinator_.home().PostAt(clock_.Monotonic() + kLookInterval, [this] {
     look_timer_ = 0;
     if (!raised_by_quota_) return;
     OnSpaceFreed();
-    OnRaised();
+    LookLater();
   });
 }
 
@@ -182,7 +189,7 @@ void SpaceGuard::OnSpaceFreed() {
   if (!raised_by_quota_ || disarming_ || !BelowMark()) return;
   const absl::Status entered = coordinator_.Enter([this] {
     disarming_ = true;
-    Change(OwnNoSpace(), false, [this](absl::StatusOr<journal::Placed> placed) {
+    Change(OwnNoSpace(), false, /*by_node=*/true, [this](absl::StatusOr<journal::Placed> placed) {
       disarming_ = false;
       if (placed.ok()) TLOG(kInfo, "alarm disarmed, space is back", {{"alarm", "NOSPACE"}});
       coordinator_.Leave();

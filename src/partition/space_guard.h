@@ -8,7 +8,8 @@
 // Sequence-bound to the coordinator's home, except where "any thread" is said.
 //
 // Invariants:
-//  1. The alarm table changes only by applied entries, so it survives a restart.
+//  1. The alarm table changes only by applied entries, so it survives a restart; so does who raised
+//     the alarm.
 #pragma once
 
 #include <atomic>
@@ -70,17 +71,20 @@ class SpaceGuard {
 
  private:
   using Alarms_ = std::vector<AlarmEntry>;
+  // In the journal and in checkpoints, beside NOSPACE: the node itself raised it. Not shown.
+  static constexpr int kRaisedByNode = 1000;
+
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerConfirmed(Alarms_ listed, bool list_now, etcdserverpb::AlarmType type,
                        ReplyCallback<Alarms_> done);
-  void Change(AlarmEntry entry, bool raised,
+  void Change(AlarmEntry entry, bool raised, bool by_node,
               absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)> done);
   AlarmEntry OwnNoSpace() const { return {member_id_, etcdserverpb::NOSPACE}; }
   bool Has(const AlarmEntry& entry) const ABSL_LOCKS_EXCLUDED(mutex_);
   bool BelowMark() const;
 
   // Space comes back also when a reader lets go of what it held: looks now and then.
-  void OnRaised();
+  void LookLater();
 
   static constexpr absl::Duration kLookInterval = absl::Seconds(1);
 

@@ -48,15 +48,21 @@ class ByteChain {
     size_bytes_ += bytes.size();
     runs_.push_back(std::move(bytes));
   }
-  void Append(std::string bytes) { Append(SharedBytes::Own(std::move(bytes))); }
+  void Append(std::string bytes) {
+    own_bytes_ += bytes.capacity() + kStringBytes;
+    Append(SharedBytes::Own(std::move(bytes)));
+  }
   void Append(ByteChain other) {
     size_bytes_ += other.size_bytes_;
+    own_bytes_ += other.own_bytes_;
     for (SharedBytes& run : other.runs_) runs_.push_back(std::move(run));
   }
 
   const std::vector<SharedBytes>& runs() const { return runs_; }
   size_t size_bytes() const { return size_bytes_; }
   bool empty() const { return size_bytes_ == 0; }
+  // Of the heap, for the list and the strings in it. What it refers to is somebody else's.
+  size_t heap_bytes() const { return own_bytes_ + runs_.capacity() * sizeof(SharedBytes); }
 
   std::string Flatten() const {
     std::string out;
@@ -66,8 +72,11 @@ class ByteChain {
   }
 
  private:
+  static constexpr size_t kStringBytes = 48;  // a shared string, besides its bytes
+
   std::vector<SharedBytes> runs_;
   size_t size_bytes_ = 0;
+  size_t own_bytes_ = 0;
 };
 
 }  // namespace tidemark

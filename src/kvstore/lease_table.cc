@@ -46,13 +46,22 @@ void LeaseTable::Move(absl::string_view key, LeaseId from, LeaseId to) {
     CHECK(attached != it->second.keys.end());
     it->second.keys.erase(attached);
     --attached_count_;
+    attached_key_bytes_ -= static_cast<int64_t>(key.size());
   }
   if (to.value() != 0) {
     auto it = leases_.find(to);
     CHECK(it != leases_.end());  // effects attach only to leases that exist
     CHECK(it->second.keys.emplace(key).second);
     ++attached_count_;
+    attached_key_bytes_ += static_cast<int64_t>(key.size());
   }
+}
+
+int64_t LeaseTable::heap_bytes() const {
+  constexpr int64_t kLeaseBytes = 256;  // a set that is not empty has a node of its own
+  constexpr int64_t kKeyBytes = 64;
+  return static_cast<int64_t>(leases_.size()) * kLeaseBytes +
+         static_cast<int64_t>(attached_count_) * kKeyBytes + attached_key_bytes_;
 }
 
 std::vector<std::string> LeaseTable::Keys(LeaseId id) const {

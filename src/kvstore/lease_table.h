@@ -38,6 +38,7 @@ class LeaseTable {
   bool IsAttached(LeaseId id, absl::string_view key) const;
 
   size_t attached_count() const { return attached_count_; }
+  int64_t heap_bytes() const;              // estimated
   std::vector<LeaseState> States() const;  // ascending id
 
  private:
@@ -48,6 +49,7 @@ class LeaseTable {
   };
   absl::flat_hash_map<LeaseId, Lease> leases_;
   size_t attached_count_ = 0;
+  int64_t attached_key_bytes_ = 0;
 };
 
 }  // namespace tidemark::kvstore

@@ -15,6 +15,13 @@ using etcdserverpb::RangeRequest;
 
 constexpr size_t kUnlimited = std::numeric_limits<size_t>::max();
 
+// An item, two runs of an encoded answer, and the room that growing arrays leave unused.
+constexpr int64_t kItemHeapBytes = 256;
+// From about this size on, values are sent from where they are stored.
+constexpr size_t kReferredFromBytes = 1024;
+// A record made for keys_only, besides its bytes.
+constexpr int64_t kKeyOnlyHeapBytes = 128;
+
 // What etcd calls so: the limit may be pushed down to the scan in key order.
 bool IsDefaultOrdering(const RangeRequest& request) {
   return request.sort_order() == RangeRequest::NONE ||
@@ -181,6 +188,10 @@ void RangeReader::AddItem(const mvcc::KeyValueView& kv) {
     item.wire = store_.Share(kv);
     item.key = kv.key;
     item.value = kv.value;
+    heap_bytes_ += kItemHeapBytes;
+    if (item.wire.size() < kReferredFromBytes) {
+      heap_bytes_ += static_cast<int64_t>(item.wire.size());
+    }
   } else {
     auto record = std::make_shared<KeyOnlyRecord>();
     const bool by_value = request_.sort_target() == RangeRequest::VALUE;
@@ -193,6 +204,7 @@ void RangeReader::AddItem(const mvcc::KeyValueView& kv) {
     size_t key_offset = 2;
     for (size_t rest = kv.key.size(); rest >= 0x80; rest >>= 7) ++key_offset;
     absl::string_view wire = record->wire;
+    heap_bytes_ += kItemHeapBytes + kKeyOnlyHeapBytes + 2 * static_cast<int64_t>(wire.size());
     item.key = wire.substr(key_offset, kv.key.size());
     item.wire = SharedBytes(wire, std::move(record));
   }
@@ -259,6 +271,7 @@ RangeResult MergeRanges(std::vector<RangeResult> parts, const RangeRequest& whol
   for (RangeResult& part : parts) {
     merged.count += part.count;
     merged.more = merged.more || part.more;
+    merged.charge.Absorb(std::move(part.charge));
     for (RangeItem& item : part.items) merged.items.push_back(std::move(item));
   }
   std::sort(merged.items.begin(), merged.items.end(),

@@ -34,6 +34,8 @@ class RangeReader {
   // Looks at no more than about `max_keys` keys. True when the answer is complete. REQUIRES that
   // `at` is still readable.
   bool Step(int64_t max_keys);
+  // Of the heap, for the items so far and what they will be encoded into.
+  int64_t heap_bytes() const { return heap_bytes_; }
   RangeResult Take() &&;
 
  private:
@@ -53,6 +55,7 @@ class RangeReader {
   bool reading_;
   bool saw_all_ = false;  // read to the end: the count is known without counting
   int64_t seen_ = 0;
+  int64_t heap_bytes_ = 0;
   RangeResult result_;
 };
 

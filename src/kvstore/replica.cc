@@ -17,6 +17,14 @@ std::unique_ptr<Replica> Replica::Create(ReplicaOptions options, Executor& execu
                                        observer);
 }
 
+int64_t StoredBytes(absl::Span<const KeyChange> changes) {
+  int64_t bytes = 0;
+  for (const KeyChange& change : changes) {
+    bytes += mvcc::SegmentRoom::RecordBytes(change.key.size(), change.value.size());
+  }
+  return bytes;
+}
+
 ReplicaImpl::ReplicaImpl(ReplicaOptions options, Executor& executor, Clock& clock,
                          journal::Journal& journal, MemoryMapper& memory, ApplyObserver* observer)
     : options_(std::move(options)),
@@ -30,6 +38,9 @@ ReplicaImpl::ReplicaImpl(ReplicaOptions options, Executor& executor, Clock& cloc
       applier_({options_.partition, *store_, *watches_, leases_, alarms_, observer}),
       barrier_(executor, journal) {
   CHECK(options_.step_keys > 0 && options_.max_pending_writes > 0);
+  if (MemoryBudget* budget = options_.store.budget; budget != nullptr) {
+    index_charge_ = MemoryCharge(*budget, MemoryAccount::kIndex);
+  }
 }
 
 ReplicaImpl::~ReplicaImpl() = default;
@@ -159,6 +170,7 @@ void ReplicaImpl::PublishStats() {
   publish(stats_.watchers_behind, watches_->behind_count());
   stats_.state_hash.store(store.state_hash, std::memory_order_relaxed);
   publish(stats_.pending_writes, static_cast<int64_t>(writes_.size()));
+  index_charge_.Set(store.index_bytes + leases_.heap_bytes());
 }
 
 // --- Reign ---

@@ -67,6 +67,9 @@ struct KeyChange {
   int64_t sub = 0;  // set by whoever orders the changes of an entry
 };
 
+// At most so much of segments do the changes' records take.
+int64_t StoredBytes(absl::Span<const KeyChange> changes);
+
 // A flattened operation of a write txn whose path is decided: exactly one of range, put,
 // delete_range. Pointers into the request, which outlives it.
 struct PlannedOp {

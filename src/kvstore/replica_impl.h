@@ -108,6 +108,8 @@ class ReplicaImpl final : public Replica {
   void EvaluateWrite(Write* write);
   void EvaluatePut(Write* write, const PutRequest& put);
   void EvaluateOps(Write* write, absl::Span<const PlannedOp> ops);
+  // Sets memory aside for the records; false, and the write has failed, when there is none.
+  bool ReserveRoom(Write* write, int64_t record_bytes);
   void AppendChanges(Write* write, Evaluation evaluation);
   void AppendPayload(Write* write, std::string payload);
   // A refusal, or an answer without effects: given once it is confirmed.
@@ -132,6 +134,7 @@ class ReplicaImpl final : public Replica {
   void PlanRead(std::shared_ptr<ReadJob> job);
   absl::Status PlanReaders(ReadJob* job);
   void StepRead(std::shared_ptr<ReadJob> job);
+  bool HoldMemory(ReadJob* job, int64_t bytes) const;
   void EndRead();
   void FinishRead(ReadJob* job);
   void FailRead(ReadJob* job, const absl::Status& status);
@@ -183,6 +186,7 @@ class ReplicaImpl final : public Replica {
   std::vector<absl::AnyInvocable<void()>> compaction_waiters_;
   bool catch_up_running_ = false;
 
+  MemoryCharge index_charge_;
   PublishedStats stats_;
 };
 
@@ -200,6 +204,7 @@ struct ReplicaImpl::Write final : Entrant {
   bool confirmed = false;
   bool answered = false;
   std::vector<KeyChange> changes;  // keys for the footprint while appended; without values
+  mvcc::SegmentRoom::Reservation room;
   PlannedAnswer answer;
   TxnShape shape;
 };

@@ -7,6 +7,15 @@
 #include "src/kvstore/replica_impl.h"
 
 namespace tidemark::kvstore {
+namespace {
+
+// Not worth counting: less than what a call costs anyway.
+constexpr int64_t kUncountedReadBytes = 16 << 10;
+// Larger reads leave this part of the share to smaller ones.
+constexpr int64_t kSmallReadBytes = 256 << 10;
+constexpr int64_t kPartForSmallReads = 8;
+
+}  // namespace
 
 // A Range is a read txn with one operation and without the tree.
 struct ReplicaImpl::ReadJob {
@@ -27,6 +36,8 @@ struct ReplicaImpl::ReadJob {
   std::vector<Reader> readers;
   size_t next_reader = 0;
   std::vector<OpResult> results;
+  int64_t finished_readers_bytes = 0;
+  MemoryCharge charge;
 
   bool AtTail() const { return freshness.kind == Freshness::Kind::kAtTail; }
 };
@@ -59,6 +70,9 @@ void ReplicaImpl::ReadTxn(TxnRequest request, Freshness freshness, Callback<TxnR
 }
 
 void ReplicaImpl::StartRead(std::shared_ptr<ReadJob> job) {
+  if (MemoryBudget* budget = options_.store.budget; budget != nullptr) {
+    job->charge = MemoryCharge(*budget, MemoryAccount::kReads);
+  }
   stats_.ranges_total.fetch_add(1, std::memory_order_relaxed);
   stats_.open_reads.store(static_cast<int64_t>(++reads_running_), std::memory_order_relaxed);
   if (reads_running_ > options_.max_pending_reads) {
@@ -94,6 +108,8 @@ void ReplicaImpl::PlanRead(std::shared_ptr<ReadJob> job) {
   job->readers.clear();
   job->results.clear();
   job->next_reader = 0;
+  job->finished_readers_bytes = 0;
+  job->charge.Set(0);
   if (absl::Status status = PlanReaders(job.get()); !status.ok()) {
     FailRead(job.get(), status);
     return;
@@ -139,16 +155,28 @@ void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
       }
       return;
     }
-    if (!next.reader.Step(static_cast<int64_t>(options_.step_keys))) {
+    const bool complete = next.reader.Step(static_cast<int64_t>(options_.step_keys));
+    if (!HoldMemory(job.get(), job->finished_readers_bytes + next.reader.heap_bytes())) {
+      FailRead(job.get(), ErrTooManyRequests());
+      return;
+    }
+    if (!complete) {
       PostToSelf([this, job = std::move(job)]() mutable { StepRead(std::move(job)); });
       return;
     }
+    job->finished_readers_bytes += next.reader.heap_bytes();
     OpResult result;
     result.header_revision = job->current;
     result.result = std::move(next.reader).Take();
     job->results.push_back(std::move(result));
   }
   FinishRead(job.get());
+}
+
+bool ReplicaImpl::HoldMemory(ReadJob* job, int64_t bytes) const {
+  if (options_.store.budget == nullptr || bytes <= kUncountedReadBytes) return true;
+  const int64_t share = options_.store.budget->share_bytes(MemoryAccount::kReads);
+  return job->charge.TryRaise(bytes, bytes > kSmallReadBytes ? share / kPartForSmallReads : 0);
 }
 
 void ReplicaImpl::EndRead() {
@@ -158,6 +186,9 @@ void ReplicaImpl::EndRead() {
 
 void ReplicaImpl::FinishRead(ReadJob* job) {
   EndRead();
+  if (!job->results.empty()) {
+    std::get<RangeResult>(job->results.front().result).charge = std::move(job->charge);
+  }
   if (job->txn_done) {
     job->txn_done(
         Reply<TxnResult>{job->current, BuildTxnResult(job->shape, std::move(job->results))});

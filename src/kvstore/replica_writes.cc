@@ -15,6 +15,8 @@
 namespace tidemark::kvstore {
 namespace {
 
+using mvcc::SegmentRoom;
+
 mvcc::KeyRangeView SingleKey(absl::string_view key) {
   mvcc::KeyRangeView range;
   range.begin = key;
@@ -107,10 +109,9 @@ void ReplicaImpl::EvaluateWrite(Write* write) {
     EvaluateOps(write, {&op, 1});
   } else {
     const Evaluator judge = evaluator();
-    TxnPath path = DecideTxnPath(std::get<TxnRequest>(write->request),
-                                 [&](const etcdserverpb::Compare& compare) {
-                                   return judge.Holds(compare, mvcc::kLatest);
-                                 });
+    TxnPath path = DecideTxnPath(
+        std::get<TxnRequest>(write->request),
+        [&](const etcdserverpb::Compare& compare) { return judge.Holds(compare, mvcc::kLatest); });
     write->shape = std::move(path.shape);
     EvaluateOps(write, path.ops);
   }
@@ -127,10 +128,11 @@ void ReplicaImpl::EvaluatePut(Write* write, const PutRequest& put) {
     EvaluateOps(write, {&op, 1});
     return;
   }
+  if (!ReserveRoom(write, SegmentRoom::RecordBytes(put.key().size(), put.value().size()))) return;
   write->answer.steps.clear();
   write->answer.steps.push_back({.op = op, .change_count = 1, .past_read = std::nullopt});
-  AppendPayload(write, EncodeSinglePut(options_.partition, put.key(), put.value(),
-                                       LeaseId(put.lease())));
+  AppendPayload(write,
+                EncodeSinglePut(options_.partition, put.key(), put.value(), LeaseId(put.lease())));
 }
 
 void ReplicaImpl::EvaluateOps(Write* write, absl::Span<const PlannedOp> ops) {
@@ -164,7 +166,16 @@ void ReplicaImpl::AnswerWithoutEffects(Write* write, absl::StatusOr<Evaluation> 
 
 // --- Ordering ---
 
+bool ReplicaImpl::ReserveRoom(Write* write, int64_t record_bytes) {
+  if (options_.store.room == nullptr) return true;
+  write->room = options_.store.room->Reserve(record_bytes);
+  if (!write->room.empty()) return true;
+  Fail(write, ErrNoSpace());
+  return false;
+}
+
 void ReplicaImpl::AppendChanges(Write* write, Evaluation evaluation) {
+  if (!ReserveRoom(write, StoredBytes(evaluation.changes))) return;
   EffectsWriter effects;
   effects.AddKeyChanges(options_.partition, evaluation.changes);
   write->answer = std::move(evaluation.answer);
@@ -200,14 +211,14 @@ void ReplicaImpl::AppendPayload(Write* write, std::string payload) {
     std::get<Callback<PutResult>>(write->done)(
         Reply<PutResult>{journal_.KnownTail().revision.Next(), {}});
   }
-  journal_.Append(std::move(record), [this, executor = &executor_, number,
-                                      alive = std::weak_ptr<bool>(alive_)](
-                                         absl::StatusOr<journal::Placed> placed) mutable {
-    if (placed.ok()) return;  // the entry itself arrives by subscription
-    executor->Post([this, alive = std::move(alive), number, status = placed.status()] {
-      if (!alive.expired()) OnAppendFailed(number, status);
-    });
-  });
+  journal_.Append(
+      std::move(record), [this, executor = &executor_, number, alive = std::weak_ptr<bool>(alive_)](
+                             absl::StatusOr<journal::Placed> placed) mutable {
+        if (placed.ok()) return;  // the entry itself arrives by subscription
+        executor->Post([this, alive = std::move(alive), number, status = placed.status()] {
+          if (!alive.expired()) OnAppendFailed(number, status);
+        });
+      });
 }
 
 ReplicaImpl::Write* ReplicaImpl::TakeAppended(const journal::Entry& entry) {

@@ -163,6 +163,21 @@ int64_t QuotaCostBytes(const etcdserverpb::TxnRequest& request) {
   return std::max(BranchCostBytes(request.success()), BranchCostBytes(request.failure()));
 }
 
+bool ReadsMany(const etcdserverpb::RangeRequest& request) {
+  constexpr int64_t kFewKeys = 64;
+  if (request.range_end().empty() || request.count_only()) return false;
+  return request.limit() <= 0 || request.limit() > kFewKeys;
+}
+
+bool ReadsMany(const TxnRequest& request) {
+  auto reads_many = [](const RequestOp& op) {
+    return (op.has_request_range() && ReadsMany(op.request_range())) ||
+           (op.has_request_txn() && ReadsMany(op.request_txn()));
+  };
+  return std::any_of(request.success().begin(), request.success().end(), reads_many) ||
+         std::any_of(request.failure().begin(), request.failure().end(), reads_many);
+}
+
 bool IsReadOnlyTxn(const etcdserverpb::TxnRequest& request) {
   auto is_range = [](const RequestOp& op) { return op.has_request_range(); };
   return std::all_of(request.success().begin(), request.success().end(), is_range) &&

@@ -26,6 +26,10 @@ inline constexpr int64_t kLeaseGrantCostBytes = 64;
 int64_t QuotaCostBytes(const etcdserverpb::PutRequest& request);
 int64_t QuotaCostBytes(const etcdserverpb::TxnRequest& request);  // the costlier branch; 0: no put
 
+// Whether the answer may hold more than a few keys.
+bool ReadsMany(const etcdserverpb::RangeRequest& request);
+bool ReadsMany(const etcdserverpb::TxnRequest& request);
+
 // Both branches hold only ranges (a nested txn makes it a write).
 bool IsReadOnlyTxn(const etcdserverpb::TxnRequest& request);
 // Every operation is a serializable range; also true without any operation (etcd's quirk).

@@ -1,6 +1,6 @@
 // Answers of the store before they are encoded for the wire: references to stored bytes.
 //
-// Immutable values; may be handed to another thread.
+// Values that may be handed to another thread.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,14 @@
 
 #include "src/base/bytes.h"
 #include "src/base/ids.h"
+#include "src/base/memory_budget.h"
 
 namespace tidemark::kvstore {
 
 // One key-value of a range answer. `wire` is what to send; the rest is what merging and sorting
 // over partitions needs.
 struct RangeItem {
-  SharedBytes wire;  // canonical mvccpb.KeyValue (already without value for keys_only)
+  SharedBytes wire;       // canonical mvccpb.KeyValue (already without value for keys_only)
   absl::string_view key;  // views into wire, or (keys_only) into the stored record that wire owns
   absl::string_view value;
   Revision create_revision{0};
@@ -30,6 +31,8 @@ struct RangeResult {
   int64_t count = 0;
   bool more = false;
   size_t bytes = 0;  // sum of wire sizes
+  // For the items, and what they are encoded into. Of a txn's ranges one may hold it for all.
+  MemoryCharge charge;
 };
 
 struct PutResult {

@@ -11,6 +11,7 @@ KeyIndex::~KeyIndex() { Clear(); }
 
 void KeyIndex::Clear() {
   ordered_.clear();
+  key_bytes_ = 0;
   for (Shard& shard : shards_) {
     for (KeyNode* node : shard) KeyNode::Destroy(node);
     shard.clear();
@@ -28,7 +29,9 @@ KeyNode* KeyIndex::FindOrCreate(absl::string_view key) {
   const size_t hash = HashOf(key);
   bool created = false;
   KeyNode* node = FindOrCreate(shards_[ShardOf(hash)], Hashed{key, hash}, &created);
-  if (created) CHECK(ordered_.insert(node).second);
+  if (!created) return node;
+  CHECK(ordered_.insert(node).second);
+  key_bytes_ += static_cast<int64_t>(key.size());
   return node;
 }
 
@@ -44,6 +47,7 @@ void KeyIndex::Order(ParallelRunner& workers) {
   for (size_t i = 0; i < nodes.size(); ++i) {
     if (i + kAhead < nodes.size()) nodes[i + kAhead]->Prefetch();
     ordered_.insert(ordered_.end(), nodes[i]);
+    key_bytes_ += static_cast<int64_t>(nodes[i]->key().size());
   }
   CHECK(ordered_.size() == count);
 }
@@ -52,6 +56,7 @@ void KeyIndex::Erase(KeyNode* node) {
   CHECK(node->versions().empty() && !node->queued);
   CHECK(shards_[ShardOf(HashOf(node->key()))].erase(node) == 1);
   CHECK(ordered_.erase(node) == 1);
+  key_bytes_ -= static_cast<int64_t>(node->key().size());
   KeyNode::Destroy(node);
 }
 
@@ -60,12 +65,15 @@ void KeyIndex::CheckInvariants() const {
   for (const Shard& shard : shards_) hashed += shard.size();
   CHECK(hashed == ordered_.size());
   const KeyNode* last = nullptr;
+  int64_t key_bytes = 0;
   for (const KeyNode* node : ordered_) {
     CHECK(last == nullptr || last->key() < node->key());
     CHECK(Find(node->key()) == node);
     CHECK(!node->versions().empty());
+    key_bytes += static_cast<int64_t>(node->key().size());
     last = node;
   }
+  CHECK(key_bytes == key_bytes_);
 }
 
 }  // namespace tidemark::mvcc

@@ -50,6 +50,7 @@ class KeyIndex {
   }
 
   size_t size() const { return ordered_.size(); }
+  int64_t key_bytes() const { return key_bytes_; }  // of all keys
   void CheckInvariants() const;
 
   // --- Filling an empty index at once, on several threads: each shard by one of them, then Order,
@@ -96,6 +97,7 @@ class KeyIndex {
 
   std::vector<Shard> shards_;
   absl::btree_set<KeyNode*, Less> ordered_;
+  int64_t key_bytes_ = 0;
 };
 
 }  // namespace tidemark::mvcc

@@ -21,6 +21,7 @@
 #include <memory>
 
 #include "absl/strings/string_view.h"
+#include "src/base/memory_budget.h"
 #include "src/base/memory_mapper.h"
 #include "src/mvcc/key_value_codec.h"
 #include "src/mvcc/revision_key.h"
@@ -124,6 +125,8 @@ class Segment {
   size_t live_records = 0;
   size_t live_bytes = 0;
   bool open = true;  // still being filled
+  // Of kPinned once the log has given the segment up.
+  MemoryCharge charge;
 
  private:
   size_t Take(size_t wire_size);

@@ -13,9 +13,10 @@ constexpr uint32_t kMaxSlots = uint32_t{1} << 30;
 
 }  // namespace
 
-SegmentLog::SegmentLog(std::string name, size_t segment_size_bytes, uint64_t identity,
-                       MemoryMapper& memory)
-    : maker_(std::move(name), segment_size_bytes, identity, memory) {}
+SegmentLog::SegmentLog(const StoreOptions& options, MemoryMapper& memory)
+    : maker_(options.name, options.segment_size_bytes, options.identity, memory),
+      budget_(options.budget),
+      room_(options.room) {}
 
 uint32_t SegmentLog::AddSegment(size_t wire_size, bool survivors) {
   const uint64_t sequence = next_sequence_++;
@@ -36,6 +37,10 @@ uint32_t SegmentLog::PlaceInSlot(std::shared_ptr<Segment> segment) {
     slot = free_slots_.back();
     free_slots_.pop_back();
   }
+  if (budget_ != nullptr) {
+    segment->charge = MemoryCharge(*budget_, MemoryAccount::kValues);
+    segment->charge.Set(static_cast<int64_t>(segment->size_bytes()));
+  }
   bases_[slot] = segment->data();
   slots_[slot] = std::move(segment);
   return slot;
@@ -51,10 +56,15 @@ void SegmentLog::DropIfUnused(uint32_t slot) {
   CHECK(slots_[slot]->live_bytes == 0);
   table_->Remove(slots_[slot]->sequence());
   FAIL_POINT("mvcc.segment_not_discarded");
-  slots_[slot]->Discard();
+  GiveUp(*slots_[slot]);
   slots_[slot].reset();
   bases_[slot] = nullptr;
   free_slots_.push_back(slot);
+}
+
+void SegmentLog::GiveUp(Segment& segment) {
+  segment.Discard();
+  segment.charge.MoveTo(MemoryAccount::kPinned);
 }
 
 uint32_t SegmentLog::SlotFor(size_t wire_size, bool survivors) {
@@ -112,6 +122,13 @@ std::vector<uint32_t> SegmentLog::SparseSegments(Revision bound, int max_live_pe
     return std::pair(slots_[a]->live_bytes, a) < std::pair(slots_[b]->live_bytes, b);
   });
   return sparse;
+}
+
+bool SegmentLog::MayMove(size_t wire_size) const {
+  if (room_ == nullptr) return true;
+  if (survivor_slot_ != kNoSlot && slots_[survivor_slot_]->HasRoomFor(wire_size)) return true;
+  return room_->MayClean(std::max(Segment::kFirstOffset + RecordSizeBytes(wire_size),
+                                  maker_.segment_size_bytes()));
 }
 
 Location SegmentLog::Move(Location location) {

@@ -28,12 +28,13 @@
 #include "src/mvcc/segment_maker.h"
 #include "src/mvcc/segment_recovery.h"
 #include "src/mvcc/segment_table.h"
+#include "src/mvcc/store_options.h"
 
 namespace tidemark::mvcc {
 
 class SegmentLog {
  public:
-  SegmentLog(std::string name, size_t segment_size_bytes, uint64_t identity, MemoryMapper& memory);
+  SegmentLog(const StoreOptions& options, MemoryMapper& memory);
   SegmentLog(const SegmentLog&) = delete;
   SegmentLog& operator=(const SegmentLog&) = delete;
 
@@ -78,6 +79,8 @@ class SegmentLog {
   std::vector<uint32_t> SparseSegments(Revision bound, int max_live_percent) const;
   // nullptr when the slot is empty.
   const Segment* SegmentAt(uint32_t slot) const { return slots_[slot].get(); }
+  // Whether there is memory for moving a record; false also while others need it.
+  bool MayMove(size_t wire_size) const;
   // Copies the record into the survivors and releases the old one.
   Location Move(Location location);
 
@@ -107,8 +110,12 @@ class SegmentLog {
   void AddLive(const RecordRuns& records);
   void Seal(uint32_t slot);
   void DropIfUnused(uint32_t slot);
+  // Later processes shall not find it; whoever refers to it keeps it.
+  static void GiveUp(Segment& segment);
 
   const SegmentMaker maker_;
+  MemoryBudget* const budget_;
+  const SegmentRoom* const room_;
   std::unique_ptr<SegmentTable> table_;
   uint64_t next_sequence_ = 1;
   std::vector<std::shared_ptr<Segment>> slots_;

@@ -48,7 +48,7 @@ absl::StatusOr<SegmentLog::Adopted> SegmentLog::Adopt(ParallelRunner& workers,
 
 void SegmentLog::DiscardAll() {
   for (const std::shared_ptr<Segment>& segment : slots_) {
-    if (segment != nullptr) segment->Discard();
+    if (segment != nullptr) GiveUp(*segment);
   }
   slots_.clear();
   bases_.clear();

@@ -34,7 +34,10 @@ std::shared_ptr<Segment> SegmentMaker::Make(uint64_t sequence, size_t wire_size,
   // A large record fills a segment of its own, which the next record then seals.
   const size_t needed = Segment::kFirstOffset + RecordSizeBytes(wire_size);
   auto region = memory_.Create(RegionName(sequence), std::max(needed, segment_size_bytes_));
-  if (!region.ok()) Fatal(absl::StrCat("mapping a segment: ", region.status().ToString()));
+  if (!region.ok()) {
+    Fatal(absl::StrCat("no memory to apply what was written already: ", region.status().message(),
+                       "; make room on the tmpfs and start again, nothing is lost"));
+  }
   SegmentHeader header;
   header.identity = identity_;
   header.sequence = sequence;

@@ -21,8 +21,9 @@ class SegmentMaker {
   SegmentMaker(std::string name, size_t segment_size_bytes, uint64_t identity,
                MemoryMapper& memory);
 
-  // A new one, open, with room for a record of `wire_size` at least. No memory for it is Fatal: the
-  // memory budget refuses writes long before, and there is no way back from half an entry.
+  // A new one, open, with room for a record of `wire_size` at least. No memory for it is Fatal:
+  // SegmentRoom refuses writes long before, and from half an entry there is no way back. What was
+  // stored of it is not committed, so the next process does not see it.
   std::shared_ptr<Segment> Make(uint64_t sequence, size_t wire_size, bool survivors) const;
   // One that a former process left. REQUIRES that it was verified.
   std::shared_ptr<Segment> Take(std::unique_ptr<MemoryRegion> region, size_t used_bytes) const {

@@ -21,12 +21,20 @@ std::unique_ptr<VersionStore> VersionStore::CreateEmpty(StoreOptions options,
 }
 
 VersionStoreImpl::VersionStoreImpl(StoreOptions options, MemoryMapper& memory)
-    : log_(std::move(options.name), options.segment_size_bytes, options.identity, memory) {}
+    : log_(options, memory) {}
 
 StoreStats VersionStoreImpl::stats() const {
   StoreStats stats = stats_;
   stats.wire_bytes = stats.logical_bytes - stats.versions * kRecordOverheadBytes;
   stats.segment_bytes = log_.mapped_bytes();
+  // A key's node and its places by hash and in order; a version's place in the order of changes,
+  // and in an array from the second one of a key on.
+  constexpr int64_t kKeyBytes = 70;
+  constexpr int64_t kVersionBytes = 20;
+  constexpr int64_t kFurtherVersionBytes = 24;
+  const int64_t keys = static_cast<int64_t>(index_.size());
+  stats.index_bytes = keys * kKeyBytes + index_.key_bytes() + stats.versions * kVersionBytes +
+                      (stats.versions - keys) * kFurtherVersionBytes;
   return stats;
 }
 

@@ -32,6 +32,7 @@
 #include "src/base/parallel_runner.h"
 #include "src/mvcc/key_range.h"
 #include "src/mvcc/revision_key.h"
+#include "src/mvcc/store_options.h"
 
 namespace tidemark::mvcc {
 
@@ -73,12 +74,6 @@ struct Event {
   std::optional<SharedBytes> prev_kv;
 };
 
-struct StoreOptions {
-  std::string name;                     // prefix of region names
-  uint64_t identity = 0;                // of the data: regions with another one are not adopted
-  size_t segment_size_bytes = 4 << 20;  // larger records get a segment of their own
-};
-
 struct StoreStats {
   int64_t live_keys = 0;
   int64_t versions = 0;
@@ -88,6 +83,7 @@ struct StoreStats {
   int64_t logical_live_bytes = 0;  // of the newest versions only
   int64_t wire_bytes = 0;          // of all stored changes
   int64_t segment_bytes = 0;       // mapped
+  int64_t index_bytes = 0;         // on the heap, estimated
   // Sums of hashes over records. `state_hash`: over the newest versions of live keys; it depends
   // only on the entries applied (S1). `stored_hash`: over everything stored, so also on how far
   // removal has got.

@@ -144,6 +144,11 @@ bool VersionStoreImpl::CleanStep(int64_t max_records) {
     }
     const Location location(slot, clean_offset_);
     const RecordHeader& record = *segment->At(clean_offset_);
+    if (!log_.MayMove(record.wire_size)) {  // the next compaction tries again
+      to_clean_.clear();
+      clean_offset_ = 0;
+      continue;
+    }
     clean_offset_ += RecordSizeBytes(record.wire_size);
     MoveRecord(location, record);
   }

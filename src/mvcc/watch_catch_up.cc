@@ -12,6 +12,10 @@ namespace {
 // Lanes fed by one walk: many, since matching an event costs a search among them; and only near
 // ones, or the walk would pass them before it matters.
 constexpr size_t kLanesPerWalk = 1024;
+// What all lanes of one walk collect together, and one of them at least. None of them knows of the
+// others' batches yet when it says how much room it has.
+constexpr size_t kBytesPerWalk = 8 << 20;
+constexpr size_t kBytesPerLane = 2 << 10;
 
 // The smallest range that holds both.
 KeyRange Hull(const KeyRange& a, const KeyRange& b) {
@@ -57,6 +61,11 @@ std::vector<std::unique_ptr<WatchSetImpl::LaneScan>> WatchSetImpl::TakeLanes() {
       if (!scan->watchers.empty()) scans.push_back(std::move(scan));
     }
   }
+  const size_t most_bytes = static_cast<size_t>(limits_.max_bytes_per_batch);
+  for (const std::unique_ptr<LaneScan>& scan : scans) {
+    const size_t share = std::min(scan->room_bytes, kBytesPerWalk) / scans.size();
+    scan->max_bytes = std::clamp(share, std::min(kBytesPerLane, most_bytes), most_bytes);
+  }
   return scans;
 }
 
@@ -73,6 +82,7 @@ void WatchSetImpl::Admit(Lane lane, Revision cursor, LaneScan* scan) {
       Forget(watcher);
     } else {
       scan->watchers.push_back(watcher);
+      scan->room_bytes = std::min(scan->room_bytes, watcher->sink->RoomBytes());
     }
   }
 }
@@ -107,8 +117,7 @@ bool WatchSetImpl::Collect(const Event& event, size_t* open_lanes) {
     for (LaneScan* scan : group->scanning) {
       if (scan->full || main < scan->cursor) continue;
       if (main != scan->last_main) {
-        if (scan->revisions >= limits_.max_revisions_per_batch ||
-            scan->bytes >= static_cast<size_t>(limits_.max_bytes_per_batch)) {
+        if (scan->revisions >= limits_.max_revisions_per_batch || scan->bytes >= scan->max_bytes) {
           scan->full = true;
           scan->cursor = main;
           *open_lanes -= 1;
@@ -119,7 +128,7 @@ bool WatchSetImpl::Collect(const Event& event, size_t* open_lanes) {
       }
       scan->events.push_back(event);
       if (!group->prev_kv) scan->events.back().prev_kv.reset();
-      scan->bytes += EncodedEventSize(scan->events.back());
+      scan->bytes += sizeof(Event) + EncodedEventSize(scan->events.back());
     }
   });
   return *open_lanes > 0;

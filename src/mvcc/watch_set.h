@@ -45,6 +45,8 @@ class WatchSink {
   virtual ~WatchSink() = default;
   // False: no room; the watcher stays where it was until Resume.
   virtual bool HasRoom() = 0;
+  // What a batch of history should not exceed much. Whoever has room has some of it.
+  virtual size_t RoomBytes() { return SIZE_MAX; }
   // `header_revision`: the revision itself when live, the store's current one when catching up.
   virtual void OnEvents(WatcherId id, EventBatchPtr batch, Revision header_revision) = 0;
   // The watcher is gone.

@@ -60,6 +60,8 @@ class WatchSetImpl final : public WatchSet {
     WatcherList watchers;
     std::vector<Event> events;
     size_t bytes = 0;
+    size_t max_bytes = 0;
+    size_t room_bytes = SIZE_MAX;  // of the sink that has least
     int64_t revisions = 0;
     Revision last_main{0};
     bool full = false;  // `cursor` is where the next walk begins

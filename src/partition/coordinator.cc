@@ -19,10 +19,12 @@ absl::Status AppendRefusal(const absl::Status& status) {
   }
 }
 
-Coordinator::Coordinator(const Parts& parts, journal::Journal& journal, OriginId origin,
+Coordinator::Coordinator(const Parts& parts, journal::Journal& journal,
+                         std::shared_ptr<mvcc::SegmentRoom> room, OriginId origin,
                          size_t max_operations)
     : parts_(parts),
       journal_(journal),
+      room_(std::move(room)),
       home_(parts.system().executor()),
       writer_(journal, home_, origin),
       max_operations_(max_operations) {}

@@ -37,12 +37,20 @@ class Coordinator {
   using HoldsCallback = absl::AnyInvocable<void(std::vector<Held>)>;
   using PlacedCallback = absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)>;
 
-  Coordinator(const Parts& parts, journal::Journal& journal, OriginId origin,
-              size_t max_operations);
+  Coordinator(const Parts& parts, journal::Journal& journal,
+              std::shared_ptr<mvcc::SegmentRoom> room, OriginId origin, size_t max_operations);
 
   const Parts& parts() const { return parts_; }
   Executor& home() const { return home_; }
   JournalWriter& writer() { return writer_; }
+  const mvcc::SegmentRoom& room() const { return *room_; }
+  // For an operation that the journal may answer when the store is gone.
+  struct HeldRoom {
+    std::shared_ptr<mvcc::SegmentRoom> keeps;
+    mvcc::SegmentRoom::Reservation reservation;
+  };
+  // Empty when there is not enough memory.
+  HeldRoom Reserve(int64_t record_bytes) { return {room_, room_->Reserve(record_bytes)}; }
 
   // Once, after the partitions were claimed.
   void SetEpochs(std::vector<Epoch> epochs) { epochs_ = std::move(epochs); }
@@ -76,6 +84,7 @@ class Coordinator {
 
   const Parts& parts_;
   journal::Journal& journal_;
+  const std::shared_ptr<mvcc::SegmentRoom> room_;
   Executor& home_;
   JournalWriter writer_;
   const size_t max_operations_;

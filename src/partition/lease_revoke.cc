@@ -16,6 +16,7 @@ struct LeaseManager::Revoking {
   ReplyCallback<Nothing> done;
   std::vector<Held> held;
   std::vector<std::vector<kvstore::KeyChange>> changes;  // by partition
+  Coordinator::HeldRoom room;                            // for their records
   bool changes_keys = false;
   size_t missing = 0;
   Revision revision{0};
@@ -86,6 +87,12 @@ void LeaseManager::ReadKeys(std::shared_ptr<Revoking> revoking) {
 
 void LeaseManager::AppendRevoke(std::shared_ptr<Revoking> revoking) {
   const std::vector<PartitionId> all = coordinator_.parts().ids();
+  int64_t record_bytes = 0;
+  for (const auto& changes : revoking->changes) record_bytes += kvstore::StoredBytes(changes);
+  if (record_bytes > 0) {
+    revoking->room = coordinator_.Reserve(record_bytes);
+    if (revoking->room.reservation.empty()) return FinishRevoke(revoking, kvstore::ErrNoSpace());
+  }
   journal::Record record;
   record.changes_keys = revoking->changes_keys;
   record.partitions = coordinator_.EpochsOf(all);
@@ -126,6 +133,7 @@ void LeaseManager::AppendRevoke(std::shared_ptr<Revoking> revoking) {
 void LeaseManager::FinishRevoke(std::shared_ptr<Revoking> revoking, absl::Status status) {
   coordinator_.Release(std::exchange(revoking->held, {}));
   coordinator_.Leave();
+  revoking->room = {};
   ReplyCallback<Nothing> done = std::exchange(revoking->done, nullptr);
   if (!status.ok()) return done(std::move(status));
   done(kvstore::Reply<Nothing>{revoking->revision, {}});

@@ -74,6 +74,25 @@ void LocalRouter::ReadRange(CallContext context, etcdserverpb::RangeRequest requ
   if (absl::Status status = kvstore::CheckRange(request); !status.ok()) {
     return Refuse(status, std::move(done));
   }
+  if (kvstore::ReadsMany(request)) {
+    return ReadMany(std::move(context), std::move(request), count, std::move(done));
+  }
+  ReadNow(std::move(context), std::move(request), count, std::move(done));
+}
+
+void LocalRouter::ReadMany(CallContext context, etcdserverpb::RangeRequest request,
+                           kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult> done) {
+  auto cancelled = context.cancelled;
+  w_.reads.Run<kvstore::RangeResult>(
+      std::move(cancelled), std::move(done),
+      [this, context = std::move(context), request = std::move(request),
+       count](ReplyCallback<kvstore::RangeResult> d) {
+        ReadNow(context, request, count, std::move(d));
+      });
+}
+
+void LocalRouter::ReadNow(CallContext context, etcdserverpb::RangeRequest request,
+                          kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult> done) {
   const auto owners = w_.parts.map().Owners(mvcc::FromEtcd(request.key(), request.range_end()));
   if (owners.size() > 1) {
     return Operate<kvstore::RangeResult>(
@@ -158,6 +177,28 @@ void LocalRouter::Txn(CallContext context, etcdserverpb::TxnRequest request,
       return Refuse(std::move(status), std::move(done));
     }
   }
+  if (!kvstore::ReadsMany(request)) {
+    return RunTxn(std::move(context), std::move(request), read_only, std::move(done));
+  }
+  if (!read_only) {
+    // What it reads is read when it is applied, and then there is no refusing it any more.
+    if (!w_.memory.HasRoomFor(MemoryAccount::kReads, 1)) {
+      w_.memory.CountRefusal(MemoryAccount::kReads);
+      return Refuse(kvstore::ErrTooManyRequests(), std::move(done));
+    }
+    return RunTxn(std::move(context), std::move(request), read_only, std::move(done));
+  }
+  auto cancelled = context.cancelled;
+  w_.reads.Run<kvstore::TxnResult>(
+      std::move(cancelled), std::move(done),
+      [this, context = std::move(context),
+       request = std::move(request)](ReplyCallback<kvstore::TxnResult> d) {
+        RunTxn(context, request, /*read_only=*/true, std::move(d));
+      });
+}
+
+void LocalRouter::RunTxn(CallContext context, etcdserverpb::TxnRequest request, bool read_only,
+                         ReplyCallback<kvstore::TxnResult> done) {
   const bool serializable = read_only && kvstore::TxnIsSerializable(request);
   const std::vector<PartitionId> partitions = TxnPlan(w_.parts.map(), request).partitions();
   if (partitions.size() == 1) {
@@ -194,8 +235,9 @@ void LocalRouter::Compact(CallContext context, etcdserverpb::CompactionRequest r
 }
 
 std::unique_ptr<WatchStream> LocalRouter::OpenWatch(Executor& executor, WatchOutput& output) {
-  return std::make_unique<WatchStreamImpl>(w_.parts, w_.journal, w_.clock,
-                                           limits_.watch_credit_bytes, executor, output);
+  return std::make_unique<WatchStreamImpl>(
+      WatchStreamImpl::Wiring{w_.parts, w_.journal, w_.clock, w_.memory},
+      limits_.watch_credit_bytes, executor, output);
 }
 
 void LocalRouter::LeaseGrant(int64_t id, int64_t ttl_seconds, ReplyCallback<LeaseGranted> done) {

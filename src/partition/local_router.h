@@ -13,6 +13,7 @@
 #include "src/partition/compaction.h"
 #include "src/partition/coordinator.h"
 #include "src/partition/lease_manager.h"
+#include "src/partition/read_gate.h"
 #include "src/partition/router.h"
 #include "src/partition/space_guard.h"
 
@@ -34,6 +35,8 @@ class LocalRouter final : public Router {
     SpaceGuard& guard;
     LeaseManager& leases;
     CompactionRunner& compactions;
+    ReadGate& reads;
+    MemoryBudget& memory;
     const std::atomic<int64_t>& lease_count;
   };
   LocalRouter(Wiring wiring, RouterLimits limits) : w_(wiring), limits_(limits) {}
@@ -71,6 +74,13 @@ class LocalRouter final : public Router {
   NodeStatus Status() const override;
 
  private:
+  // At once, or when there is memory for the answer.
+  void ReadMany(CallContext context, etcdserverpb::RangeRequest request, kvstore::RangeCount count,
+                ReplyCallback<kvstore::RangeResult> done);
+  void ReadNow(CallContext context, etcdserverpb::RangeRequest request, kvstore::RangeCount count,
+               ReplyCallback<kvstore::RangeResult> done);
+  void RunTxn(CallContext context, etcdserverpb::TxnRequest request, bool read_only,
+              ReplyCallback<kvstore::TxnResult> done);
   void ReadRange(CallContext context, etcdserverpb::RangeRequest request, kvstore::RangeCount count,
                  ReplyCallback<kvstore::RangeResult> done);
   absl::Status Available() const;

@@ -12,6 +12,7 @@
 #include "src/partition/local_router.h"
 #include "src/partition/map_entry.h"
 #include "src/partition/parts.h"
+#include "src/partition/read_gate.h"
 #include "src/partition/replica_starter.h"
 #include "src/partition/space_guard.h"
 #include "src/partition/start_progress.h"
@@ -76,11 +77,22 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   }
 
   Executor& home() { return *doors_.executors.front(); }
+  MemoryBudget& budget() {
+    return doors_.budget != nullptr ? *doors_.budget : MemoryBudget::Unlimited();
+  }
+  size_t SegmentSize() {
+    const int64_t share_bytes = budget().share_bytes(MemoryAccount::kValues);
+    return mvcc::SegmentRoom::SegmentSizeFor(
+        options_.segment_size_bytes, parts_.map().size(),
+        std::min(doors_.memory->space().total_bytes, static_cast<uint64_t>(share_bytes)));
+  }
 
   const LocalStoreOptions options_;
   const LocalStoreDoors doors_;
   std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
+  std::shared_ptr<mvcc::SegmentRoom> room_;
   Parts parts_;
+  std::unique_ptr<ReadGate> reads_;
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<SpaceGuard> guard_;
   std::unique_ptr<LeaseManager> leases_;
@@ -118,6 +130,9 @@ LocalStoreImpl::LocalStoreImpl(LocalStoreOptions options, LocalStoreDoors doors)
 }
 
 void LocalStoreImpl::AssembleParts() {
+  const size_t segment_size_bytes = SegmentSize();
+  room_ =
+      std::make_shared<mvcc::SegmentRoom>(*doors_.memory, parts_.map().size(), segment_size_bytes);
   feeds_.resize(std::min(doors_.executors.size(), parts_.map().size()));
   for (size_t i = 0; i < feeds_.size(); ++i) feeds_[i].executor = doors_.executors[i];
   for (PartitionId id : parts_.map().ids()) {
@@ -131,7 +146,9 @@ void LocalStoreImpl::AssembleParts() {
     replica.max_pending_writes = options_.max_pending_writes;
     replica.slow_apply = options_.slow_apply;
     replica.store = StoreOptionsOf(options_.identity, id);
-    replica.store.segment_size_bytes = options_.segment_size_bytes;
+    replica.store.segment_size_bytes = segment_size_bytes;
+    replica.store.budget = &budget();
+    replica.store.room = room_.get();
     // One of them tells the node; they all apply the same.
     ApplyObserver* observer = id == kSystemPartition ? this : nullptr;
     parts_.Add(kvstore::Replica::Create(std::move(replica), *feed.executor, *doors_.clock,
@@ -141,9 +158,11 @@ void LocalStoreImpl::AssembleParts() {
 
 void LocalStoreImpl::AssembleServices() {
   coordinator_ = std::make_unique<Coordinator>(
-      parts_, *doors_.journal, OriginId(doors_.random->Next()), options_.max_pending_writes);
-  guard_ = std::make_unique<SpaceGuard>(*coordinator_, *doors_.memory, options_.member_id,
-                                        options_.quota_bytes);
+      parts_, *doors_.journal, room_, OriginId(doors_.random->Next()), options_.max_pending_writes);
+  guard_ = std::make_unique<SpaceGuard>(
+      SpaceGuard::Doors{*coordinator_, *doors_.memory, budget(), *doors_.clock}, options_.member_id,
+      options_.quota_bytes);
+  reads_ = std::make_unique<ReadGate>(budget(), home(), *doors_.clock);
   kvstore::LessorOptions lessor;
   lessor.min_ttl_seconds = options_.min_lease_ttl_seconds;
   leases_ = std::make_unique<LeaseManager>(*coordinator_, lessor, *doors_.clock, *doors_.random);
@@ -152,7 +171,7 @@ void LocalStoreImpl::AssembleServices() {
       CompactionRunner::Observers{[this] { guard_->OnSpaceFreed(); }, options_.observe_compaction});
   router_ = std::make_unique<LocalRouter>(
       LocalRouter::Wiring{parts_, *doors_.journal, *doors_.clock, *coordinator_, *guard_, *leases_,
-                          *compactions_, lease_count_},
+                          *compactions_, *reads_, budget(), lease_count_},
       RouterLimits{options_.max_request_bytes, options_.max_txn_ops, options_.watch_credit_bytes});
   auto_compactor_ = std::make_unique<AutoCompactor>(
       options_.auto_compaction, home(), *doors_.clock,
@@ -363,6 +382,8 @@ void LocalStoreImpl::Stop() {
   coordinator_->Stop();
   home().Post([this] {
     leases_->Stop();
+    guard_->Stop();
+    reads_->Stop();
     auto_compactor_->Stop();
     if (checkpointer_ != nullptr) checkpointer_->Stop();
     home().Cancel(progress_timer_);

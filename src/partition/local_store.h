@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "src/base/clock.h"
 #include "src/base/executor.h"
+#include "src/base/memory_budget.h"
 #include "src/base/memory_mapper.h"
 #include "src/base/parallel_runner.h"
 #include "src/base/random.h"
@@ -43,8 +44,8 @@ struct LocalStoreOptions {
   size_t max_pending_writes = 5000;
   int64_t min_lease_ttl_seconds = 2;
   size_t watch_credit_bytes = 4 << 20;  // per stream
-  size_t segment_size_bytes = 4 << 20;
-  uint64_t identity = 0;  // of the journal: memory with another one is not used
+  size_t segment_size_bytes = 4 << 20;  // at most; smaller in little memory
+  uint64_t identity = 0;                // of the journal: memory with another one is not used
   CheckpointPolicy checkpoints;
   AutoCompaction auto_compaction;
   absl::Duration slow_apply = absl::Milliseconds(100);
@@ -61,6 +62,8 @@ struct LocalStoreDoors {
   MemoryMapper* memory = nullptr;
   // Loads partitions at the start. Nothing: without threads, on the partitions' sequences.
   ParallelRunner* workers = nullptr;
+  // nullptr: no limit. Outlives also what was answered.
+  MemoryBudget* budget = nullptr;
   // Without them nothing is trimmed, and a start without memory replays the whole journal.
   kvstore::CheckpointStore* checkpoints = nullptr;
   BlockingRunner* checkpoint_disk = nullptr;

@@ -211,9 +211,10 @@ TEST(LocalStore, MemoryRefusesBeforeItRunsOutAndRecoversByItself) {
   for (int i = 0; i < 2000 && refused.ok(); ++i)
     refused = store.Put("/registry/pods/k", big).status();
   EXPECT_EQ(refused.message(), "etcdserver: mvcc: database space exceeded");
-  // A quarter of so little memory is the reserve.
-  EXPECT_LT(store.memory().space().free_bytes, 2u << 20);
-  EXPECT_GT(store.memory().space().free_bytes, 1u << 20);
+  // Two segments for each partition, and a thirty-second of all as headroom.
+  const uint64_t floor = 2 * (64u << 10) * store.store().map().size();
+  EXPECT_GT(store.memory().space().free_bytes, floor);
+  EXPECT_LT(store.memory().space().free_bytes, floor + (8u << 20) / 32 + (128u << 10));
   EXPECT_THAT(store.router().Status().alarms,
               ElementsAre(AlarmEntry{kMember, etcdserverpb::NOSPACE}));
   ASSERT_TRUE(store.Compact(store.router().Status().revision.value(), true).ok());

@@ -200,7 +200,8 @@ class MultiReadTxn : public std::enable_shared_from_this<MultiReadTxn> {
   void ReadBranch() {
     path_ = kvstore::DecideTxnPath(request_, [this](const Compare&) { return compares_hold_; });
     if (absl::Status status = CheckPath(); !status.ok()) return OnRefused(status);
-    parts_.assign(path_.ops.size(), {});
+    parts_.clear();
+    parts_.resize(path_.ops.size());
     questions_.clear();
     indexes_.clear();
     for (size_t i = 0; i < path_.ops.size(); ++i) {

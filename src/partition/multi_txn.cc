@@ -213,6 +213,10 @@ void MultiTxn::Order() {
     if (!share.changes.empty()) changed.push_back(id);
   }
   if (changed.empty()) return Finish(absl::OkStatus());
+  int64_t record_bytes = 0;
+  for (PartitionId id : changed) record_bytes += kvstore::StoredBytes(shares_.at(id).changes);
+  room_ = coordinator_.Reserve(record_bytes);
+  if (room_.reservation.empty()) return Finish(kvstore::ErrNoSpace());
   results_missing_ = changed.size();
   if (PLANTED_BUG("partition_half_txn")) {
     // P4: an entry for each partition, so a crash or a reader between them sees half.
@@ -267,6 +271,7 @@ void MultiTxn::OnApplied(PartitionId id, kvstore::Reply<std::vector<OpResult>> r
 void MultiTxn::Finish(absl::Status status) {
   coordinator_.Release(std::exchange(held_, {}));
   coordinator_.Leave();
+  room_ = {};
   Done done = std::exchange(done_, nullptr);
   CHECK(done != nullptr);
   if (!status.ok()) return done(std::move(status));

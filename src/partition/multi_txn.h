@@ -78,6 +78,7 @@ class MultiTxn : public std::enable_shared_from_this<MultiTxn> {
   Coordinator& coordinator_;
   const Request request_;
   Done done_;
+  Coordinator::HeldRoom room_;  // from ordering until applied
   TxnPlan plan_;
   std::vector<Held> held_;
   journal::Tail tail_;  // confirmed after all holds were given

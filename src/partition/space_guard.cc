@@ -13,10 +13,11 @@ namespace tidemark::partition {
 using etcdserverpb::AlarmRequest;
 using etcdserverpb::AlarmType;
 
-SpaceGuard::SpaceGuard(Coordinator& coordinator, const MemoryMapper& memory, uint64_t member_id,
-                       int64_t quota_bytes)
-    : coordinator_(coordinator),
-      memory_(memory),
+SpaceGuard::SpaceGuard(const Doors& doors, uint64_t member_id, int64_t quota_bytes)
+    : coordinator_(doors.coordinator),
+      memory_(doors.memory),
+      budget_(doors.budget),
+      clock_(doors.clock),
       member_id_(member_id),
       quota_bytes_(quota_bytes == 0 ? kDefaultQuotaBytes : quota_bytes) {}
 
@@ -31,23 +32,26 @@ StoreSize SpaceGuard::Size() const {
   return size;
 }
 
-uint64_t SpaceGuard::ReserveBytes(uint64_t total_bytes) {
-  return std::min(total_bytes / 4, std::max(uint64_t{32} << 20, total_bytes / 32));
-}
-
-bool SpaceGuard::HasReserves(uint64_t reserves) const {
-  const MemoryMapper::Space space = memory_.space();
-  return space.free_bytes >= reserves * ReserveBytes(space.total_bytes);
-}
-
 bool SpaceGuard::HasSpaceFor(int64_t cost_bytes) const {
   if (cost_bytes == 0) return true;
-  if (!HasReserves(1)) return false;
+  const mvcc::SegmentRoom& room = coordinator_.room();
+  if (!room.HasHeadroom(cost_bytes, 1)) return false;
+  const int64_t needed_bytes = cost_bytes + room.reserved_bytes() + room.floor_bytes();
+  if (!budget_.HasRoomFor(MemoryAccount::kValues, needed_bytes)) {
+    budget_.CountRefusal(MemoryAccount::kValues);
+    return false;
+  }
   return quota_bytes_ < 0 || Size().logical_bytes + cost_bytes < quota_bytes_;
 }
 
 bool SpaceGuard::BelowMark() const {
-  return HasReserves(2) && (quota_bytes_ < 0 || Size().logical_bytes < quota_bytes_ / 10 * 9);
+  constexpr auto kData = MemoryAccount::kValues;
+  const mvcc::SegmentRoom& room = coordinator_.room();
+  if (!room.HasHeadroom(0, 2)) return false;
+  if (!budget_.HasRoomFor(kData, budget_.share_bytes(kData) / 10 + room.floor_bytes())) {
+    return false;
+  }
+  return quota_bytes_ < 0 || Size().logical_bytes < quota_bytes_ / 10 * 9;
 }
 
 absl::Status SpaceGuard::CheckAlarms(bool adds_data) const {
@@ -67,6 +71,10 @@ bool SpaceGuard::Has(const AlarmEntry& entry) const {
 }
 
 void SpaceGuard::OnAlarm(uint64_t member_id, int alarm_type, bool raised) {
+  if (alarm_type == kRaisedByNode) {
+    if (member_id == member_id_) raised_by_quota_ = raised;
+    return;
+  }
   const AlarmEntry entry{member_id, static_cast<AlarmType>(alarm_type)};
   MutexLock lock(&mutex_);
   if (raised) {
@@ -87,10 +95,14 @@ void SpaceGuard::Publish() {
   corrupt_ = any(etcdserverpb::CORRUPT);
 }
 
-void SpaceGuard::Change(AlarmEntry entry, bool raised,
+void SpaceGuard::Change(AlarmEntry entry, bool raised, bool by_node,
                         absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)> done) {
   kvstore::EffectsWriter effects;
   effects.AddAlarm({entry.member_id, static_cast<int32_t>(entry.type), raised});
+  // A client that takes the alarm away takes the mark with it.
+  if (by_node || (entry == OwnNoSpace() && !raised)) {
+    effects.AddAlarm({entry.member_id, kRaisedByNode, raised});
+  }
   coordinator_.AppendNodeEffects({kSystemPartition}, std::move(effects), std::move(done));
 }
 
@@ -104,12 +116,14 @@ void SpaceGuard::RaiseNoSpace(Task then) {
     TLOG(kWarn, "alarm raised",
          {{"alarm", "NOSPACE"},
           {"quota-size-bytes", quota_bytes_},
-          {"free-memory-bytes", memory_.space().free_bytes}});
-    Change(OwnNoSpace(), true, [this, shared](absl::StatusOr<journal::Placed> placed) {
-      if (placed.ok()) raised_by_quota_ = true;
-      coordinator_.Leave();
-      (*shared)();
-    });
+          {"free-memory-bytes", memory_.space().free_bytes},
+          {"free-budget-bytes", budget_.free_bytes(MemoryAccount::kValues)}});
+    Change(OwnNoSpace(), true, /*by_node=*/true,
+           [this, shared](absl::StatusOr<journal::Placed> placed) {
+             if (placed.ok()) LookLater();
+             coordinator_.Leave();
+             (*shared)();
+           });
   });
   if (!entered.ok()) coordinator_.home().Post([shared] { (*shared)(); });
 }
@@ -132,7 +146,7 @@ void SpaceGuard::Alarm(const AlarmRequest& request, ReplyCallback<Alarms_> done)
     if (raise) listed.push_back(entry);
     return AnswerConfirmed(std::move(listed), false, request.alarm(), std::move(done));
   }
-  Change(entry, raise,
+  Change(entry, raise, /*by_node=*/false,
          [this, entry, done = std::move(done)](absl::StatusOr<journal::Placed> placed) mutable {
            coordinator_.Leave();
            if (!placed.ok()) return done(AppendRefusal(placed.status()));
@@ -156,15 +170,26 @@ void SpaceGuard::AnswerConfirmed(Alarms_ listed, bool list_now, AlarmType type,
 }
 
 void SpaceGuard::StartServing() {
-  // Who raised it is not in the journal. A store that is still full tells that it was the quota.
-  raised_by_quota_ = Has(OwnNoSpace()) && !BelowMark();
+  if (raised_by_quota_) LookLater();
 }
+
+void SpaceGuard::LookLater() {
+  if (look_timer_ != 0) return;
+  look_timer_ = coordinator_.home().PostAt(clock_.Monotonic() + kLookInterval, [this] {
+    look_timer_ = 0;
+    if (!raised_by_quota_) return;
+    OnSpaceFreed();
+    LookLater();
+  });
+}
+
+void SpaceGuard::Stop() { coordinator_.home().Cancel(look_timer_); }
 
 void SpaceGuard::OnSpaceFreed() {
   if (!raised_by_quota_ || disarming_ || !BelowMark()) return;
   const absl::Status entered = coordinator_.Enter([this] {
     disarming_ = true;
-    Change(OwnNoSpace(), false, [this](absl::StatusOr<journal::Placed> placed) {
+    Change(OwnNoSpace(), false, /*by_node=*/true, [this](absl::StatusOr<journal::Placed> placed) {
       disarming_ = false;
       if (placed.ok()) TLOG(kInfo, "alarm disarmed, space is back", {{"alarm", "NOSPACE"}});
       coordinator_.Leave();

@@ -1,14 +1,15 @@
 // Whether a write may be taken: quota, memory, and the alarms of the node (contract 5.2).
 //
 // Hides that the NOSPACE alarm is raised by the first refused write and, other than etcd's, goes by
-// itself: once a compaction or defragmentation has brought the store below 90 % of the quota, and
-// there is twice the reserve of memory again, the alarm that they raised is disarmed. One that a
-// client raised stays until a client disarms it. The reserve of memory is for what is taken
-// already, for deletes, and for the cleaner, which needs some to give some back.
+// itself: once the store is below 90 % of the quota and of its share of the memory budget, and
+// twice the headroom is free on the tmpfs, the alarm that they raised is disarmed. One that a
+// client raised stays until a client disarms it. Headroom is above what mvcc::SegmentRoom keeps for
+// writes on their way and for cleaning: deletes go on where no more data is taken.
 // Sequence-bound to the coordinator's home, except where "any thread" is said.
 //
 // Invariants:
-//  1. The alarm table changes only by applied entries, so it survives a restart.
+//  1. The alarm table changes only by applied entries, so it survives a restart; so does who raised
+//     the alarm.
 #pragma once
 
 #include <atomic>
@@ -18,6 +19,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "proto/rpc.pb.h"
+#include "src/base/clock.h"
+#include "src/base/memory_budget.h"
 #include "src/base/memory_mapper.h"
 #include "src/base/mutex.h"
 #include "src/partition/coordinator.h"
@@ -37,15 +40,19 @@ class SpaceGuard {
   static constexpr int64_t kDefaultQuotaBytes = int64_t{2} << 30;
 
   // `quota_bytes` as in etcd's flag: 0 is the default, negative is none.
-  SpaceGuard(Coordinator& coordinator, const MemoryMapper& memory, uint64_t member_id,
-             int64_t quota_bytes);
-  // A thirty-second of all memory, at least 32 MiB, but never more than a quarter.
-  static uint64_t ReserveBytes(uint64_t total_bytes);
+  struct Doors {
+    Coordinator& coordinator;
+    const MemoryMapper& memory;
+    MemoryBudget& budget;
+    const Clock& clock;
+  };
+  SpaceGuard(const Doors& doors, uint64_t member_id, int64_t quota_bytes);
 
   // --- Any thread ---
   int64_t quota_bytes() const { return quota_bytes_; }
   StoreSize Size() const;
-  // False: the quota does not allow `cost_bytes` more, or memory is down to its reserve.
+  // False: the quota or the budget does not allow `cost_bytes` more, or memory is down to its
+  // headroom.
   bool HasSpaceFor(int64_t cost_bytes) const;
   // Raises NOSPACE, then runs `then` on home.
   void RaiseNoSpace(Task then);
@@ -59,30 +66,39 @@ class SpaceGuard {
   void Alarm(const etcdserverpb::AlarmRequest& request,
              ReplyCallback<std::vector<AlarmEntry>> done);
   void StartServing();
+  void Stop();
   void OnSpaceFreed();
 
  private:
   using Alarms_ = std::vector<AlarmEntry>;
+  // In the journal and in checkpoints, beside NOSPACE: the node itself raised it. Not shown.
+  static constexpr int kRaisedByNode = 1000;
+
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerConfirmed(Alarms_ listed, bool list_now, etcdserverpb::AlarmType type,
                        ReplyCallback<Alarms_> done);
-  void Change(AlarmEntry entry, bool raised,
+  void Change(AlarmEntry entry, bool raised, bool by_node,
               absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)> done);
   AlarmEntry OwnNoSpace() const { return {member_id_, etcdserverpb::NOSPACE}; }
   bool Has(const AlarmEntry& entry) const ABSL_LOCKS_EXCLUDED(mutex_);
   bool BelowMark() const;
 
-  // Free memory, in reserves: below 1 writes are refused, from 2 on the alarm may go.
-  bool HasReserves(uint64_t reserves) const;
+  // Space comes back also when a reader lets go of what it held: looks now and then.
+  void LookLater();
+
+  static constexpr absl::Duration kLookInterval = absl::Seconds(1);
 
   Coordinator& coordinator_;
   const MemoryMapper& memory_;
+  MemoryBudget& budget_;
+  const Clock& clock_;
   const uint64_t member_id_;
   const int64_t quota_bytes_;
   std::atomic<bool> no_space_{false};
   std::atomic<bool> corrupt_{false};
   bool raised_by_quota_ = false;
   bool disarming_ = false;
+  TimerId look_timer_ = 0;
   mutable Mutex mutex_;
   std::set<AlarmEntry> alarms_ ABSL_GUARDED_BY(mutex_);
 };

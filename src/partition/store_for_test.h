@@ -60,6 +60,7 @@ class StoreForTest {
     doors.random = &world_.random();
     doors.journal = journal_.get();
     doors.memory = &memory_;
+    doors.budget = budget;
     checkpoint_runner_ =
         world_.NewBlockingRunner("checkpoints", absl::Microseconds(50), absl::Milliseconds(5));
     doors.checkpoints = &checkpoints_;
@@ -175,6 +176,7 @@ class StoreForTest {
   }
 
   uint64_t journal_segment_bytes = 1 << 20;  // for the next Start
+  MemoryBudget* budget = nullptr;            // the same; must outlive this
   // Between Shut and Start.
   void LoseMemory() {
     for (const std::string& name : memory_.Leftovers()) memory_.Remove(name);

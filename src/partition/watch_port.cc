@@ -13,6 +13,46 @@ constexpr absl::Duration kCatchUpPoll = absl::Milliseconds(1);
 
 }  // namespace
 
+WatchBudget::WatchBudget(MemoryBudget& memory, int64_t limit_bytes)
+    : memory_(memory),
+      limit_bytes_(limit_bytes),
+      window_bytes_(std::min(
+          limit_bytes, std::clamp(memory.share_bytes(MemoryAccount::kWatches) / kStreamsToFillIt,
+                                  kLeastBytes, kFirstWindowBytes))) {}
+
+int64_t WatchBudget::PresentLimit() const {
+  const int64_t free = memory_.free_bytes(MemoryAccount::kWatches) -
+                       memory_.share_bytes(MemoryAccount::kWatches) / kPartForWatchers;
+  return std::clamp<int64_t>(free / kPartForOne, 0, window_bytes_.load());
+}
+
+int64_t WatchBudget::RoomBytes() const {
+  const int64_t used = used_bytes_.load();
+  const int64_t room = PresentLimit() - used;
+  return used == 0 ? std::max(room, kLeastBytes) : room;
+}
+
+bool WatchBudget::WorthResuming() const {
+  const int64_t used = used_bytes_.load();
+  return used == 0 || used <= PresentLimit() / 2;
+}
+
+void WatchBudget::Take(size_t bytes) {
+  used_bytes_.fetch_add(static_cast<int64_t>(bytes));
+  memory_.Charge(MemoryAccount::kWatches, static_cast<int64_t>(bytes));
+}
+
+void WatchBudget::GiveBack(size_t bytes) {
+  const int64_t before = used_bytes_.fetch_sub(static_cast<int64_t>(bytes));
+  CHECK_MSG(before >= static_cast<int64_t>(bytes), "more given back than was handed over");
+  const int64_t window = window_bytes_.load();
+  if (before >= window / 2 && before - static_cast<int64_t>(bytes) <= window / 2) {
+    window_bytes_.store(std::min(limit_bytes_, 2 * window));
+  }
+  if (PLANTED_BUG("watch_budget_kept")) return;
+  memory_.Release(MemoryAccount::kWatches, static_cast<int64_t>(bytes));
+}
+
 void WatchHub::Add(std::shared_ptr<WatchPort> port) { ports_.emplace(next_++, std::move(port)); }
 
 void WatchHub::Remove(const WatchPort* port) {
@@ -72,9 +112,12 @@ bool WatchPort::HasRoom() {
   return true;
 }
 
+size_t WatchPort::RoomBytes() {
+  return static_cast<size_t>(std::max<int64_t>(wiring_.budget->RoomBytes(), 1));
+}
+
 void WatchPort::GiveBack(size_t bytes) {
-  const int64_t before = wiring_.budget->used_bytes.fetch_sub(static_cast<int64_t>(bytes));
-  CHECK(before >= static_cast<int64_t>(bytes));
+  wiring_.budget->GiveBack(bytes);
   ResumeIfStarved();
 }
 
@@ -96,7 +139,7 @@ void WatchPort::OnEvents(mvcc::WatcherId id, mvcc::EventBatchPtr batch, Revision
   const Revision last = batch->events().back().revision.main;
   CHECK_MSG(batch->events().front().revision.main > watching.floor, "events behind a floor");
   watching.floor = std::max(watching.floor, last);
-  wiring_.budget->used_bytes += static_cast<int64_t>(batch->encoded_size_bytes());
+  wiring_.budget->Take(batch->encoded_size_bytes());
   wiring_.mailbox->Push(PortEvents{watching.watch, wiring_.replica.partition(), std::move(batch),
                                    header_revision, wiring_.merging});
   if (wiring_.merging) ScheduleFloorCheck();

@@ -19,6 +19,7 @@
 
 #include "absl/container/btree_map.h"
 #include "src/base/clock.h"
+#include "src/base/memory_budget.h"
 #include "src/kvstore/replica.h"
 #include "src/mvcc/watch_set.h"
 #include "src/partition/watch_hub.h"
@@ -26,14 +27,42 @@
 
 namespace tidemark::partition {
 
-// Bytes handed over and not yet used up. Thread-safe.
-struct WatchBudget {
-  explicit WatchBudget(int64_t limit) : limit_bytes(limit) {}
-  bool HasRoom() const { return used_bytes.load() < limit_bytes; }
-  bool WorthResuming() const { return used_bytes.load() <= limit_bytes / 2; }
+// Bytes handed over and not yet used up, of one stream or one of its merging ports, counted in the
+// node's memory as well. Thread-safe.
+//
+// A stream begins with a small window, which doubles whenever what was handed over was used up: who
+// never reads never holds more. And the more all streams hold together, the less one may: no more
+// than an eighth of what is free. Whoever holds nothing has room in any case.
+class WatchBudget {
+ public:
+  WatchBudget(MemoryBudget& memory, int64_t limit_bytes);
+  WatchBudget(const WatchBudget&) = delete;
+  ~WatchBudget() { memory_.Release(MemoryAccount::kWatches, used_bytes_.load()); }
 
-  std::atomic<int64_t> used_bytes{0};
-  const int64_t limit_bytes;
+  int64_t limit_bytes() const { return limit_bytes_; }
+  bool HasRoom() const { return RoomBytes() > 0; }
+  int64_t RoomBytes() const;
+  bool WorthResuming() const;
+  void Take(size_t bytes);
+  // REQUIRES that they were taken.
+  void GiveBack(size_t bytes);
+
+ private:
+  // What a stream that holds nothing may be handed at least, and its first window at most.
+  static constexpr int64_t kLeastBytes = 4 << 10;
+  static constexpr int64_t kFirstWindowBytes = 64 << 10;
+  // First windows of so many streams fill the share.
+  static constexpr int64_t kStreamsToFillIt = 4096;
+  // Of what is free, for one stream.
+  static constexpr int64_t kPartForOne = 8;
+  // Of the share, for watchers themselves.
+  static constexpr int64_t kPartForWatchers = 8;
+  int64_t PresentLimit() const;
+
+  MemoryBudget& memory_;
+  const int64_t limit_bytes_;
+  std::atomic<int64_t> used_bytes_{0};
+  std::atomic<int64_t> window_bytes_;
 };
 
 class WatchPort final : public mvcc::WatchSink, public std::enable_shared_from_this<WatchPort> {
@@ -60,6 +89,7 @@ class WatchPort final : public mvcc::WatchSink, public std::enable_shared_from_t
 
   // --- Partition's sequence ---
   bool HasRoom() override;
+  size_t RoomBytes() override;
   void OnEvents(mvcc::WatcherId id, mvcc::EventBatchPtr batch, Revision header_revision) override;
   void OnCompacted(mvcc::WatcherId id, Revision compact_revision) override;
   void ReportFloor();

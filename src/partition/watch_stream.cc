@@ -35,14 +35,18 @@ mvcc::WatchSpec SpecOf(const WatchCreateRequest& request) {
 
 }  // namespace
 
-WatchStreamImpl::WatchStreamImpl(const Parts& parts, const journal::Journal& journal, Clock& clock,
-                                 size_t credit_bytes, Executor& executor, WatchOutput& output)
-    : parts_(parts),
-      journal_(journal),
-      clock_(clock),
+WatchStreamImpl::WatchStreamImpl(const Wiring& wiring, size_t credit_bytes, Executor& executor,
+                                 WatchOutput& output)
+    : parts_(wiring.parts),
+      journal_(wiring.journal),
+      clock_(wiring.clock),
+      memory_(wiring.memory),
       output_(output),
+      charge_(memory_, MemoryAccount::kWatches),
       mailbox_(std::make_shared<WatchMailbox>(executor, [this] { OnWake(); })),
-      budget_(std::make_shared<WatchBudget>(static_cast<int64_t>(credit_bytes))) {}
+      budget_(std::make_shared<WatchBudget>(memory_, static_cast<int64_t>(credit_bytes))) {
+  charge_.Set(kStreamBytes);
+}
 
 WatchStreamImpl::~WatchStreamImpl() {
   mailbox_->Close();
@@ -53,11 +57,19 @@ WatchStreamImpl::~WatchStreamImpl() {
 }
 
 void WatchStreamImpl::Create(const WatchCreateRequest& request) {
-  Control control;
-  // Too many unanswered creates: the refusal keeps its place in the order, but not its range.
-  control.create = controls_.size() < kMaxControls ? request : WatchCreateRequest();
   if (controls_.size() >= 2 * kMaxControls) return;
-  control.watch_id = controls_.size() < kMaxControls ? 0 : -1;
+  Control control;
+  control.charge = MemoryCharge(memory_, MemoryAccount::kWatches);
+  const size_t key_bytes = request.key().size() + request.range_end().size();
+  const bool fits =
+      control.charge.TryRaise(kWatchBytes + kWatchKeyCopies * static_cast<int64_t>(key_bytes));
+  if (!fits) memory_.CountRefusal(MemoryAccount::kWatches);
+  if (fits && controls_.size() < kMaxControls) {
+    control.create = request;
+  } else {
+    control.watch_id = -1;  // the refusal keeps its place in the order, but not its range
+    control.charge = MemoryCharge();
+  }
   controls_.push_back(std::move(control));
   mailbox_->Wake();
 }
@@ -88,8 +100,7 @@ void WatchStreamImpl::NotifyProgress() {
 }
 
 void WatchStreamImpl::Consumed(size_t bytes) {
-  const int64_t before = budget_->used_bytes.fetch_sub(static_cast<int64_t>(bytes));
-  CHECK_MSG(before >= static_cast<int64_t>(bytes), "more consumed than was handed over");
+  budget_->GiveBack(bytes);
   for (auto& [id, port] : ports_) port->ResumeIfStarved();
   if (!merged_.empty() && budget_->WorthResuming()) mailbox_->Wake();
 }
@@ -157,11 +168,13 @@ void WatchStreamImpl::AskTail(uint64_t ticket) {
 
 void WatchStreamImpl::FinishCreate(const absl::StatusOr<journal::Tail>& tail) {
   const WatchCreateRequest request = std::move(controls_.front().create);
+  MemoryCharge charge = std::move(controls_.front().charge);
   controls_.pop_front();
   create_ticket_ = 0;
   if (!tail.ok()) return output_.OnCreateRefused(KnownRevision(), tail.status().message());
 
   auto watch = std::make_unique<Watch>();
+  watch->charge = std::move(charge);
   watch->key = next_key_++;
   watch->id = request.watch_id() != 0 ? request.watch_id() : PickId();
   watch->spec = SpecOf(request);
@@ -189,10 +202,10 @@ void WatchStreamImpl::OpenPorts(Watch& watch) {
   watch.merge =
       std::make_unique<WatchMerge>(watch.owners.size(), watch.spec.start, watch.spec.prev_kv);
   merged_[watch.key] = &watch;
-  const size_t share = std::max(static_cast<size_t>(budget_->limit_bytes) / watch.owners.size(),
+  const size_t share = std::max(static_cast<size_t>(budget_->limit_bytes()) / watch.owners.size(),
                                 kMinMergeCreditBytes);
   for (PartitionId id : watch.owners) {
-    auto budget = std::make_shared<WatchBudget>(static_cast<int64_t>(share));
+    auto budget = std::make_shared<WatchBudget>(memory_, static_cast<int64_t>(share));
     watch.merge_ports.push_back(MakePort(id, std::move(budget), true));
     watch.merge_ports.back()->Add(watch.key, watch.spec);
   }
@@ -270,7 +283,7 @@ void WatchStreamImpl::ReleaseMerged() {
       std::optional<WatchMerge::Group> group = watch->merge->Next();
       if (!group.has_value()) break;
       for (const auto& [part, bytes] : group->used) watch->merge_ports[part]->GiveBack(bytes);
-      budget_->used_bytes += static_cast<int64_t>(group->batch->encoded_size_bytes());
+      budget_->Take(group->batch->encoded_size_bytes());
       Emit(*watch, std::move(group->batch), group->header_revision);
     }
   }

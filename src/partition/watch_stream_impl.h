@@ -29,8 +29,14 @@ namespace tidemark::partition {
 
 class WatchStreamImpl final : public WatchStream {
  public:
-  WatchStreamImpl(const Parts& parts, const journal::Journal& journal, Clock& clock,
-                  size_t credit_bytes, Executor& executor, WatchOutput& output);
+  struct Wiring {
+    const Parts& parts;
+    const journal::Journal& journal;
+    Clock& clock;
+    MemoryBudget& memory;
+  };
+  WatchStreamImpl(const Wiring& wiring, size_t credit_bytes, Executor& executor,
+                  WatchOutput& output);
   ~WatchStreamImpl() override;
 
   void Create(const etcdserverpb::WatchCreateRequest& request) override;
@@ -49,6 +55,7 @@ class WatchStreamImpl final : public WatchStream {
     bool progress_notify = false;
     bool fragment = false;
     bool sent_since_tick = false;
+    MemoryCharge charge;
     std::vector<PartitionId> owners;
     // Over several partitions only; parts in the order of owners.
     std::unique_ptr<WatchMerge> merge;
@@ -58,6 +65,7 @@ class WatchStreamImpl final : public WatchStream {
     enum class Kind { kCreate, kCancel, kProgress, kNotify };
     Kind kind = Kind::kCreate;
     etcdserverpb::WatchCreateRequest create;
+    MemoryCharge charge;  // of the watch to be
     int64_t watch_id = 0;
   };
   // A question to all ports whether their watches are caught up.
@@ -73,6 +81,10 @@ class WatchStreamImpl final : public WatchStream {
 
   static constexpr size_t kMaxControls = 10000;
   static constexpr size_t kMinMergeCreditBytes = 64 << 10;
+  // On the heap, here, in ports and in partitions; a watch's keys are there several times.
+  static constexpr int64_t kStreamBytes = 4 << 10;
+  static constexpr int64_t kWatchBytes = 2 << 10;
+  static constexpr int64_t kWatchKeyCopies = 4;
 
   void OnWake();
   // Requests, one after another; a create waits for its tail.
@@ -110,7 +122,9 @@ class WatchStreamImpl final : public WatchStream {
   const Parts& parts_;
   const journal::Journal& journal_;
   Clock& clock_;
+  MemoryBudget& memory_;
   WatchOutput& output_;
+  MemoryCharge charge_;
   std::shared_ptr<WatchMailbox> mailbox_;
   std::shared_ptr<WatchBudget> budget_;
   absl::btree_map<PartitionId, std::shared_ptr<WatchPort>> ports_;

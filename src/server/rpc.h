@@ -88,6 +88,9 @@ struct Method {
   std::string path;
   CallKind kind = CallKind::kUnary;
   std::function<std::unique_ptr<CallHandler>(ServerCallPtr)> start;
+  // Keeps the node alive, tells how it is, or frees memory: is taken longer than others when
+  // memory is short.
+  bool essential = false;
 };
 
 // Plain HTTP (1.1, or 2 without grpc content type): /health, /metrics, ...

@@ -25,7 +25,8 @@ SimNode::SimNode(World& world, NodeKnobs knobs)
       knobs_(knobs),
       map_(knobs.single_partition ? partition::PartitionMap::Single()
                                   : partition::PartitionMap::Default()),
-      disk_(world.random()) {}
+      disk_(world.random()),
+      budget_(knobs.memory_budget_bytes) {}
 
 SimNode::~SimNode() {
   if (running()) Crash(false);
@@ -81,6 +82,7 @@ void SimNode::Start() {
                              world_.random(), knobs_.journal_delay_max});
   doors.journal = process->distant_journal.get();
   doors.memory = &memory_;
+  doors.budget = &budget_;
   doors.checkpoints = &checkpoints_;
   doors.checkpoint_disk = process->checkpoint_runner.get();
   doors.journal_bytes = [journal = process->journal.get()] {
@@ -103,6 +105,9 @@ void SimNode::Crash(bool power_loss, MemoryFault memory_fault) {
   CHECK(running());
   world_.KillNode(group());
   process_.reset();
+  for (const MemoryAccount account : kMemoryAccounts) {
+    CHECK_MSG(budget_.used_bytes(account) == 0, NameOf(account));
+  }
   checkpoints_.ProcessDied();
   checkpoints_.ClearFaults();
   DamageMemory(power_loss ? MemoryFault::kLost : memory_fault);
@@ -111,6 +116,13 @@ void SimNode::Crash(bool power_loss, MemoryFault memory_fault) {
   else
     disk_.ProcessDied();
   disk_.ClearFaults();
+}
+
+size_t SimNode::memory_floor_bytes() const {
+  return 2 * map_.size() *
+         mvcc::SegmentRoom::SegmentSizeFor(
+             knobs_.store_segment_bytes, map_.size(),
+             static_cast<uint64_t>(budget_.share_bytes(MemoryAccount::kValues)));
 }
 
 void SimNode::DamageMemory(MemoryFault fault) {

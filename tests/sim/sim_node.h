@@ -5,11 +5,13 @@
 // process from them. Bound to the simulator's one thread.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "src/base/heap_mapper_for_test.h"
+#include "src/base/memory_budget.h"
 #include "src/journal/embedded_journal.h"
 #include "src/partition/local_store.h"
 #include "tests/sim/env/memory_checkpoint_store.h"
@@ -27,6 +29,7 @@ struct NodeKnobs {
   uint64_t journal_block_bytes_max = 8 << 20;
   uint64_t unacknowledged_bytes_max = 64 << 20;
   size_t watch_credit_bytes = 4 << 20;
+  int64_t memory_budget_bytes = MemoryBudget::kUnlimited;
   absl::Duration sync_latency_max = absl::Milliseconds(5);
   absl::Duration journal_delay_max;  // zero: embedded, as the journal is; see DistantJournal
   partition::CheckpointPolicy checkpoints;
@@ -64,6 +67,14 @@ class SimNode {
   Executor& loop();                    // stands for the client port's event loop
   SimDisk& disk() { return disk_; }
   MemoryCheckpointStore& checkpoints() { return checkpoints_; }
+  // What others leave of the tmpfs, and what of it the store keeps for writes on their way and for
+  // cleaning.
+  void LeaveMemory(size_t free_bytes) {
+    memory_.SetCapacityBytes(memory_.used_bytes() + free_bytes);
+  }
+  void LeaveAllMemory() { memory_.SetCapacityBytes(std::numeric_limits<size_t>::max()); }
+  size_t memory_floor_bytes() const;
+  const MemoryBudget& budget() const { return budget_; }
   const partition::PartitionMap& map() const { return map_; }
   const std::string& start_error() const { return start_error_; }
 
@@ -78,6 +89,7 @@ class SimNode {
   SimDisk disk_;
   MemoryCheckpointStore checkpoints_{0};
   HeapMapper memory_;
+  MemoryBudget budget_;
   int64_t incarnation_ = 0;
   std::string start_error_;
   std::unique_ptr<Process> process_;

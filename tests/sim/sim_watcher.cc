@@ -31,7 +31,8 @@ class SimWatcher::Port : public partition::WatchOutput, public std::enable_share
     });
   }
   void OnCreateRefused(Revision, absl::string_view reason) override {
-    CHECK_MSG(false, absl::StrCat("watch refused: ", reason));
+    CHECK_MSG(reason == "etcdserver: too many requests", absl::StrCat("watch refused: ", reason));
+    Later([](SimWatcher& client, int64_t connection) { client.OnRefused(connection); });
   }
   void OnEvents(int64_t, mvcc::EventBatchPtr batch, Revision revision, bool) override {
     WatchHistory::Item item;
@@ -164,6 +165,12 @@ void SimWatcher::OnCreated(int64_t connection, int64_t revision) {
   if (connection != connection_) return;
   history().created_revision = revision;
   next_ = std::max(next_, request_.start_revision() > 0 ? request_.start_revision() : revision + 1);
+}
+
+void SimWatcher::OnRefused(int64_t connection) {
+  if (connection != connection_) return;
+  Close();
+  OpenLater();
 }
 
 void SimWatcher::OnItem(int64_t connection, WatchHistory::Item item) {

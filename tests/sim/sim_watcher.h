@@ -40,6 +40,7 @@ class SimWatcher {
   WatchHistory& history() { return histories_[index_]; }
   void OnItem(int64_t incarnation, WatchHistory::Item item);
   void OnCreated(int64_t incarnation, int64_t revision);
+  void OnRefused(int64_t incarnation);  // for want of memory: tries again
 
   World& world_;
   SimNode& node_;

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/partition/map_entry.h"
 #include "tests/sim/history_check.h"
@@ -37,6 +38,15 @@ RunKnobs DrawKnobs(Random& random) {
   if (one_in(3)) knobs.node.journal_block_bytes_max = 2000;
   if (one_in(3)) knobs.node.unacknowledged_bytes_max = 4096;
   if (one_in(3)) knobs.node.watch_credit_bytes = 1024;
+  // So little that reads wait, watches hold little or are refused, and data now and then stops:
+  // what is kept free, as much again for the segments that are open, and some.
+  if (one_in(4)) {
+    const int64_t partitions = knobs.node.single_partition ? 1 : 5;
+    const int64_t floor_bytes =
+        2 * partitions * static_cast<int64_t>(knobs.node.store_segment_bytes);
+    knobs.node.memory_budget_bytes = std::max<int64_t>(3 * floor_bytes, 1 << 20) +
+                                     static_cast<int64_t>(DrawBelow(random, 1 << 20));
+  }
   knobs.node.sync_latency_max = latency();
   if (one_in(2)) knobs.node.journal_delay_max = latency();
   knobs.network.delay_max = latency();
@@ -68,6 +78,9 @@ class Simulation {
     history_.reserve(100000);
     world_.SetOnCrash([this](const std::string&, const SimulatedCrash& crash) {
       NoteFault(absl::StrCat("crash: ", crash.reason()));
+      if (memory_is_left_ && node_.serving() && absl::StrContains(crash.reason(), "no memory")) {
+        result_.problems.push_back("S8: memory for a write was not set aside: " + crash.reason());
+      }
       NodeDied();
     });
   }
@@ -198,7 +211,9 @@ class Simulation {
                                           "checkpoint.after_commit",
                                           "checkpoint.before_ingest",
                                           "checkpoint.after_ingest"};
-    switch (DrawBelow(world_.random(), 12)) {
+    // A start that found no room gives up, and is begun again.
+    if (!node_.serving() && !node_.start_error().empty()) return NodeDied();
+    switch (DrawBelow(world_.random(), 14)) {
       case 0:
       case 1:
         NoteFault("crash");
@@ -235,9 +250,30 @@ class Simulation {
                                             ? MemoryCheckpointStore::CommitFault::kIoError
                                             : MemoryCheckpointStore::CommitFault::kIoErrorDurable);
         break;
+      case 10:
+        FillMemory();
+        break;
       default:
         break;  // a quiet while
     }
+  }
+
+  // Others fill the tmpfs: mostly up to what the store has set aside, then no write that it took
+  // may come to grief; sometimes beyond.
+  void FillMemory() {
+    // More than all clients have on their way.
+    constexpr size_t kOnTheWayBytes = 64 << 10;
+    const size_t floor_bytes = node_.memory_floor_bytes();
+    memory_is_left_ = !DrawOneIn(world_.random(), 4);
+    NoteFault(memory_is_left_ ? "little memory is left" : "no memory is left");
+    const size_t least_bytes = memory_is_left_ ? floor_bytes + kOnTheWayBytes : 0;
+    node_.LeaveMemory(least_bytes + DrawBelow(world_.random(), 2 * floor_bytes));
+    world_.At(world_.clock().Monotonic() + absl::Milliseconds(DrawBelow(world_.random(), 1000)),
+              [this] { LeaveAllMemory(); });
+  }
+  void LeaveAllMemory() {
+    node_.LeaveAllMemory();
+    memory_is_left_ = true;
   }
 
   // Partitions then see the same entries at very different times.
@@ -253,6 +289,8 @@ class Simulation {
     crashes_.Disarm();
     node_.disk().ClearFaults();
     node_.checkpoints().ClearFaults();
+    LeaveAllMemory();
+    if (node_.running() && !node_.serving() && !node_.start_error().empty()) NodeDied();
     // The process would find out only with its next checkpoint.
     if (node_.running() && node_.checkpoints().is_broken()) NodeDied();
     if (!node_.running()) RestartLater();
@@ -268,6 +306,30 @@ class Simulation {
                absl::Seconds(60)),
            "every client has its answer");
     CatchUpWatchers();
+    MakeSpace();
+  }
+
+  // Data that filled its share goes by a compaction, and the alarm after it by itself.
+  void MakeSpace() {
+    if (!node_.serving() || node_.router().Status().alarms.empty()) return;
+    NoteFault("no space");
+    etcdserverpb::CompactionRequest compaction;
+    compaction.set_revision(node_.journal().KnownTail().revision.value());
+    Operation operation;
+    operation.called = world_.clock().Monotonic();
+    operation.request = compaction;
+    bool answered = false;
+    node_.router().Compact({}, compaction, [&](auto reply) {
+      answered = true;
+      operation.revision = reply.ok() ? reply->revision.value() : 0;
+      operation.status = reply.status();
+    });
+    Expect(world_.RunUntil([&] { return answered; }, absl::Seconds(60)), "the last compaction");
+    operation.returned = world_.clock().Monotonic();
+    history_.push_back(operation);
+    Expect(
+        world_.RunUntil([&] { return node_.router().Status().alarms.empty(); }, absl::Seconds(60)),
+        "the alarm goes when there is space");
   }
 
   void CatchUpWatchers() {
@@ -389,6 +451,7 @@ class Simulation {
   Truth truth_;
   std::unique_ptr<journal::Subscription> truth_feed_;
   bool healed_ = false;
+  bool memory_is_left_ = true;  // what the store has set aside is there
   RunResult result_;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "src/kvstore/etcd_errors.h"
+
 namespace tidemark::server {
 namespace {
 
@@ -97,6 +99,7 @@ TransportOptions MakeTransportOptions(const Options& options, size_t loop_count)
   transport.loop_count = loop_count;
   transport.max_concurrent_streams = options.max_concurrent_streams;
   transport.max_receive_message_bytes = options.max_request_bytes + kGrpcOverheadBytes;
+  transport.busy = kvstore::ErrTooManyRequests();
   transport.keepalive.client_min_interval = options.keepalive_min_time;
   transport.keepalive.interval = options.keepalive_interval;
   transport.keepalive.timeout = options.keepalive_timeout;

@@ -14,6 +14,7 @@
 #include "src/base/tmpfs_mapper.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
 #include "src/server/app/memory_dir.h"
+#include "src/server/app/memory_limit.h"
 #include "src/server/app/node_metrics.h"
 #include "src/server/app/systemd.h"
 #include "src/server/options/version.h"
@@ -115,6 +116,7 @@ absl::Status Node::Start() {
         {"member-id", absl::StrCat(absl::Hex(data_dir_.identity.member_id))},
         {"cluster-id", absl::StrCat(absl::Hex(data_dir_.identity.cluster_id))}});
   if (absl::Status s = OpenMemory(); !s.ok()) return s;
+  SetBudget();
   CreateHttp();
   if (options_.client_tls.self_signed) {
     absl::Status s = EnsureSelfSigned(files_, SelfSignedFor(options_), clock_.Wall());
@@ -152,6 +154,20 @@ absl::Status Node::OpenMemory() {
        {{"memory-dir", directory}, {"reason", why.message()}});
   memory_ = std::make_unique<AnonymousMapper>();
   return absl::OkStatus();
+}
+
+void Node::SetBudget() {
+  auto limit_bytes = static_cast<int64_t>(options_.memory_budget_bytes);
+  if (limit_bytes == 0) {
+    limit_bytes = DefaultBudgetBytes(AvailableMemoryBytes(), memory_->space().total_bytes);
+  }
+  budget_ = std::make_unique<MemoryBudget>(limit_bytes);
+  TLOG(kInfo, "memory budget",
+       {{"limit-bytes", limit_bytes},
+        {"data-bytes", budget_->share_bytes(MemoryAccount::kValues)},
+        {"reads-bytes", budget_->share_bytes(MemoryAccount::kReads)},
+        {"watches-bytes", budget_->share_bytes(MemoryAccount::kWatches)},
+        {"connections-bytes", budget_->share_bytes(MemoryAccount::kConnections)}});
 }
 
 absl::Status Node::OpenJournal() {
@@ -217,6 +233,7 @@ absl::Status Node::CreateStore() {
   doors.memory = memory_.get();
   workers_ = std::make_unique<ThreadPool>("tm-start", Cores());
   doors.workers = workers_.get();
+  doors.budget = budget_.get();
   doors.checkpoints = checkpoints_.get();
   doors.checkpoint_disk = checkpoint_disk_.get();
   doors.journal_bytes = [this] {
@@ -252,12 +269,14 @@ void Node::CreateServices() {
   services.warning_unary_request_duration = options_.warning_unary_request_duration;
   services.watch_progress_notify_interval = options_.watch_progress_notify_interval;
   services.max_request_bytes = options_.max_request_bytes;
+  services.budget = budget_.get();
   services.observe_lease_ttl = LeaseTtlObserver(metrics_);
   services_ = std::make_unique<ServiceContext>(std::move(services), store_->router(), clock_,
                                                random_, ClientCounter(metrics_));
   std::vector<Method> methods = AllMethods(*services_);
   call_metrics_ = std::make_unique<CallMetrics>(metrics_, methods, options_.extensive_metrics);
-  AddNodeMetrics(metrics_, {*store_, journal_->stats(), *services_}, options_.feature_gates);
+  AddNodeMetrics(metrics_, {*store_, journal_->stats(), *services_, *budget_},
+                 options_.feature_gates);
   AddProcessMetrics(metrics_, clock_.Wall());
   transport_->SetMethods(std::move(methods));
   transport_->SetObserver(call_metrics_.get());
@@ -296,8 +315,10 @@ absl::Status Node::Bind() {
   size_t loops = options_.event_loops == 0 ? DefaultEventLoops() : options_.event_loops;
   transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, loops));
   transport_->SetHttpHandler(http_->ClientHandler());
+  transport_->SetBudget(budget_.get());
   metrics_transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, 1));
   metrics_transport_->SetHttpHandler(http_->MetricsHandler());
+  metrics_transport_->SetBudget(budget_.get());
   auto bind = [this](Transport& transport, std::vector<PlannedListener> plans) -> absl::Status {
     for (PlannedListener& plan : plans) {
       absl::StatusOr<Transport::ListenerId> id = transport.AddListener(plan.spec);

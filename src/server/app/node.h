@@ -56,6 +56,7 @@ class Node {
   };
 
   absl::Status OpenMemory();
+  void SetBudget();
   absl::Status OpenJournal();
   absl::Status OpenCheckpoints();
   absl::Status CreateStore();
@@ -70,6 +71,7 @@ class Node {
   PosixRandom random_;
   PosixFileSystem files_;
   Metrics metrics_;
+  std::unique_ptr<MemoryBudget> budget_;  // outlives whatever is counted in it
 
   // Destroyed from the bottom up: calls that the store still holds must not outlive the transport.
   std::unique_ptr<HttpEndpoints> http_;

@@ -193,6 +193,26 @@ void AddCheckpointFigures(Metrics& metrics, const partition::CheckpointStats& st
   });
 }
 
+void AddBudgetFigures(Metrics& metrics, const MemoryBudget& budget) {
+  metrics.Gauge("tidemark_memory_budget_limit_bytes", "What all accounts may hold together.")
+      .Set(static_cast<double>(budget.limit_bytes()));
+  for (const MemoryAccount account : kMemoryAccounts) {
+    const Metrics::Labels labels = {{"account", std::string(NameOf(account))}};
+    auto& used = metrics.Gauge("tidemark_memory_budget_bytes", "What an account holds.", labels);
+    auto& refusals = metrics.Counter("tidemark_memory_budget_refusals_total",
+                                     "What was refused because the share was used up.", labels);
+    metrics
+        .Gauge("tidemark_memory_budget_share_bytes",
+               "What an account may hold: values with index, and reads with pinned, together.",
+               labels)
+        .Set(static_cast<double>(budget.share_bytes(account)));
+    metrics.OnScrape([&budget, &used, &refusals, account] {
+      used.Set(static_cast<double>(budget.used_bytes(account)));
+      Raise(refusals, static_cast<double>(budget.refusals(account)));
+    });
+  }
+}
+
 void AddJournalFigures(Metrics& metrics, const journal::JournalStats& journal) {
   auto& written =
       metrics.Gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.");
@@ -280,6 +300,7 @@ void AddNodeMetrics(Metrics& metrics, NodeParts parts,
   AddStoreFigures(metrics, parts.store);
   AddStateHashes(metrics, parts.store);
   AddCheckpointFigures(metrics, parts.store.checkpoint_stats());
+  AddBudgetFigures(metrics, parts.budget);
   AddJournalFigures(metrics, parts.journal);
   AddServiceFigures(metrics, parts.context);
   AddConstants(metrics, parts.context, feature_gates);

@@ -15,6 +15,7 @@ struct NodeParts {
   partition::LocalStore& store;
   const journal::JournalStats& journal;
   ServiceContext& context;
+  const MemoryBudget& budget;
 };
 void AddNodeMetrics(Metrics& metrics, NodeParts parts,
                     const std::map<std::string, bool>& feature_gates);

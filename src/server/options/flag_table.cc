@@ -203,6 +203,9 @@ constexpr FlagSpec kFlags[] = {
      "Directory on tmpfs for the store (default: /dev/shm/tidemark-<hash of data-dir>)."},
     {kOwn, "allow-anonymous-memory", kBool, "false", kUse,
      "Keep the store in ordinary memory when memory-dir is not on tmpfs."},
+    {kOwn, "memory-budget-bytes", kUint, "0", kUse,
+     "Most memory for data and traffic together (0: 85 % of the machine's, or of the "
+     "container's)."},
     {kOwn, "roles", kString, "all", kUse, "'all': journal, store and router in this process."},
     {kOwn, "event-loops", kUint, "0", kUse, "Threads that serve clients (0: one per two cores)."},
     {kOwn, "store-threads", kUint, "0", kUse,

@@ -405,6 +405,11 @@ absl::Status BuildOwn(Options& o) {
   }
   o.memory_dir = o.flags.Get("memory-dir");
   o.allow_anonymous_memory = Bool(o.flags, "allow-anonymous-memory");
+  o.memory_budget_bytes = Uint(o.flags, "memory-budget-bytes");
+  if (o.memory_budget_bytes != 0 &&
+      (o.memory_budget_bytes < (64u << 20) || o.memory_budget_bytes > (uint64_t{1} << 50))) {
+    return absl::InvalidArgumentError("--memory-budget-bytes is 0 or at least 67108864");
+  }
   std::vector<std::string> roles = List(o.flags, "roles");
   std::sort(roles.begin(), roles.end());
   std::vector<std::string> every = {"journal", "router", "store"};

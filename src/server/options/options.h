@@ -90,7 +90,8 @@ struct Options {
   bool single_partition = false;
   std::string memory_dir;  // empty: by the data directory
   bool allow_anonymous_memory = false;
-  uint64_t event_loops = 0;  // 0: by the machine
+  uint64_t memory_budget_bytes = 0;  // 0: by the machine
+  uint64_t event_loops = 0;          // 0: by the machine
   uint64_t store_threads = 0;
   uint64_t journal_segment_bytes = 0;
   uint64_t checkpoint_journal_bytes = 0;

@@ -25,14 +25,22 @@ constexpr size_t kUnsentLimitBytes = 1 << 20;
 class RangeStream : public std::enable_shared_from_this<RangeStream> {
  public:
   RangeStream(ServiceContext& context, ServerCallPtr call)
-      : context_(context), call_(std::move(call)) {}
+      : context_(context),
+        call_(std::move(call)),
+        unsent_charge_(*context.options().budget, MemoryAccount::kReads) {}
 
   void Start(RangeRequest request, size_t request_size_bytes);
   void SendMore();
-  void End() { ended_ = true; }
+  // The call is over: what was sent has left, or is given up.
+  void End() {
+    ended_ = true;
+    page_ = RangeResult();
+    unsent_charge_.Set(0);
+  }
   void Finish(absl::Status status) {
     if (ended_) return;
     ended_ = true;
+    page_ = RangeResult();
     call_->Finish(std::move(status));
   }
 
@@ -43,6 +51,7 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
   bool IsLastPage() const;
   size_t ChunkEnd() const;
   void AdaptChunk(size_t sent_bytes);
+  void CountUnsent();
 
   ServiceContext& context_;
   const ServerCallPtr call_;
@@ -59,6 +68,8 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
   bool page_is_counted_ = false;
   int64_t keys_sent_ = 0;  // before this page
   size_t chunk_keys_ = kFirstChunkKeys;
+  double heap_per_byte_ = 0;  // of the newest message
+  MemoryCharge unsent_charge_;
 };
 
 absl::Status RangeStream::Check() const {
@@ -149,7 +160,14 @@ void RangeStream::AdaptChunk(size_t sent_bytes) {
   }
 }
 
+// Messages that only refer to what is stored hold little themselves.
+void RangeStream::CountUnsent() {
+  const double unsent_bytes = static_cast<double>(call_->unsent_bytes());
+  unsent_charge_.Set(static_cast<int64_t>(unsent_bytes * heap_per_byte_));
+}
+
 void RangeStream::SendMore() {
+  CountUnsent();
   while (!ended_ && have_page_ && call_->unsent_bytes() < kUnsentLimitBytes) {
     size_t end = ChunkEnd();
     absl::Span<const RangeItem> items(page_.items.data() + page_sent_, end - page_sent_);
@@ -164,7 +182,10 @@ void RangeStream::SendMore() {
     if (last || !items.empty()) {
       ByteChain message = EncodeRangeStream(items, tail);
       AdaptChunk(message.size_bytes());
+      heap_per_byte_ =
+          static_cast<double>(message.heap_bytes()) / static_cast<double>(message.size_bytes());
       call_->Send(std::move(message));
+      CountUnsent();
     }
     page_sent_ = end;
     if (last) return Finish(absl::OkStatus());

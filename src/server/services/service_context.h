@@ -13,6 +13,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "src/base/clock.h"
+#include "src/base/memory_budget.h"
 #include "src/base/mutex.h"
 #include "src/base/random.h"
 #include "src/partition/router.h"
@@ -34,6 +35,7 @@ struct ServiceOptions {
   absl::Duration warning_unary_request_duration = absl::Milliseconds(300);
   absl::Duration watch_progress_notify_interval = absl::Minutes(10);
   size_t max_request_bytes = 1572864;
+  MemoryBudget* budget = &MemoryBudget::Unlimited();           // outlives every call
   std::function<void(int64_t ttl_seconds)> observe_lease_ttl;  // of each grant; may be empty
 };
 

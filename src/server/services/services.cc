@@ -1,6 +1,9 @@
 #include "src/server/services/services.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "src/base/check.h"
 
 namespace tidemark::server {
 namespace {
@@ -58,6 +61,15 @@ constexpr Missing kMissing[] = {
     {"/v3electionpb.Election/Resign", "the election service"},
 };
 
+// Renewing, freeing, and asking how things are.
+constexpr absl::string_view kEssential[] = {
+    "/etcdserverpb.KV/DeleteRange",       "/etcdserverpb.KV/Compact",
+    "/etcdserverpb.Lease/LeaseKeepAlive", "/etcdserverpb.Lease/LeaseRevoke",
+    "/etcdserverpb.Cluster/MemberList",   "/etcdserverpb.Maintenance/Alarm",
+    "/etcdserverpb.Maintenance/Status",   "/etcdserverpb.Maintenance/Defragment",
+    "/etcdserverpb.Maintenance/HashKV",   "/grpc.health.v1.Health/Check",
+};
+
 }  // namespace
 
 void AddUnimplemented(std::vector<Method>& methods) {
@@ -77,6 +89,12 @@ std::vector<Method> AllMethods(ServiceContext& context) {
   AddMaintenanceService(context, methods);
   AddHealthService(context, methods);
   AddUnimplemented(methods);
+  for (absl::string_view path : kEssential) {
+    const auto method = std::find_if(methods.begin(), methods.end(),
+                                     [path](const Method& m) { return m.path == path; });
+    CHECK_MSG(method != methods.end(), path);
+    method->essential = true;
+  }
   return methods;
 }
 

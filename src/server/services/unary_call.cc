@@ -1,6 +1,19 @@
 #include "src/server/services/unary_call.h"
 
 namespace tidemark::server {
+namespace {
+
+// Smaller replies are part of what a call costs.
+constexpr int64_t kCountedReplyBytes = 16 << 10;
+
+}  // namespace
+
+void UnaryCall::CountReply(const ByteChain& message) {
+  const int64_t bytes = static_cast<int64_t>(message.heap_bytes());
+  if (bytes < kCountedReplyBytes) return;
+  reply_charge_ = MemoryCharge(*context_.options().budget, MemoryAccount::kReads);
+  reply_charge_.Set(bytes);
+}
 
 void UnaryCall::End() {
   ended_ = true;

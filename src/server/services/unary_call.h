@@ -4,7 +4,9 @@
 // event loop, and what happens to answers that come too late.
 // Bound to the call's loop, except the callbacks made by Answer, which any thread may run.
 //
-// Invariant: exactly one of {reply, refusal, timeout, client gone} ends the call; the first wins.
+// Invariants:
+//  1. Exactly one of {reply, refusal, timeout, client gone} ends the call; the first wins.
+//  2. What a reply holds is counted until it is sent.
 #pragma once
 
 #include <memory>
@@ -34,6 +36,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
   void Reply(ByteChain message) {
     if (ended_) return;
     End();
+    CountReply(message);
     call_->Send(std::move(message));
     call_->Finish(absl::OkStatus());
   }
@@ -42,7 +45,10 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
     End();
     call_->Finish(std::move(status));
   }
-  void ClientIsGone() { ended_ = true; }
+  void Leave() {
+    ended_ = true;
+    reply_charge_ = MemoryCharge();
+  }
 
   // A callback for the router: `encode(header, result)` runs on the loop and gives the message.
   template <typename Result, typename Encode>
@@ -61,11 +67,13 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
 
  private:
   void End();
+  void CountReply(const ByteChain& message);
 
   ServiceContext& context_;
   const ServerCallPtr call_;
   const absl::Duration started_;
   bool ended_ = false;
+  MemoryCharge reply_charge_;
 };
 using UnaryCallPtr = std::shared_ptr<UnaryCall>;
 
@@ -102,7 +110,7 @@ class UnaryHandler final : public CallHandler, private LoopTimeouts::Entry {
   }
   void OnDone() override {
     Leave();
-    unary_->ClientIsGone();
+    unary_->Leave();
   }
 
  private:

@@ -22,18 +22,25 @@ constexpr absl::Duration kLastOutputTime = absl::Seconds(10);
 // One connection does not keep the loop longer than this before the others have their turn.
 constexpr size_t kWrittenPerTurnBytes = 4 << 20;
 constexpr int kReadsPerTurn = 4;
+// This object, its protocol's session and tables, and a block of output; the buffers of TLS.
+constexpr int64_t kConnectionBytes = 48 << 10;
+constexpr int64_t kTlsBytes = 48 << 10;
+// Output that waits longer is copied, so that nothing larger has to be kept for it.
+constexpr absl::Duration kReferredOutputTime = absl::Seconds(1);
 
 }  // namespace
 
-Connection::Connection(TransportContext& context, const ListenerTraits& traits, EventLoop& loop,
-                       std::unique_ptr<Socket> socket, std::string peer_address,
-                       std::function<void(Connection*)> on_closed)
-    : context_(context),
-      traits_(traits),
-      loop_(loop),
+Connection::Connection(const Wiring& wiring, std::unique_ptr<Socket> socket,
+                       std::string peer_address, std::function<void(Connection*)> on_closed)
+    : context_(wiring.context),
+      traits_(wiring.traits),
+      loop_(wiring.loop),
+      memory_(wiring.memory),
       on_closed_(std::move(on_closed)),
-      socket_(std::move(socket)) {
+      socket_(std::move(socket)),
+      own_bytes_(kConnectionBytes + (traits_.tls != nullptr ? kTlsBytes : 0)) {
   peer_->address = std::move(peer_address);
+  memory_.Add(own_bytes_);
 }
 
 Connection::~Connection() { CHECK(state_ == State::kClosed); }
@@ -203,7 +210,20 @@ void Connection::OnTurnEnd() {
     if (state_ == State::kClosed) return;
     MarkDirty();
   }
+  CountQueues();
   UpdateEvents();
+}
+
+void Connection::CountQueues() {
+  const size_t held = output_.size_bytes() + (protocol_ != nullptr ? protocol_->held_bytes() : 0);
+  memory_.Add(static_cast<int64_t>(held) - queued_bytes_);
+  queued_bytes_ = static_cast<int64_t>(held);
+}
+
+void Connection::OnMemoryShort() {
+  if (state_ != State::kOpen) return;
+  if (write_blocked_ && loop_.now() - blocked_since_ >= kReferredOutputTime) output_.OwnAll();
+  protocol_->OnMemoryShort();
 }
 
 void Connection::WriteOutput() {
@@ -215,6 +235,7 @@ void Connection::WriteOutput() {
     written_bytes += written.byte_count;
     if (written.state == IoState::kFailed || written.state == IoState::kClosed) return Close();
     if (written.state == IoState::kWouldBlock) {
+      if (written.byte_count > 0 || !write_blocked_) blocked_since_ = loop_.now();
       write_blocked_ = true;
       break;
     }
@@ -271,6 +292,7 @@ void Connection::Close() {
   loop_.ReleaseLater(shared_from_this());
   socket_.reset();
   tls_ = nullptr;
+  memory_.Add(-own_bytes_ - queued_bytes_);
   on_closed_(this);
 }
 

@@ -25,9 +25,14 @@ class Connection final : public FdHandler,
                          public TurnEndHandler,
                          public std::enable_shared_from_this<Connection> {
  public:
+  struct Wiring {
+    TransportContext& context;
+    const ListenerTraits& traits;
+    EventLoop& loop;
+    BatchedCharge& memory;
+  };
   // `on_closed` gives up the owner's reference; called once.
-  Connection(TransportContext& context, const ListenerTraits& traits, EventLoop& loop,
-             std::unique_ptr<Socket> socket, std::string peer_address,
+  Connection(const Wiring& wiring, std::unique_ptr<Socket> socket, std::string peer_address,
              std::function<void(Connection*)> on_closed);
   ~Connection() override;
 
@@ -36,6 +41,8 @@ class Connection final : public FdHandler,
   void BeginShutdown();
   // Now, whatever is in progress.
   void Close();
+  // Gives up what is held for a client that does not take it.
+  void OnMemoryShort();
 
   // For protocols.
   TransportContext& context() { return context_; }
@@ -43,6 +50,8 @@ class Connection final : public FdHandler,
   EventLoop& loop() { return loop_; }
   const Peer& peer() const { return *peer_; }
   std::shared_ptr<const Peer> shared_peer() const { return peer_; }
+  // Counts what is held for this connection, or no longer held.
+  void CountMemory(int64_t bytes) { memory_.Add(bytes); }
   // There may be output or the wish to read may have changed: look at the end of this turn.
   void MarkDirty();
   // Runs `task` at `when` unless the connection is closed by then.
@@ -64,10 +73,12 @@ class Connection final : public FdHandler,
   void WriteOutput();
   void EndInOrder();
   void UpdateEvents();
+  void CountQueues();
 
   TransportContext& context_;
   const ListenerTraits& traits_;
   EventLoop& loop_;
+  BatchedCharge& memory_;
   const std::shared_ptr<Peer> peer_ = std::make_shared<Peer>();  // fixed once a protocol is chosen
   std::function<void(Connection*)> on_closed_;
   State state_ = State::kFirstByte;
@@ -79,6 +90,9 @@ class Connection final : public FdHandler,
   OutputQueue output_;
   TimerId deadline_timer_ = 0;  // of handshake, first bytes or lingering
   uint32_t events_ = 0;
+  int64_t own_bytes_ = 0;     // counted for the connection itself
+  int64_t queued_bytes_ = 0;  // counted for what waits in queues
+  absl::Duration blocked_since_;
   size_t dropped_bytes_ = 0;
   bool dirty_ = false;
   bool write_blocked_ = false;

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
+#include "src/base/memory_budget.h"
 #include "src/server/rpc.h"
 #include "src/server/transport/tls_context.h"
 #include "src/server/transport/transport_options.h"
@@ -25,6 +26,20 @@ struct TransportContext {
   absl::flat_hash_set<std::string> services;  // "etcdserverpb.KV"
   HttpHandler http_handler;
   CallObserver* observer = nullptr;
+  MemoryBudget* budget = &MemoryBudget::Unlimited();
+
+  // Whether a call or connection more fits into memory.
+  bool HasMemory(bool essential) const {
+    constexpr auto kAccount = MemoryAccount::kConnections;
+    return budget->free_bytes(kAccount) > (essential ? -budget->share_bytes(kAccount) / 4 : 0);
+  }
+  // Answers and connections hold so much that some should give it up.
+  bool MemoryIsShort() const {
+    for (const MemoryAccount account : {MemoryAccount::kReads, MemoryAccount::kConnections}) {
+      if (budget->free_bytes(account) < budget->share_bytes(account) / 4) return true;
+    }
+    return false;
+  }
 
   std::atomic<size_t> open_connections{0};
   std::atomic<uint64_t> accepted_connections{0};

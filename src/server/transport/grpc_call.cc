@@ -11,6 +11,14 @@
 namespace tidemark::server {
 namespace {
 
+// The call, its stream and its handler; what a request becomes when it is decoded.
+constexpr int64_t kCallBytes = 3 << 10;
+constexpr int64_t kDecodedPart = 2;
+// Output that waits longer is copied, so that nothing larger has to be kept for it, or, when there
+// is more, the call is cut off.
+constexpr absl::Duration kReferredOutputTime = absl::Seconds(1);
+constexpr size_t kCopiedOutputBytes = 64 << 10;
+
 absl::Status UnknownMethod(const TransportContext& context, absl::string_view path) {
   const size_t slash = path.rfind('/');
   if (path.empty() || path[0] != '/' || slash == 0 || slash == absl::string_view::npos) {
@@ -60,6 +68,10 @@ std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t s
   absl::Status refused = CheckHead(context, head);
   if (refused.ok() && head.known_method == nullptr) refused = UnknownMethod(context, head.path());
   if (refused.ok()) refused = CheckEncoding(head.encoding);
+  if (refused.ok() && !context.HasMemory(head.known_method->essential)) {
+    context.budget->CountRefusal(MemoryAccount::kConnections);
+    refused = context.options.busy;
+  }
   if (!refused.ok()) {
     RespondWithStatusOnly(connection, stream_id, refused);
     return nullptr;
@@ -85,9 +97,16 @@ GrpcCall::GrpcCall(Http2Connection& connection, int32_t stream_id, const Method&
       peer_(connection.connection().shared_peer()),
       deadline_(deadline),
       started_(loop_.now()),
-      reader_(context_.options.max_receive_message_bytes) {}
+      reader_(context_.options.max_receive_message_bytes) {
+  CountMemory(kCallBytes);
+}
 
 GrpcCall::~GrpcCall() { CHECK(handler_ == nullptr); }
+
+void GrpcCall::CountMemory(int64_t bytes) {
+  counted_bytes_ += bytes;
+  connection_->connection().CountMemory(bytes);
+}
 
 void GrpcCall::Begin() {
   if (context_.observer != nullptr) context_.observer->OnStarted(method_);
@@ -152,6 +171,10 @@ void GrpcCall::SendNow(ByteChain message) {
   }
   if (context_.observer != nullptr) context_.observer->OnMessageSent(method_);
   connection_->AddUnsent(kGrpcPrefixBytes + message.size_bytes());
+  if (output_.empty()) {
+    output_since_ = loop_.now();
+    output_taken_bytes_ = 0;
+  }
   output_.Add(std::move(message));
   if (output_.size_bytes() > context_.options.unsent_low_bytes) was_high_ = true;
   Wake();
@@ -185,6 +208,7 @@ Http2Stream::Ready GrpcCall::PeekOutput(size_t max_bytes) {
 
 void GrpcCall::TakeOutput(size_t byte_count, OutputQueue& queue) {
   output_.Take(byte_count, queue);
+  output_taken_bytes_ += byte_count;
   connection_->RemoveUnsent(byte_count);
   const bool drained = was_high_ && output_.size_bytes() < context_.options.unsent_low_bytes;
   if (drained) connection_->NotifyAfterSend(stream_id_);
@@ -215,6 +239,23 @@ void GrpcCall::OnDeadline() {
   FinishNow(absl::DeadlineExceededError("context deadline exceeded"));
 }
 
+void GrpcCall::OnMemoryShort() {
+  if (connection_ == nullptr || output_.empty()) return;
+  const absl::Duration waits = loop_.now() - output_since_;
+  if (waits < kReferredOutputTime) return;
+  // A stream's output is bounded by its credit, and counted where that is given.
+  if (IsBidi() || output_.size_bytes() <= kCopiedOutputBytes) return output_.OwnAll();
+  const TransportOptions& options = context_.options;
+  const double least_bytes =
+      absl::ToDoubleSeconds(waits) * static_cast<double>(options.slow_answer_bytes_per_second);
+  if (waits < options.slow_answer_time || output_taken_bytes_ >= least_bytes) return;
+  context_.budget->CountRefusal(MemoryAccount::kReads);
+  cancelled_.store(true);
+  finished_ = true;
+  status_ = context_.options.busy;
+  connection_->Reset(stream_id_, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 // ---- input ------------------------------------------------------------------------------------
 
 bool GrpcCall::OutputIsHigh() const {
@@ -231,6 +272,7 @@ void GrpcCall::OnData(absl::string_view bytes) {
 
 void GrpcCall::Hold(absl::string_view bytes) {
   held_input_.append(bytes.data(), bytes.size());  // at most one stream window
+  CountMemory(static_cast<int64_t>(bytes.size()));
   // With much output of its own, OnSent will resume it.
   if (!waiting_ && !OutputIsHigh()) connection_->WaitForRoom(stream_id_);
   waiting_ = true;
@@ -268,6 +310,7 @@ bool GrpcCall::OnMessage(SharedBytes message) {
     return false;
   }
   got_message_ = true;
+  if (!IsBidi()) CountMemory(kDecodedPart * static_cast<int64_t>(message.size()));
   if (context_.observer != nullptr) context_.observer->OnMessageReceived(method_);
   handler_->OnMessage(std::move(message));
   return !MustWait();
@@ -294,6 +337,7 @@ void GrpcCall::OnMayResume() {
   if (MustWait()) return connection_->WaitForRoom(stream_id_);
   waiting_ = false;
   const std::string bytes = std::exchange(held_input_, std::string());
+  CountMemory(-static_cast<int64_t>(bytes.size()));
   if (!bytes.empty()) Consume(bytes);
   if (input_ended_ && !waiting_) DeliverInputEnd();
 }
@@ -304,6 +348,7 @@ void GrpcCall::OnClosed(uint32_t error_code) {
   const bool broken = !finished_ || error_code != NGHTTP2_NO_ERROR;
   if (broken && !PLANTED_BUG("transport_forgets_to_cancel")) cancelled_.store(true);
   loop_.Cancel(deadline_timer_);
+  CountMemory(-counted_bytes_);
   connection_->RemoveUnsent(output_.size_bytes());
   output_.Clear();
   connection_->RemoveAssembling(assembling_bytes_);

@@ -51,6 +51,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   void OnInputEnd() override;
   void OnMayResume() override;
   void OnSent() override;
+  void OnMemoryShort() override;
   void OnClosed(uint32_t error_code) override;
   Ready PeekOutput(size_t max_bytes) override;
   void TakeOutput(size_t byte_count, OutputQueue& queue) override;
@@ -72,6 +73,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   void Wake();
   bool OutputIsHigh() const;
   bool MustWait() const;
+  void CountMemory(int64_t bytes);
   void Hold(absl::string_view bytes);
   void Consume(absl::string_view bytes);
   bool OnMessage(SharedBytes message);
@@ -100,7 +102,11 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   bool input_end_delivered_ = false;
   bool input_refused_ = false;
 
+  int64_t counted_bytes_ = 0;  // for the call and its request
+
   GrpcOutput output_;
+  absl::Duration output_since_;    // it has not been empty
+  size_t output_taken_bytes_ = 0;  // since then
   absl::Status status_;
   bool finished_ = false;
   bool responded_ = false;  // headers were submitted

@@ -1,6 +1,7 @@
 #include "src/server/transport/grpc_output.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "src/base/check.h"
@@ -10,7 +11,7 @@ namespace tidemark::server {
 void GrpcOutput::Add(ByteChain message) {
   size_bytes_ += kGrpcPrefixBytes + message.size_bytes();
   const auto prefix = GrpcPrefix(static_cast<uint32_t>(message.size_bytes()));
-  messages_.push_back({prefix, std::move(message)});
+  messages_.push_back({prefix, std::move(message), false});
 }
 
 void GrpcOutput::Take(size_t byte_count, OutputQueue& queue) {
@@ -47,6 +48,22 @@ void GrpcOutput::Take(size_t byte_count, OutputQueue& queue) {
   } else if (first_message_ > 64 && first_message_ > messages_.size() / 2) {
     messages_.erase(messages_.begin(), messages_.begin() + first_message_);
     first_message_ = 0;
+  }
+}
+
+void GrpcOutput::OwnAll() {
+  for (size_t m = first_message_; m < messages_.size(); ++m) {
+    Framed& framed = messages_[m];
+    if (std::exchange(framed.owned, true)) continue;
+    std::string rest;
+    const std::vector<SharedBytes>& runs = framed.message.runs();
+    for (size_t i = m == first_message_ ? run_ : 0; i < runs.size(); ++i) {
+      absl::string_view run = runs[i].view();
+      if (m == first_message_ && i == run_) run.remove_prefix(run_taken_bytes_);
+      rest.append(run.data(), run.size());
+    }
+    if (m == first_message_) run_ = run_taken_bytes_ = 0;
+    framed.message = ByteChain(std::move(rest));
   }
 }
 

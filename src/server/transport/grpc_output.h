@@ -19,12 +19,15 @@ class GrpcOutput {
   bool empty() const { return size_bytes_ == 0; }
   // REQUIRES: byte_count <= size_bytes().
   void Take(size_t byte_count, OutputQueue& queue);
+  // Copies what is not taken yet, so that whatever it refers to may go.
+  void OwnAll();
   void Clear();
 
  private:
   struct Framed {
     std::array<char, kGrpcPrefixBytes> prefix;
     ByteChain message;
+    bool owned = false;
   };
 
   absl::InlinedVector<Framed, 1> messages_;

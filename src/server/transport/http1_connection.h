@@ -26,6 +26,9 @@ class Http1Connection final : public Protocol {
   bool WantsInput() const override {
     return !answering_ && !ending_ && !input_ended_ && !HasOutput() && unread_.empty();
   }
+  size_t held_bytes() const override {
+    return unread_.size() + pending_output_.size() + response_body_.size() + parser_.held_bytes();
+  }
   void BeginShutdown() override;
   void OnClosed() override;
 

@@ -40,6 +40,9 @@ class Http1Parser {
   // Something of a request was read.
   bool in_request() const { return phase_ != Phase::kHead || !line_.empty() || head_bytes_ > 0; }
 
+  // Of a request that is not whole yet.
+  size_t held_bytes() const { return head_bytes_ + line_.size() + request_.body.size(); }
+
   void Reset();
 
  private:

@@ -117,6 +117,13 @@ void Http2Connection::ResumeWaiting() {
   }
 }
 
+void Http2Connection::OnMemoryShort() {
+  std::vector<std::shared_ptr<Http2Stream>> streams;
+  streams.reserve(streams_.size());
+  for (const auto& [id, stream] : streams_) streams.push_back(stream);
+  for (const auto& stream : streams) stream->OnMemoryShort();
+}
+
 void Http2Connection::OnClosed() {
   std::vector<std::shared_ptr<Http2Stream>> streams;
   for (auto& [id, stream] : streams_) streams.push_back(std::move(stream));
@@ -259,12 +266,15 @@ bool Http2Connection::HasUnsentRoom() const {
 
 bool Http2Connection::AddAssembling(size_t byte_count) {
   assembling_bytes_ += byte_count;
-  return assembling_bytes_ <= context_.options.max_assembling_bytes;
+  connection_.CountMemory(static_cast<int64_t>(byte_count));
+  return assembling_bytes_ <= context_.options.max_assembling_bytes &&
+         context_.HasMemory(/*essential=*/true);
 }
 
 void Http2Connection::RemoveAssembling(size_t byte_count) {
   CHECK(byte_count <= assembling_bytes_);
   assembling_bytes_ -= byte_count;
+  connection_.CountMemory(-static_cast<int64_t>(byte_count));
 }
 
 ssize_t Http2Connection::ReadData(int32_t stream_id, size_t max_bytes, uint32_t* data_flags) {

@@ -31,6 +31,7 @@ class Http2Connection final : public Protocol {
 
   bool OnInput(absl::string_view bytes) override;
   bool FillOutput(OutputQueue& queue) override;
+  void OnMemoryShort() override;
   void BeginShutdown() override;
   void OnClosed() override;
 

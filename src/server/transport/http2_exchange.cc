@@ -10,13 +10,20 @@
 #include "src/server/transport/http_text.h"
 
 namespace tidemark::server {
+namespace {
+
+constexpr int64_t kExchangeBytes = 2 << 10;
+
+}  // namespace
 
 std::shared_ptr<Http2Exchange> Http2Exchange::Start(Http2Connection& connection, int32_t stream_id,
                                                     RequestHead head) {
   const size_t limit = connection.connection().context().options.max_metadata_bytes;
   const bool too_large = head.size_bytes > limit;
+  const bool busy = !connection.connection().context().HasMemory(/*essential=*/true);
   auto exchange = std::make_shared<Http2Exchange>(connection, stream_id, std::move(head));
-  if (too_large) exchange->Respond(HttpError(431));
+  exchange->Count(kExchangeBytes);
+  if (too_large || busy) exchange->Respond(HttpError(too_large ? 431 : 503));
   return exchange;
 }
 
@@ -74,6 +81,7 @@ void Http2Exchange::Respond(HttpResponse response) {
                      NGHTTP2_NV_FLAG_NONE});
   }
   connection_->AddUnsent(body_->size());
+  Count(static_cast<int64_t>(body_->size()));
   connection_->Respond(stream_id_, pairs, !body_->empty() && !is_head_);
 }
 
@@ -89,9 +97,15 @@ void Http2Exchange::TakeOutput(size_t byte_count, OutputQueue& queue) {
   connection_->RemoveUnsent(byte_count);
 }
 
+void Http2Exchange::Count(int64_t bytes) {
+  counted_bytes_ += bytes;
+  connection_->connection().CountMemory(bytes);
+}
+
 void Http2Exchange::OnClosed(uint32_t) {
   if (body_ != nullptr) connection_->RemoveUnsent(body_->size() - body_taken_bytes_);
   connection_->RemoveAssembling(assembling_bytes_);
+  Count(-counted_bytes_);
   connection_ = nullptr;
 }
 

@@ -28,12 +28,14 @@ class Http2Exchange final : public Http2Stream, public std::enable_shared_from_t
 
  private:
   void Respond(HttpResponse response);
+  void Count(int64_t bytes);
 
   Http2Connection* connection_;  // nullptr once the stream is closed
   EventLoop& loop_;
   const int32_t stream_id_;
   HttpRequest request_;
   size_t assembling_bytes_ = 0;
+  int64_t counted_bytes_ = 0;  // for the exchange and its answer
   bool responded_ = false;
   bool is_head_ = false;
   std::shared_ptr<const std::string> body_;

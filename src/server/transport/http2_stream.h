@@ -45,6 +45,8 @@ class Http2Stream {
   virtual void OnMayResume() {}
   // Delivers what must not be delivered in the middle of sending.
   virtual void OnSent() {}
+  // What clients do not take is holding too much.
+  virtual void OnMemoryShort() {}
   virtual void OnClosed(uint32_t error_code) = 0;
 
   struct Ready {

@@ -4,16 +4,37 @@
 #include <vector>
 
 namespace tidemark::server {
+namespace {
+
+constexpr absl::Duration kMemoryLookInterval = absl::Seconds(1);
+
+}  // namespace
 
 void LoopConnections::Adopt(const ListenerTraits& traits, std::unique_ptr<Socket> socket,
                             std::string peer_address) {
-  auto connection = std::make_shared<Connection>(context_, traits, loop_, std::move(socket),
-                                                 std::move(peer_address),
-                                                 [this](Connection* closed) { Forget(closed); });
+  auto connection = std::make_shared<Connection>(
+      Connection::Wiring{context_, traits, loop_, memory_}, std::move(socket),
+      std::move(peer_address), [this](Connection* closed) { Forget(closed); });
   Connection* raw = connection.get();
   connections_.emplace(raw, std::move(connection));
   raw->Start();
   if (shutting_down_) raw->Close();
+  if (!std::exchange(looks_at_memory_, true)) LookAtMemoryLater();
+}
+
+void LoopConnections::LookAtMemoryLater() {
+  loop_.PostAt(loop_.now() + kMemoryLookInterval, [this] {
+    if (connections_.empty()) {
+      looks_at_memory_ = false;
+      return;
+    }
+    if (context_.MemoryIsShort()) {
+      std::vector<std::shared_ptr<Connection>> all;
+      for (const auto& [raw, connection] : connections_) all.push_back(connection);
+      for (const auto& connection : all) connection->OnMemoryShort();
+    }
+    LookAtMemoryLater();
+  });
 }
 
 void LoopConnections::Forget(Connection* connection) {

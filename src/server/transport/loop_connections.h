@@ -15,7 +15,8 @@ namespace tidemark::server {
 
 class LoopConnections {
  public:
-  LoopConnections(TransportContext& context, EventLoop& loop) : context_(context), loop_(loop) {}
+  LoopConnections(TransportContext& context, EventLoop& loop)
+      : context_(context), loop_(loop), memory_(*context.budget, MemoryAccount::kConnections) {}
 
   // The caller has counted it in open_connections.
   void Adopt(const ListenerTraits& traits, std::unique_ptr<Socket> socket,
@@ -26,10 +27,14 @@ class LoopConnections {
  private:
   void Forget(Connection* connection);
   void CloseAll();
+  // While there are connections: looks whether memory is short.
+  void LookAtMemoryLater();
 
   TransportContext& context_;
   EventLoop& loop_;
+  BatchedCharge memory_;
   absl::flat_hash_map<Connection*, std::shared_ptr<Connection>> connections_;
+  bool looks_at_memory_ = false;
   bool shutting_down_ = false;
 };
 

@@ -40,8 +40,17 @@ void OutputQueue::AppendCopy(absl::string_view bytes) {
 
 void OutputQueue::Append(absl::string_view bytes, const std::shared_ptr<const void>& owner) {
   if (bytes.size() <= kCopyLimitBytes) return AppendCopy(bytes);
-  chunks_.push_back({bytes.data(), bytes.size(), owner});
+  chunks_.push_back({bytes.data(), bytes.size(), owner, /*referred=*/true});
   size_bytes_ += bytes.size();
+}
+
+void OutputQueue::OwnAll() {
+  for (size_t i = first_chunk_; i < chunks_.size(); ++i) {
+    Chunk& chunk = chunks_[i];
+    if (!chunk.referred) continue;
+    const SharedBytes copy = SharedBytes::Copy(absl::string_view(chunk.data, chunk.size_bytes));
+    chunk = {copy.view().data(), copy.size(), copy.owner(), /*referred=*/false};
+  }
 }
 
 int OutputQueue::Peek(iovec* runs, int max_runs) const {

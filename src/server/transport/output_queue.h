@@ -31,12 +31,15 @@ class OutputQueue {
   // Copies the first bytes, for sockets that cannot gather.
   size_t CopyFront(char* out, size_t max_bytes) const;
   void Drop(size_t byte_count);
+  // Copies what is referred to, so that its owners may go.
+  void OwnAll();
 
  private:
   struct Chunk {
     const char* data;
     size_t size_bytes;
     std::shared_ptr<const void> owner;
+    bool referred = false;  // the owner is somebody else's
   };
   struct Block;
 

@@ -20,6 +20,10 @@ class Protocol {
   virtual bool FillOutput(OutputQueue& queue) = 0;
   // While false the socket is not read.
   virtual bool WantsInput() const { return true; }
+  // Input and output held here, besides what the protocol counts itself.
+  virtual size_t held_bytes() const { return 0; }
+  // What clients do not take is holding too much.
+  virtual void OnMemoryShort() {}
   // Finish what is in progress and end.
   virtual void BeginShutdown() = 0;
   // Nothing will be read or written any more; the last call.

@@ -17,7 +17,6 @@ Transport::Transport(const Clock& clock, TransportOptions options) : clock_(cloc
   context_.options = options;
   for (size_t i = 0; i < options.loop_count; ++i) {
     loops_.push_back(std::make_unique<EventLoop>(clock, absl::StrCat("client-port-", i)));
-    connections_.push_back(std::make_unique<LoopConnections>(context_, *loops_.back()));
   }
 }
 
@@ -47,6 +46,11 @@ void Transport::SetObserver(CallObserver* observer) {
   context_.observer = observer;
 }
 
+void Transport::SetBudget(MemoryBudget* budget) {
+  CHECK(!started_ && connections_.empty());
+  context_.budget = budget;
+}
+
 absl::StatusOr<Transport::ListenerId> Transport::AddListener(ListenerSpec spec) {
   CHECK(!started_);
   auto bound = std::make_unique<BoundListener>();
@@ -72,6 +76,9 @@ void Transport::Start() {
   CHECK(!std::exchange(started_, true));
   // Writes to a connection the client closed are errors, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  for (const auto& loop : loops_) {
+    connections_.push_back(std::make_unique<LoopConnections>(context_, *loop));
+  }
   for (const auto& loop : loops_) loop->Start();
 }
 
@@ -88,6 +95,12 @@ void Transport::Accept(ListenerId id) {
 void Transport::Deal(const ListenerTraits& traits, int fd, std::string peer_address) {
   if (context_.open_connections.load() >= context_.options.max_connections) {
     TLOG(kWarn, "refused connection: too many are open", {{"remote-addr", peer_address}});
+    close(fd);
+    return;
+  }
+  if (!context_.HasMemory(/*essential=*/true)) {
+    context_.budget->CountRefusal(MemoryAccount::kConnections);
+    TLOG(kWarn, "refused connection: no memory for it", {{"remote-addr", peer_address}});
     close(fd);
     return;
   }

@@ -47,6 +47,7 @@ class Transport {
   void SetMethods(std::vector<Method> methods);
   void SetHttpHandler(HttpHandler handler);
   void SetObserver(CallObserver* observer);  // not owned
+  void SetBudget(MemoryBudget* budget);      // the same; outlives the transport
 
   absl::StatusOr<ListenerId> AddListener(ListenerSpec spec);
   // The bound port, also when 0 was asked for; 0 for unix sockets.

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace tidemark::server {
@@ -39,6 +40,13 @@ struct TransportOptions {
   size_t connection_unsent_high_bytes = 256 << 20;
   // Encoded bytes handed to the socket's queue ahead of the kernel taking them.
   size_t output_queue_bytes = 256 << 10;
+
+  // While memory is short, what is not taken from us in time gives up what it holds. An answer
+  // that its client takes more slowly than this, for so long, is cut off.
+  absl::Duration slow_answer_time = absl::Seconds(10);
+  size_t slow_answer_bytes_per_second = 256 << 10;
+  // What a call is told that there is no memory for.
+  absl::Status busy = absl::ResourceExhaustedError("too many requests");
 
   absl::Duration handshake_timeout = absl::Seconds(20);      // TLS and the first bytes
   absl::Duration http1_request_timeout = absl::Seconds(20);  // first to last byte of a request

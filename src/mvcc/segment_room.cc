@@ -1,0 +1,68 @@
+#include "src/mvcc/segment_room.h"
+
+#include <algorithm>
+
+#include "src/base/failpoint.h"
+#include "src/mvcc/segment.h"
+
+namespace tidemark::mvcc {
+namespace {
+
+constexpr size_t kSmallestSegmentBytes = 64 << 10;
+// What the floor may take of a small tmpfs: one in so many parts.
+constexpr uint64_t kFloorPart = 16;
+// Numbers, tags and lengths of a KeyValue's wire form.
+constexpr size_t kWireOverheadBytes = 64;
+
+}  // namespace
+
+SegmentRoom::Reservation& SegmentRoom::Reservation::operator=(Reservation&& other) noexcept {
+  if (this == &other) return *this;
+  GiveBack();
+  room_ = std::exchange(other.room_, nullptr);
+  bytes_ = std::exchange(other.bytes_, 0);
+  return *this;
+}
+
+void SegmentRoom::Reservation::GiveBack() {
+  if (room_ == nullptr) return;
+  std::exchange(room_, nullptr)->reserved_bytes_.fetch_sub(bytes_, std::memory_order_relaxed);
+}
+
+size_t SegmentRoom::SegmentSizeFor(size_t wanted_bytes, size_t stores, uint64_t total_bytes) {
+  size_t size = wanted_bytes;
+  while (size > kSmallestSegmentBytes && 2 * stores * size > total_bytes / kFloorPart) size /= 2;
+  return size;
+}
+
+int64_t SegmentRoom::RecordBytes(size_t key_bytes, size_t value_bytes) {
+  return static_cast<int64_t>(RecordSizeBytes(key_bytes + value_bytes + kWireOverheadBytes));
+}
+
+int64_t SegmentRoom::FreeBytes() const {
+  return static_cast<int64_t>(std::min<uint64_t>(memory_.space().free_bytes, INT64_MAX));
+}
+
+SegmentRoom::Reservation SegmentRoom::Reserve(int64_t bytes) {
+  const int64_t taken = bytes * kWorstFill;
+  const int64_t reserved = reserved_bytes_.fetch_add(taken, std::memory_order_relaxed) + taken;
+  Reservation reservation(*this, taken);
+  if (FreeBytes() - floor_bytes() < reserved && !PLANTED_BUG("segment_room_not_looked_at")) {
+    return Reservation();
+  }
+  return reservation;
+}
+
+bool SegmentRoom::HasHeadroom(int64_t bytes, int headrooms) const {
+  const int64_t total =
+      static_cast<int64_t>(std::min<uint64_t>(memory_.space().total_bytes, INT64_MAX));
+  const int64_t needed = reserved_bytes() + bytes * kWorstFill + floor_bytes();
+  return FreeBytes() - needed >= headrooms * (total / kHeadroomPart);
+}
+
+bool SegmentRoom::MayClean(size_t segment_bytes) const {
+  return FreeBytes() >=
+         static_cast<int64_t>(segment_bytes) + a_segment_each_bytes_ + reserved_bytes();
+}
+
+}  // namespace tidemark::mvcc

@@ -1,0 +1,20 @@
+// How much memory this process may use, and what of it the store's budget is unless set.
+//
+// Hides where the kernel tells: /proc/meminfo, and the control group's limit of either version.
+// Stateless functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace tidemark::server {
+
+// The machine's, or less where a control group says so. `root` is "" but in tests.
+uint64_t AvailableMemoryBytes(const std::string& root = "");
+
+// 85 % of it; no more than twice the tmpfs, since where little data fits, little traffic is.
+int64_t DefaultBudgetBytes(uint64_t memory_bytes, uint64_t tmpfs_bytes);
+
+inline constexpr int64_t kLeastBudgetBytes = 64 << 20;
+
+}  // namespace tidemark::server

@@ -374,22 +374,31 @@ class Simulation {
   // The hash at the compact revision itself is remembered only until a restart (contract 5.3), so
   // that the newest revision must not be that one.
   void WriteOneMore() {
-    bool written = false;
+    if (PutLast()) return;
+    MakeSpace();  // for want of which it was refused, with an alarm
+    Expect(PutLast(), "the last write");
+  }
+  bool PutLast() {
     etcdserverpb::PutRequest put;
     put.set_key("the last key");
     Operation operation;
     operation.called = world_.clock().Monotonic();
     operation.request = put;
+    bool answered = false;
     node_.router().Put({}, put, [&](auto reply) {
-      written = reply.ok();
+      answered = true;
       operation.revision = reply.ok() ? reply->revision.value() : 0;
+      operation.status = reply.status();
     });
-    Expect(world_.RunUntil([&] { return written; }, absl::Seconds(60)), "the last write");
+    Expect(world_.RunUntil([&] { return answered; }, absl::Seconds(60)), "the last write's answer");
     operation.returned = world_.clock().Monotonic();
-    etcdserverpb::PutResponse response;
-    response.mutable_header()->set_revision(operation.revision);
-    operation.response = response;
+    if (operation.status.ok()) {
+      etcdserverpb::PutResponse response;
+      response.mutable_header()->set_revision(operation.revision);
+      operation.response = response;
+    }
     history_.push_back(operation);
+    return operation.status.ok();
   }
 
   // HashKV and compact revision.

@@ -21,6 +21,8 @@ inline constexpr const char* kPlantedBugs[] = {
     "merge_ignores_watermark",         // P3
     "kvstore_adopted_applied_twice",   // etcd #13766, the other way round
     "checkpoint_trims_to_the_newest",  // J9
+    "budget_charge_kept",              // M2
+    "watch_budget_kept",               // M2
 };
 
 }  // namespace tidemark::sim

@@ -34,6 +34,7 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   const CheckpointStats& checkpoint_stats() const override {
     return checkpointer_ == nullptr ? no_checkpoints_ : checkpointer_->stats();
   }
+  const mvcc::SegmentRoom& segment_room() const override { return *room_; }
   void CheckIdle() const override;
 
  private:
@@ -405,6 +406,7 @@ void LocalStoreImpl::OnLeaseRevoked(LeaseId id) {
 
 void LocalStoreImpl::CheckIdle() const {
   coordinator_->CheckIdle();
+  CHECK(room_->reserved_bytes() == 0);
   for (PartitionId id : parts_.ids()) parts_.replica(id).CheckInvariants();
 }
 

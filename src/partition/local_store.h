@@ -85,6 +85,7 @@ class LocalStore {
   virtual const PartitionMap& map() const = 0;
   virtual kvstore::Replica& replica(PartitionId partition) = 0;
   virtual const CheckpointStats& checkpoint_stats() const = 0;
+  virtual const mvcc::SegmentRoom& segment_room() const = 0;
 
   // Once everything is answered: nothing held, nothing pending. Call with the executors idle.
   virtual void CheckIdle() const = 0;

@@ -27,6 +27,8 @@ inline constexpr const char* kPlantedBugs[] = {
     "checkpoint_walk_not_pinned",
     "start_skips_an_entry",        // etcd #13766
     "journal_trim_without_state",  // J8 over a trim
+    "budget_charge_kept",          // M2
+    "watch_budget_kept",           // M2
 };
 
 }  // namespace tidemark::sim

@@ -118,13 +118,6 @@ void SimNode::Crash(bool power_loss, MemoryFault memory_fault) {
   disk_.ClearFaults();
 }
 
-size_t SimNode::memory_floor_bytes() const {
-  return 2 * map_.size() *
-         mvcc::SegmentRoom::SegmentSizeFor(
-             knobs_.store_segment_bytes, map_.size(),
-             static_cast<uint64_t>(budget_.share_bytes(MemoryAccount::kValues)));
-}
-
 void SimNode::DamageMemory(MemoryFault fault) {
   const std::vector<std::string> names = memory_.Leftovers();
   if (names.empty() || fault == MemoryFault::kNone) return;

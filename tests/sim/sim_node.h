@@ -67,13 +67,11 @@ class SimNode {
   Executor& loop();                    // stands for the client port's event loop
   SimDisk& disk() { return disk_; }
   MemoryCheckpointStore& checkpoints() { return checkpoints_; }
-  // What others leave of the tmpfs, and what of it the store keeps for writes on their way and for
-  // cleaning.
+  // What others leave of the tmpfs.
   void LeaveMemory(size_t free_bytes) {
     memory_.SetCapacityBytes(memory_.used_bytes() + free_bytes);
   }
   void LeaveAllMemory() { memory_.SetCapacityBytes(std::numeric_limits<size_t>::max()); }
-  size_t memory_floor_bytes() const;
   const MemoryBudget& budget() const { return budget_; }
   const partition::PartitionMap& map() const { return map_; }
   const std::string& start_error() const { return start_error_; }

@@ -259,17 +259,18 @@ class Simulation {
   }
 
   // Others fill the tmpfs: mostly up to what the store has set aside, then no write that it took
-  // may come to grief; sometimes beyond.
+  // may come to grief; sometimes beyond, and the next start may find no room.
   void FillMemory() {
-    // More than all clients have on their way.
-    constexpr size_t kOnTheWayBytes = 64 << 10;
-    const size_t floor_bytes = node_.memory_floor_bytes();
-    memory_is_left_ = !DrawOneIn(world_.random(), 4);
+    if (!node_.serving()) return;
+    const mvcc::SegmentRoom& room = node_.store().segment_room();
+    const auto kept_bytes = static_cast<uint64_t>(room.floor_bytes() + room.reserved_bytes());
+    memory_is_left_ = !DrawOneIn(world_.random(), 3);
     NoteFault(memory_is_left_ ? "little memory is left" : "no memory is left");
-    const size_t least_bytes = memory_is_left_ ? floor_bytes + kOnTheWayBytes : 0;
-    node_.LeaveMemory(least_bytes + DrawBelow(world_.random(), 2 * floor_bytes));
-    world_.At(world_.clock().Monotonic() + absl::Milliseconds(DrawBelow(world_.random(), 1000)),
+    node_.LeaveMemory(memory_is_left_ ? kept_bytes + DrawBelow(world_.random(), kept_bytes / 2)
+                                      : DrawBelow(world_.random(), kept_bytes));
+    world_.At(world_.clock().Monotonic() + absl::Milliseconds(DrawBelow(world_.random(), 2000)),
               [this] { LeaveAllMemory(); });
+    if (!memory_is_left_ && DrawOneIn(world_.random(), 2)) NodeDied();
   }
   void LeaveAllMemory() {
     node_.LeaveAllMemory();

@@ -102,6 +102,12 @@ def ask_second_opinion(arguments):
     print("\n".join([*arguments.header.splitlines(), "", *lines]))
 
 
+def takes_part(contender, case):
+    if contender == "limit":
+        return case.limit != ""
+    return case.group != cases.TRANSPORT or contender == "tidemark"
+
+
 def show(round_number, case, contender, result):
     server = result["server"]
     print(f"round {round_number + 1}  {case.name:24} {case.clients:4}  {contender:11} "

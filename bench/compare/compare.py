@@ -79,7 +79,7 @@ def run_tidebench(arguments, server, load):
     done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{done.stderr.strip()} (its data is in {server.directory})")
+        raise RuntimeError(f"{done.stderr.strip()} (its data stays in {server.directory.name})")
     return json.loads(done.stdout)
 
 

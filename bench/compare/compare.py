@@ -79,7 +79,7 @@ def run_tidebench(arguments, server, load):
     done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{done.stderr.strip()} (its data is in {server.directory})")
+        raise RuntimeError(f"{done.stderr.strip()} (its data stays in {server.directory.name})")
     return json.loads(done.stdout)
 
 
@@ -100,6 +100,12 @@ def ask_second_opinion(arguments):
                     arguments, server, [workload, "--clients", second_opinion.CLIENTS]),
                 arguments.seconds)
     print("\n".join([*arguments.header.splitlines(), "", *lines]))
+
+
+def takes_part(contender, case):
+    if contender == "limit":
+        return case.limit != ""
+    return case.group != cases.TRANSPORT or contender == "tidemark"
 
 
 def show(round_number, case, contender, result):

@@ -1,10 +1,13 @@
 """Figures, tables and charts of made-up results."""
 
+import argparse
 import unittest
+from unittest import mock
 import xml.etree.ElementTree as tree
 
 import cases
 import charts
+import compare
 import figures
 import second_opinion
 import svg
@@ -92,6 +95,48 @@ class ChartsTest(unittest.TestCase):
         self.assertEqual([axis.low, axis.high], [1, 10_000])
         self.assertAlmostEqual(axis.place(100), 50)
         self.assertEqual(len(axis.ticks()), 5)
+
+
+class RunTest(unittest.TestCase):
+    """The loop over rounds, cases and contenders, with made-up measurements."""
+
+    def run_with(self, measure, groups, rounds=2):
+        arguments = argparse.Namespace(contenders="limit,tidemark,etcd", groups=groups, workloads="",
+                                       clients="", rounds=rounds)
+        with mock.patch.object(compare, "measure", measure), \
+                mock.patch.object(compare, "show"), mock.patch("sys.stderr"):
+            return compare.run(arguments)
+
+    def test_everyone_runs_in_each_round_and_another_one_goes_first(self):
+        order = []
+
+        def measure(_, contender, case):
+            order.append(contender)
+            return result(10, 100, 7)
+
+        results, failures = self.run_with(measure, "lists")
+        self.assertEqual(failures, [])
+        self.assertEqual({len(rounds) for rounds in results.values()}, {2})
+        self.assertEqual(order[:6], ["limit", "tidemark", "etcd", "tidemark", "etcd", "limit"])
+
+    def test_who_cannot_take_part_does_not(self):
+        results, _ = self.run_with(lambda *_: result(10, 100, 7), "mixes,transport")
+        self.assertEqual({(case.workload, contender) for case, contender in results},
+                         {("compaction", "tidemark"), ("compaction", "etcd"),
+                          ("k8s-100k", "tidemark"), ("k8s-100k", "etcd"),
+                          ("echo", "limit"), ("echo", "tidemark")})
+
+    def test_a_failure_is_told_and_the_others_go_on(self):
+        def measure(_, contender, case):
+            if contender == "etcd":
+                raise RuntimeError("planted")
+            return result(10, 100, 7)
+
+        results, failures = self.run_with(measure, "lists", rounds=1)
+        self.assertEqual(len(failures), 3)
+        self.assertIn("planted", failures[0])
+        self.assertEqual({contender for _, contender in results}, {"limit", "tidemark"})
+        self.assertNotIn("etcd", tables.report(results, []))
 
 
 class SecondOpinionTest(unittest.TestCase):

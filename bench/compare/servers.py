@@ -57,7 +57,7 @@ class Server:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.kill()
                 self.process.wait()
-                raise RuntimeError(f"{self.arguments[0]} does not start; see {self.directory}/log")
+                raise RuntimeError(f"{pathlib.Path(self.arguments[0]).name} does not start; see {self.directory.name}/log")
             time.sleep(0.02)
         return self
 

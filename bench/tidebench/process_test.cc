@@ -62,7 +62,7 @@ class TidebenchProcessTest : public ::testing::Test {
 
 TEST_F(TidebenchProcessTest, SaysWhatItMeasuredAsJson) {
   const auto& server = Start();
-  for (const char* workload : {"put", "get", "update-Txn --rate 500", "pages", "list-stream",
+  for (const char* workload : {"put", "update-Txn --rate 500", "list-stream",
                                "watch --rate 500 --watchers 10", "lease-keep-alive"}) {
     const Ended ended = RunTidebench(absl::StrCat(workload, " --endpoint ", server.endpoint(),
                                                   " --clients 8 --keys 200", " --server-pid ",

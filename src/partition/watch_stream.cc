@@ -291,6 +291,7 @@ void WatchStreamImpl::ReleaseMerged() {
 
 void WatchStreamImpl::Emit(Watch& watch, mvcc::EventBatchPtr batch, Revision header_revision) {
   watch.sent_since_tick = true;
+  sent_ = std::max(sent_, batch->events().back().revision.main);
   output_.OnEvents(watch.id, std::move(batch), header_revision, watch.fragment);
 }
 

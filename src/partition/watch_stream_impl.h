@@ -7,7 +7,8 @@
 // Invariants:
 //  1. by_id_ and by_key_ name the same watches.
 //  2. Creates, cancels and progress requests take effect in the order they came.
-//  3. A progress message leaves only after every watch it speaks for was seen caught up at its
+//  3. A progress message for the stream is never behind an event or progress that left before it.
+//  4. A progress message leaves only after every watch it speaks for was seen caught up at its
 //     revision by all its partitions, behind their events (P3).
 #pragma once
 
@@ -80,6 +81,8 @@ class WatchStreamImpl final : public WatchStream {
   };
 
   static constexpr size_t kMaxControls = 10000;
+  // Under steady traffic a question may be overtaken again and again; the client asks again, too.
+  static constexpr int kRoundsOvertakenMax = 20;
   static constexpr size_t kMinMergeCreditBytes = 64 << 10;
   // On the heap, here, in ports and in partitions; a watch's keys are there several times.
   static constexpr int64_t kStreamBytes = 4 << 10;
@@ -141,6 +144,9 @@ class WatchStreamImpl final : public WatchStream {
   // At most one of each kind; a request that finds one running is remembered once.
   std::unique_ptr<Round> rounds_[2];
   bool again_[2] = {false, false};
+  Revision sent_{0};   // the newest revision of which events were sent
+  Revision told_{0};   // of the last progress message for the stream
+  int overtaken_ = 0;  // rounds in a row whose revision was behind sent_
 };
 
 }  // namespace tidemark::partition

@@ -80,6 +80,7 @@ bool WatchStreamImpl::IsCovered(const Watch& watch, const Round& round) const {
 
 void WatchStreamImpl::FinishRound(const Round& round) {
   if (round.notify) {
+    if (round.tail.revision < told_) return;  // they have heard of a later one meanwhile
     for (auto& [id, watch] : by_id_) {
       if (!watch->progress_notify || watch->sent_since_tick || !IsCovered(*watch, round)) continue;
       output_.OnProgress(id, round.tail.revision);
@@ -97,7 +98,16 @@ void WatchStreamImpl::FinishRound(const Round& round) {
     again_[0] = true;
     return;
   }
-  output_.OnProgress(-1, round.tail.revision);
+  // While ports answered, newer events left: "everything up to" less than them would lead clients
+  // to ask for them again.
+  if (round.tail.revision < sent_ && !PLANTED_BUG("partition_progress_behind")) {
+    again_[0] = ++overtaken_ <= kRoundsOvertakenMax;
+    if (!again_[0]) overtaken_ = 0;
+    return;
+  }
+  overtaken_ = 0;
+  told_ = round.tail.revision;
+  output_.OnProgress(-1, told_);
 }
 
 }  // namespace tidemark::partition

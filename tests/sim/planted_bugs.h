@@ -16,7 +16,8 @@ inline constexpr const char* kPlantedBugs[] = {
     "watch_skip_on_compaction",             // etcd #17529
     "watch_future_start_gets_old_events",   // etcd #20221
     "partition_progress_ahead",             // etcd #15220
-    "partition_half_txn",                   // P4
+    "partition_progress_behind",
+    "partition_half_txn",  // P4
     "lease_revoke_without_hold",
     "merge_ignores_watermark",           // P3
     "kvstore_adopted_applied_twice",     // etcd #13766, the other way round

@@ -63,6 +63,10 @@ class WatchChecker {
     if (item.revision < watch_.request.start_revision()) {
       Problem(absl::StrCat("progress ", item.revision, " below the start (W10)"));
     }
+    // Who resumes from it would get again what it has.
+    if (item.revision + 1 < next_) {
+      Problem(absl::StrCat("progress ", item.revision, " behind what was sent before"));
+    }
     // W12: everything up to the revision came before.
     if (!SkipTo(item.revision + 1)) {
       Problem(absl::StrCat("progress ", item.revision, " overtook the events of ", next_));

@@ -1,5 +1,7 @@
 #include "src/mvcc/key_index.h"
 
+#include <utility>
+
 #include "src/base/check.h"
 #include "src/mvcc/key_sort.h"
 
@@ -17,19 +19,21 @@ void KeyIndex::Clear() {
   }
 }
 
-KeyNode* KeyIndex::FindOrCreate(Shard& shard, const Hashed& hashed, bool* created) {
-  return *shard.lazy_emplace(hashed, [&](const Shard::constructor& construct) {
-    construct(KeyNode::Create(hashed.key));
-    *created = true;
-  });
-}
-
 KeyNode* KeyIndex::FindOrCreate(absl::string_view key) {
   const size_t hash = HashOf(key);
-  bool created = false;
-  KeyNode* node = FindOrCreate(shards_[ShardOf(hash)], Hashed{key, hash}, &created);
-  if (created) CHECK(ordered_.insert(node).second);
+  Shard& shard = shards_[ShardOf(hash)];
+  KeyNode* created = nullptr;
+  KeyNode* node = *shard.lazy_emplace(Hashed{key, hash}, [&](const Shard::constructor& construct) {
+    construct(created = KeyNode::Create(key));
+  });
+  if (created != nullptr) CHECK(ordered_.insert(node).second);
   return node;
+}
+
+KeyNode* KeyIndex::AddToShard(size_t shard, size_t hash, KeyNode::Owned node) {
+  const Candidate candidate{node.get(), hash};
+  return *shards_[shard].lazy_emplace(
+      candidate, [&](const Shard::constructor& construct) { construct(node.release()); });
 }
 
 void KeyIndex::Order(ParallelRunner& workers) {
@@ -39,12 +43,13 @@ void KeyIndex::Order(ParallelRunner& workers) {
   for (const Shard& shard : shards_) count += shard.size();
   nodes.reserve(count);
   for (const Shard& shard : shards_) nodes.insert(nodes.end(), shard.begin(), shard.end());
-  SortByKey(&nodes, workers);
-  constexpr size_t kAhead = 16;
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    if (i + kAhead < nodes.size()) nodes[i + kAhead]->Prefetch();
-    ordered_.insert(ordered_.end(), nodes[i]);
-  }
+  SortByKey(std::move(nodes), workers, [this](absl::Span<KeyNode* const> sorted) {
+    constexpr size_t kAhead = 16;
+    for (size_t i = 0; i < sorted.size(); ++i) {
+      if (i + kAhead < sorted.size()) sorted[i + kAhead]->Prefetch();
+      ordered_.insert(ordered_.end(), sorted[i]);
+    }
+  });
   CHECK(ordered_.size() == count);
 }
 

@@ -80,7 +80,13 @@ absl::StatusOr<char*> CreateAndMap(const std::string& path, size_t size_bytes) {
   return data;
 }
 
-// Reserves all pages again: a file that was cut short would show itself as SIGBUS.
+// tmpfs counts the pages that a file has, in memory or swapped out.
+bool HasAllPages(const struct stat& info) {
+  constexpr off_t kBlockBytes = 512;
+  return info.st_blocks * kBlockBytes >= info.st_size;
+}
+
+// Reserves the pages that are missing: they would show themselves as SIGBUS.
 absl::StatusOr<char*> OpenAndMap(const std::string& path, size_t* size_bytes) {
   absl::StatusOr<UniqueFd> fd = OpenFd(path, O_RDWR, "open");
   if (!fd.ok()) return fd.status();
@@ -88,8 +94,9 @@ absl::StatusOr<char*> OpenAndMap(const std::string& path, size_t* size_bytes) {
   if (::fstat(fd->get(), &info) != 0) return ErrnoStatus("stat", path, errno);
   if (info.st_size <= 0) return absl::DataLossError(absl::StrCat(path, " is empty"));
   *size_bytes = static_cast<size_t>(info.st_size);
-  if (absl::Status reserved = PreallocateFd(fd->get(), *size_bytes, path); !reserved.ok()) {
-    return reserved;
+  if (!HasAllPages(info)) {
+    absl::Status reserved = PreallocateFd(fd->get(), *size_bytes, path);
+    if (!reserved.ok()) return reserved;
   }
   return Map(fd->get(), MAP_SHARED, *size_bytes, path);
 }
@@ -115,8 +122,7 @@ absl::StatusOr<char*> OpenAndCopy(const std::string& path, size_t* size_bytes) {
   if (::fstat(fd->get(), &info) != 0) return ErrnoStatus("stat", path, errno);
   if (info.st_size <= 0) return absl::DataLossError(absl::StrCat(path, " is empty"));
   *size_bytes = static_cast<size_t>(info.st_size);
-  constexpr off_t kBlockBytes = 512;
-  if (info.st_blocks * kBlockBytes >= info.st_size) {
+  if (HasAllPages(info)) {
     return Map(fd->get(), MAP_PRIVATE | MAP_NORESERVE, *size_bytes, path);
   }
   absl::StatusOr<char*> data = Map(-1, MAP_PRIVATE | MAP_ANONYMOUS, *size_bytes, path);

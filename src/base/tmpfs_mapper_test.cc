@@ -1,6 +1,9 @@
 #include "src/base/tmpfs_mapper.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -90,6 +93,23 @@ TEST_F(TmpfsMapperTest, ARefusalNamesPathAndSizeAndLeavesNoFile) {
               HasSubstr("memory region of 1152921504606846976 bytes: fallocate " +
                         directory_.path() + "/huge.region: "));
   EXPECT_THAT(Files(), ElementsAre("lock"));
+}
+
+// Or the first touch of a missing page of a full tmpfs would be SIGBUS.
+TEST_F(TmpfsMapperTest, ALeftoverWithHolesGetsAllItsPages) {
+  const std::string path = directory_.path() + "/p0-1.region";
+  auto bytes_of_file = [&] {
+    struct stat info {};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0);
+    return static_cast<size_t>(info.st_blocks) * 512;
+  };
+  std::ofstream(path) << "begin";
+  std::filesystem::resize_file(path, kRegionBytes);
+  EXPECT_LT(bytes_of_file(), kRegionBytes);
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory_.path());
+  std::unique_ptr<MemoryRegion> region = *mapper->Open("p0-1");
+  EXPECT_GE(bytes_of_file(), kRegionBytes);
+  EXPECT_EQ(absl::string_view(region->data(), 5), "begin");
 }
 
 TEST(TmpfsMapper, MoreThanTheTmpfsHasIsResourceExhausted) {

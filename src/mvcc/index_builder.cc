@@ -10,19 +10,18 @@ namespace tidemark::mvcc {
 namespace {
 
 constexpr size_t kBlockRecords = 16384;
-constexpr size_t kAhead = 16;  // records to prefetch
 
 // Runs that are dealt out together.
-using Block = absl::Span<const std::vector<RecordEntry>>;
+using Block = absl::Span<std::vector<RecordEntry>>;
 
-std::vector<Block> CutIntoBlocks(const RecordRuns& runs) {
+std::vector<Block> CutIntoBlocks(RecordRuns& runs) {
   std::vector<Block> blocks;
   size_t first = 0;
   size_t records = 0;
   for (size_t i = 0; i < runs.size(); ++i) {
     records += runs[i].size();
     if (records < kBlockRecords && i + 1 < runs.size()) continue;
-    blocks.push_back(absl::MakeConstSpan(runs).subspan(first, i + 1 - first));
+    blocks.push_back(absl::MakeSpan(runs).subspan(first, i + 1 - first));
     first = i + 1;
     records = 0;
   }
@@ -31,18 +30,19 @@ std::vector<Block> CutIntoBlocks(const RecordRuns& runs) {
 
 template <typename Function>
 void ForEachRecord(Block block, Function function) {
-  for (const std::vector<RecordEntry>& run : block) {
-    for (const RecordEntry& record : run) function(record);
+  for (std::vector<RecordEntry>& run : block) {
+    for (RecordEntry& record : run) function(record);
   }
 }
 
-// All entries by shard, in revision order in each. `begin` of shard i is [i], its end [i + 1].
+// All entries by shard, in revision order in each; with the nodes. `begin` of shard i is [i], its
+// end [i + 1].
 struct Dealt {
   std::vector<RecordEntry> entries;
   std::vector<size_t> begin;
 };
 
-Dealt Deal(const RecordRuns& runs, ParallelRunner& workers) {
+Dealt Deal(RecordRuns& runs, ParallelRunner& workers) {
   const std::vector<Block> blocks = CutIntoBlocks(runs);
   // How many of each block go to each shard; then where the next one goes.
   std::vector<std::vector<size_t>> places(blocks.size());
@@ -64,8 +64,9 @@ Dealt Deal(const RecordRuns& runs, ParallelRunner& workers) {
   dealt.begin.push_back(next);
   dealt.entries.resize(next);
   workers.ForEach(blocks.size(), [&](size_t i) {
-    ForEachRecord(blocks[i], [&](const RecordEntry& e) {
-      dealt.entries[places[i][KeyIndex::ShardOf(e.key_hash)]++] = e;
+    ForEachRecord(blocks[i], [&](RecordEntry& e) {
+      RecordEntry& place = dealt.entries[places[i][KeyIndex::ShardOf(e.key_hash)]++];
+      place = std::move(e);
     });
   });
   return dealt;
@@ -85,11 +86,12 @@ void Add(const IndexBuilder::Totals& part, IndexBuilder::Totals* sum) {
 struct IndexBuilder::Shard {
   // A node, and the change that put it on the list.
   struct Listed {
-    const RecordEntry* entry;
+    RevisionKey revision;
+    Location location;
     KeyNode* node;
   };
 
-  absl::Span<const RecordEntry> entries;
+  absl::Span<RecordEntry> entries;
   Totals totals;
   std::vector<Listed> to_compact;
   std::vector<Listed> leased;
@@ -98,7 +100,7 @@ struct IndexBuilder::Shard {
 IndexBuilder::Built IndexBuilder::Build(RecordRuns records, size_t expected_keys,
                                         ParallelRunner& workers, LoadProgress& progress) {
   CHECK(keys_.size() == 0 && changes_.size() == 0);
-  const Dealt dealt = Deal(records, workers);
+  Dealt dealt = Deal(records, workers);
   std::vector<Shard> shards(KeyIndex::kShards);
   // The first piece needs no key, only revision order.
   workers.ForEach(KeyIndex::kShards + 1, [&](size_t i) {
@@ -106,11 +108,11 @@ IndexBuilder::Built IndexBuilder::Build(RecordRuns records, size_t expected_keys
       for (const std::vector<RecordEntry>& run : records) {
         for (const RecordEntry& e : run) changes_.Append(e.revision(), e.location());
       }
-      records = {};
+      records = RecordRuns();
       return;
     }
     Shard& shard = shards[i - 1];
-    shard.entries = absl::MakeConstSpan(dealt.entries)
+    shard.entries = absl::MakeSpan(dealt.entries)
                         .subspan(dealt.begin[i - 1], dealt.begin[i] - dealt.begin[i - 1]);
     FillShard(i - 1, expected_keys / KeyIndex::kShards, &shard);
     progress.AddIndexedPart(KeyIndex::kShards);
@@ -119,52 +121,42 @@ IndexBuilder::Built IndexBuilder::Build(RecordRuns records, size_t expected_keys
 
   Built built;
   std::vector<Shard::Listed> to_compact;
-  std::vector<Shard::Listed> leased;
   for (Shard& shard : shards) {
     Add(shard.totals, &built.totals);
     to_compact.insert(to_compact.end(), shard.to_compact.begin(), shard.to_compact.end());
-    leased.insert(leased.end(), shard.leased.begin(), shard.leased.end());
+    for (const Shard::Listed& listed : shard.leased) built.leased.push_back(listed.node);
   }
-  auto take = [](std::vector<Shard::Listed>& from, std::vector<KeyNode*>* to) {
-    std::sort(from.begin(), from.end(), [](const Shard::Listed& a, const Shard::Listed& b) {
-      return a.entry->revision() < b.entry->revision();
-    });
-    to->reserve(from.size());
-    for (const Shard::Listed& listed : from) to->push_back(listed.node);
-  };
-  take(to_compact, &built.to_compact);
-  take(leased, &built.leased);
+  std::sort(to_compact.begin(), to_compact.end(),
+            [](const auto& a, const auto& b) { return a.revision < b.revision; });
+  built.to_compact.reserve(to_compact.size());
+  for (const Shard::Listed& listed : to_compact) built.to_compact.push_back(listed.node);
   return built;
 }
 
 void IndexBuilder::FillShard(size_t number, size_t expected_keys, Shard* shard) {
-  const absl::Span<const RecordEntry> entries = shard->entries;
-  keys_.ReserveInShard(number, std::min(entries.size(), expected_keys));
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (i + kAhead < entries.size()) {
-      constexpr ptrdiff_t kCacheLineBytes = 64;
-      const auto* next =
-          reinterpret_cast<const char*>(&log_.Record(entries[i + kAhead].location()));
-      __builtin_prefetch(next);
-      __builtin_prefetch(next + kCacheLineBytes);
-    }
-    const RecordEntry& entry = entries[i];
-    const absl::string_view key = KeyOfWire(log_.Record(entry.location()).wire());
-    AddVersion(keys_.FindOrCreateInShard(number, key, entry.key_hash), entry, shard);
-  }
+  keys_.ReserveInShard(number, std::min(shard->entries.size(), expected_keys));
+  for (RecordEntry& entry : shard->entries) AddVersion(entry, number, shard);
   // Those that were replaced since.
   std::erase_if(shard->leased, [](const Shard::Listed& listed) {
-    return listed.node->newest()->location() != listed.entry->location();
+    return listed.node->newest()->location() != listed.location;
   });
 }
 
-void IndexBuilder::AddVersion(KeyNode* node, const RecordEntry& entry, Shard* shard) const {
+// Looks at records and nodes only where a key has several versions.
+void IndexBuilder::AddVersion(RecordEntry& entry, size_t number, Shard* shard) {
   Totals& totals = shard->totals;
-  if (const Version* replaced = node->newest(); replaced != nullptr && !replaced->tombstone()) {
-    const RecordHeader& record = log_.Record(replaced->location());
-    totals.live_keys -= 1;
-    totals.live_wire_bytes -= record.wire_size;
-    totals.state_hash -= record.Hash();
+  const KeyNode* const own = entry.node.get();
+  KeyNode* const node = keys_.AddToShard(number, entry.key_hash, std::move(entry.node));
+  const bool first = node == own;
+  if (!first) {
+    const Version& replaced = *node->newest();
+    if (!replaced.tombstone()) {
+      const RecordHeader& record = log_.Record(replaced.location());
+      totals.live_keys -= 1;
+      totals.live_wire_bytes -= record.wire_size;
+      totals.state_hash -= record.Hash();
+    }
+    node->PushBack(Version(Revision(entry.main), entry.tombstone(), entry.location()));
   }
   totals.versions += 1;
   totals.wire_bytes += entry.wire_size;
@@ -173,12 +165,11 @@ void IndexBuilder::AddVersion(KeyNode* node, const RecordEntry& entry, Shard* sh
     totals.live_keys += 1;
     totals.live_wire_bytes += entry.wire_size;
     totals.state_hash += entry.Hash();
-    if (entry.leased) shard->leased.push_back({&entry, node});
+    if (entry.leased) shard->leased.push_back({entry.revision(), entry.location(), node});
   }
-  node->PushBack(Version(Revision(entry.main), entry.tombstone(), entry.location()));
-  if (!node->queued && (entry.tombstone() || node->versions().size() > 1)) {
+  if ((entry.tombstone() || !first) && !node->queued) {
     node->queued = true;
-    shard->to_compact.push_back({&entry, node});
+    shard->to_compact.push_back({entry.revision(), entry.location(), node});
   }
 }
 

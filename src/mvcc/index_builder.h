@@ -34,7 +34,7 @@ class IndexBuilder {
   struct Built {
     Totals totals;
     std::vector<KeyNode*> to_compact;  // marked as queued, in the order of what queued them
-    std::vector<KeyNode*> leased;      // alive, with a lease; in the order of their revisions
+    std::vector<KeyNode*> leased;      // alive, with a lease; in no order
   };
 
   // REQUIRES that both indexes are empty.
@@ -49,7 +49,7 @@ class IndexBuilder {
   struct Shard;
 
   void FillShard(size_t number, size_t expected_keys, Shard* shard);
-  void AddVersion(KeyNode* node, const RecordEntry& entry, Shard* shard) const;
+  void AddVersion(RecordEntry& entry, size_t number, Shard* shard);
 
   const SegmentLog& log_;
   KeyIndex& keys_;

@@ -1,5 +1,7 @@
 #include "src/mvcc/key_index.h"
 
+#include <utility>
+
 #include "src/base/check.h"
 #include "src/mvcc/key_sort.h"
 
@@ -18,21 +20,23 @@ void KeyIndex::Clear() {
   }
 }
 
-KeyNode* KeyIndex::FindOrCreate(Shard& shard, const Hashed& hashed, bool* created) {
-  return *shard.lazy_emplace(hashed, [&](const Shard::constructor& construct) {
-    construct(KeyNode::Create(hashed.key));
-    *created = true;
-  });
-}
-
 KeyNode* KeyIndex::FindOrCreate(absl::string_view key) {
   const size_t hash = HashOf(key);
-  bool created = false;
-  KeyNode* node = FindOrCreate(shards_[ShardOf(hash)], Hashed{key, hash}, &created);
-  if (!created) return node;
+  Shard& shard = shards_[ShardOf(hash)];
+  KeyNode* created = nullptr;
+  KeyNode* node = *shard.lazy_emplace(Hashed{key, hash}, [&](const Shard::constructor& construct) {
+    construct(created = KeyNode::Create(key));
+  });
+  if (created == nullptr) return node;
   CHECK(ordered_.insert(node).second);
   key_bytes_ += static_cast<int64_t>(key.size());
   return node;
+}
+
+KeyNode* KeyIndex::AddToShard(size_t shard, size_t hash, KeyNode::Owned node) {
+  const Candidate candidate{node.get(), hash};
+  return *shards_[shard].lazy_emplace(
+      candidate, [&](const Shard::constructor& construct) { construct(node.release()); });
 }
 
 void KeyIndex::Order(ParallelRunner& workers) {
@@ -42,13 +46,14 @@ void KeyIndex::Order(ParallelRunner& workers) {
   for (const Shard& shard : shards_) count += shard.size();
   nodes.reserve(count);
   for (const Shard& shard : shards_) nodes.insert(nodes.end(), shard.begin(), shard.end());
-  SortByKey(&nodes, workers);
-  constexpr size_t kAhead = 16;
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    if (i + kAhead < nodes.size()) nodes[i + kAhead]->Prefetch();
-    ordered_.insert(ordered_.end(), nodes[i]);
-    key_bytes_ += static_cast<int64_t>(nodes[i]->key().size());
-  }
+  SortByKey(std::move(nodes), workers, [this](absl::Span<KeyNode* const> sorted) {
+    constexpr size_t kAhead = 16;
+    for (size_t i = 0; i < sorted.size(); ++i) {
+      if (i + kAhead < sorted.size()) sorted[i + kAhead]->Prefetch();
+      ordered_.insert(ordered_.end(), sorted[i]);
+      key_bytes_ += static_cast<int64_t>(sorted[i]->key().size());
+    }
+  });
   CHECK(ordered_.size() == count);
 }
 

@@ -60,11 +60,8 @@ class KeyIndex {
   // The table below uses the low bits of the hash.
   static size_t ShardOf(size_t hash) { return (hash >> 48) % kShards; }
   void ReserveInShard(size_t shard, size_t keys) { shards_[shard].reserve(keys); }
-  // REQUIRES the key's hash and its shard.
-  KeyNode* FindOrCreateInShard(size_t shard, absl::string_view key, size_t hash) {
-    bool created = false;
-    return FindOrCreate(shards_[shard], Hashed{key, hash}, &created);
-  }
+  // The node of that key: `node`, unless there is one already. REQUIRES the key's hash and shard.
+  KeyNode* AddToShard(size_t shard, size_t hash, KeyNode::Owned node);
   void Order(ParallelRunner& workers);
 
  private:
@@ -74,16 +71,26 @@ class KeyIndex {
     size_t hash;
   };
 
+  // A node that may come in, with its key's hash: the key is looked at only where another is alike.
+  struct Candidate {
+    const KeyNode* node;
+    size_t hash;
+  };
+
   struct Hash {
     using is_transparent = void;
     size_t operator()(const KeyNode* node) const { return HashOf(node->key()); }
     size_t operator()(const Hashed& hashed) const { return hashed.hash; }
+    size_t operator()(const Candidate& candidate) const { return candidate.hash; }
   };
   struct Equal {
     using is_transparent = void;
     bool operator()(const KeyNode* a, const KeyNode* b) const { return a == b; }
     bool operator()(const KeyNode* a, const Hashed& b) const { return a->key() == b.key; }
     bool operator()(const Hashed& a, const KeyNode* b) const { return a.key == b->key(); }
+    bool operator()(const KeyNode* a, const Candidate& b) const {
+      return a->key() == b.node->key();
+    }
   };
   struct Less {
     using is_transparent = void;
@@ -92,8 +99,6 @@ class KeyIndex {
     bool operator()(absl::string_view a, const KeyNode* b) const { return a < b->key(); }
   };
   using Shard = absl::flat_hash_set<KeyNode*, Hash, Equal>;
-
-  static KeyNode* FindOrCreate(Shard& shard, const Hashed& hashed, bool* created);
 
   std::vector<Shard> shards_;
   absl::btree_set<KeyNode*, Less> ordered_;

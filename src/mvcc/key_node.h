@@ -41,6 +41,11 @@ class Version {
 
 class KeyNode {
  public:
+  struct Destroyer {
+    void operator()(KeyNode* node) const { Destroy(node); }
+  };
+  using Owned = std::unique_ptr<KeyNode, Destroyer>;
+
   static KeyNode* Create(absl::string_view key) {
     CHECK(!key.empty() && key.size() <= UINT32_MAX);
     void* memory = ::operator new(sizeof(KeyNode) + key.size());

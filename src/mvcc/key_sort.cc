@@ -4,9 +4,10 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
+#include "src/base/mutex.h"
 
 namespace tidemark::mvcc {
 namespace {
@@ -15,6 +16,20 @@ constexpr size_t kBucketNodes = 4096;
 constexpr size_t kSliceNodes = 65536;
 constexpr size_t kSamplesPerBucket = 8;
 constexpr size_t kAhead = 16;  // nodes to prefetch
+
+// A node, and the eight bytes of its key that its bucket is sorted by.
+struct Item {
+  uint64_t window = 0;
+  KeyNode* node = nullptr;
+};
+
+// Keys from `first` on and below the next bucket's first. All share `common` bytes.
+struct Bucket {
+  absl::string_view first;
+  size_t common = 0;
+  size_t begin = 0;  // in the sorted items
+  size_t end = 0;
+};
 
 size_t CommonPrefix(absl::string_view a, absl::string_view b) {
   const size_t limit = std::min(a.size(), b.size());
@@ -31,94 +46,123 @@ uint64_t Window(absl::string_view key, size_t at) {
   return std::endian::native == std::endian::little ? __builtin_bswap64(word) : word;
 }
 
-void Sort(absl::Span<KeyNode*> nodes, size_t common) {
-  struct Item {
-    uint64_t window;
-    KeyNode* node;
-  };
-  std::vector<Item> items;
-  items.reserve(nodes.size());
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    if (i + kAhead < nodes.size()) nodes[i + kAhead]->Prefetch();
-    items.push_back({Window(nodes[i]->key(), common), nodes[i]});
-  }
+void Sort(absl::Span<Item> items, size_t common) {
   std::sort(items.begin(), items.end(), [common](const Item& a, const Item& b) {
     if (a.window != b.window) return a.window < b.window;
     return a.node->key().substr(common) < b.node->key().substr(common);
   });
-  for (size_t i = 0; i < nodes.size(); ++i) nodes[i] = items[i].node;
 }
 
-// The first keys of all buckets but the first.
-std::vector<KeyNode*> Borders(absl::Span<KeyNode* const> nodes, size_t buckets) {
-  std::vector<KeyNode*> samples;
-  const size_t wanted = buckets * kSamplesPerBucket;
-  for (size_t i = 0; i < wanted; ++i) samples.push_back(nodes[i * nodes.size() / wanted]);
+std::vector<Bucket> MakeBuckets(absl::Span<KeyNode* const> nodes) {
+  const size_t count = std::max<size_t>(1, nodes.size() / kBucketNodes);
+  std::vector<Item> samples;
+  const size_t wanted = count * kSamplesPerBucket;
+  for (size_t i = 0; count > 1 && i < wanted; ++i) {
+    KeyNode* node = nodes[i * nodes.size() / wanted];
+    samples.push_back({Window(node->key(), 0), node});
+  }
   Sort(absl::MakeSpan(samples), 0);
-  std::vector<KeyNode*> borders;
-  for (size_t i = 1; i < buckets; ++i) borders.push_back(samples[i * kSamplesPerBucket]);
-  return borders;
+  std::vector<Bucket> buckets(count);  // the first one begins with the least possible key
+  for (size_t i = 1; i < count; ++i) {
+    buckets[i].first = samples[i * kSamplesPerBucket].node->key();
+    if (i > 1) buckets[i - 1].common = CommonPrefix(buckets[i - 1].first, buckets[i].first);
+  }
+  return buckets;
 }
 
-// Which bucket each node of a slice belongs to, and how many each bucket gets from it.
+// A slice of the nodes with the bucket that each belongs to, and how many each bucket gets from it.
 struct Slice {
+  std::vector<Item> items;
   std::vector<uint32_t> bucket_of;
-  std::vector<uint32_t> counts;  // then: where the bucket's next node of this slice goes
+  std::vector<size_t> counts;  // then: where the bucket's next item of this slice goes
 };
 
-Slice Classify(absl::Span<KeyNode* const> nodes, absl::Span<KeyNode* const> borders) {
+Slice Classify(absl::Span<KeyNode* const> nodes, absl::Span<const Bucket> buckets) {
   Slice slice;
+  slice.items.reserve(nodes.size());
   slice.bucket_of.reserve(nodes.size());
-  slice.counts.resize(borders.size() + 1);
+  slice.counts.resize(buckets.size());
   for (size_t i = 0; i < nodes.size(); ++i) {
     if (i + kAhead < nodes.size()) nodes[i + kAhead]->Prefetch();
+    const absl::string_view key = nodes[i]->key();
     auto above = std::upper_bound(
-        borders.begin(), borders.end(), nodes[i]->key(),
-        [](absl::string_view key, const KeyNode* border) { return key < border->key(); });
-    const auto bucket = static_cast<uint32_t>(above - borders.begin());
+        buckets.begin() + 1, buckets.end(), key,
+        [](absl::string_view k, const Bucket& bucket) { return k < bucket.first; });
+    const auto bucket = static_cast<uint32_t>(above - buckets.begin() - 1);
+    slice.items.push_back({Window(key, buckets[bucket].common), nodes[i]});
     slice.bucket_of.push_back(bucket);
     ++slice.counts[bucket];
   }
   return slice;
 }
 
+// Hands on buckets in their order as they become ready, in whatever order that is.
+class InOrder {
+ public:
+  using Take = absl::FunctionRef<void(absl::Span<KeyNode* const>)>;
+
+  InOrder(absl::Span<const Bucket> buckets, absl::Span<const Item> items, Take take)
+      : buckets_(buckets), items_(items), take_(take), ready_(buckets.size()) {}
+
+  void Ready(size_t bucket) {
+    MutexLock lock(&mutex_);
+    ready_[bucket] = true;
+    if (taking_) return;  // whoever takes looks again
+    taking_ = true;
+    for (; next_ < buckets_.size() && ready_[next_]; ++next_) {
+      mutex_.Unlock();
+      TakeOne(buckets_[next_]);
+      mutex_.Lock();
+    }
+    taking_ = false;
+  }
+
+ private:
+  void TakeOne(const Bucket& bucket) {
+    nodes_.clear();
+    for (size_t i = bucket.begin; i < bucket.end; ++i) nodes_.push_back(items_[i].node);
+    take_(nodes_);
+  }
+
+  const absl::Span<const Bucket> buckets_;
+  const absl::Span<const Item> items_;
+  const Take take_;
+  Mutex mutex_;
+  std::vector<bool> ready_ ABSL_GUARDED_BY(mutex_);
+  bool taking_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t next_ = 0;              // of who takes
+  std::vector<KeyNode*> nodes_;  // of who takes
+};
+
 }  // namespace
 
-void SortByKey(std::vector<KeyNode*>* nodes, ParallelRunner& workers) {
-  if (nodes->size() <= 2 * kBucketNodes) return Sort(absl::MakeSpan(*nodes), 0);
-  const std::vector<KeyNode*> borders = Borders(*nodes, nodes->size() / kBucketNodes);
-  std::vector<Slice> slices((nodes->size() + kSliceNodes - 1) / kSliceNodes);
-  auto slice_of = [&](size_t i) {
-    return absl::MakeConstSpan(*nodes).subspan(i * kSliceNodes, kSliceNodes);
-  };
-  workers.ForEach(slices.size(), [&](size_t i) { slices[i] = Classify(slice_of(i), borders); });
-
-  std::vector<uint32_t> begin;  // of each bucket, and the end
-  uint32_t next = 0;
-  for (size_t bucket = 0; bucket <= borders.size(); ++bucket) {
-    begin.push_back(next);
-    for (Slice& slice : slices) {
-      const uint32_t count = slice.counts[bucket];
-      slice.counts[bucket] = next;
-      next += count;
-    }
-  }
-  begin.push_back(next);
-
-  std::vector<KeyNode*> sorted(nodes->size());
+void SortByKey(std::vector<KeyNode*> nodes, ParallelRunner& workers,
+               absl::FunctionRef<void(absl::Span<KeyNode* const>)> take) {
+  std::vector<Bucket> buckets = MakeBuckets(nodes);
+  std::vector<Slice> slices((nodes.size() + kSliceNodes - 1) / kSliceNodes);
   workers.ForEach(slices.size(), [&](size_t i) {
-    const absl::Span<KeyNode* const> from = slice_of(i);
-    for (size_t n = 0; n < from.size(); ++n) {
-      sorted[slices[i].counts[slices[i].bucket_of[n]]++] = from[n];
+    slices[i] = Classify(absl::MakeConstSpan(nodes).subspan(i * kSliceNodes, kSliceNodes), buckets);
+  });
+  size_t next = 0;
+  for (size_t bucket = 0; bucket < buckets.size(); ++bucket) {
+    buckets[bucket].begin = next;
+    for (Slice& slice : slices) next += std::exchange(slice.counts[bucket], next);
+    buckets[bucket].end = next;
+  }
+  std::vector<Item> items(nodes.size());
+  workers.ForEach(slices.size(), [&](size_t i) {
+    Slice& slice = slices[i];
+    for (size_t n = 0; n < slice.items.size(); ++n) {
+      items[slice.counts[slice.bucket_of[n]]++] = slice.items[n];
     }
+    slice = Slice();
   });
-  workers.ForEach(borders.size() + 1, [&](size_t bucket) {
-    const bool has_borders = bucket > 0 && bucket < borders.size();
-    const size_t common =
-        has_borders ? CommonPrefix(borders[bucket - 1]->key(), borders[bucket]->key()) : 0;
-    Sort(absl::MakeSpan(sorted).subspan(begin[bucket], begin[bucket + 1] - begin[bucket]), common);
+  InOrder in_order(buckets, items, take);
+  workers.ForEach(buckets.size(), [&](size_t i) {
+    const Bucket& bucket = buckets[i];
+    Sort(absl::MakeSpan(items).subspan(bucket.begin, bucket.end - bucket.begin), bucket.common);
+    in_order.Ready(i);
   });
-  *nodes = std::move(sorted);
 }
 
 }  // namespace tidemark::mvcc

@@ -8,12 +8,16 @@
 
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
 #include "src/base/parallel_runner.h"
 #include "src/mvcc/key_node.h"
 
 namespace tidemark::mvcc {
 
-// REQUIRES that keys are distinct.
-void SortByKey(std::vector<KeyNode*>* nodes, ParallelRunner& workers);
+// Gives all nodes to `take`, some at a time, in key order; one call at a time, on any thread, while
+// others still sort. REQUIRES that keys are distinct.
+void SortByKey(std::vector<KeyNode*> nodes, ParallelRunner& workers,
+               absl::FunctionRef<void(absl::Span<KeyNode* const>)> take);
 
 }  // namespace tidemark::mvcc

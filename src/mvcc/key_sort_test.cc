@@ -18,12 +18,11 @@ std::vector<std::string> Sorted(const std::set<std::string>& keys, ParallelRunne
   std::shuffle(shuffled.begin(), shuffled.end(), random);
   std::vector<KeyNode*> nodes;
   for (const std::string& key : shuffled) nodes.push_back(KeyNode::Create(key));
-  SortByKey(&nodes, workers);
   std::vector<std::string> sorted;
-  for (KeyNode* node : nodes) {
-    sorted.emplace_back(node->key());
-    KeyNode::Destroy(node);
-  }
+  SortByKey(nodes, workers, [&](absl::Span<KeyNode* const> some) {
+    for (KeyNode* node : some) sorted.emplace_back(node->key());
+  });
+  for (KeyNode* node : nodes) KeyNode::Destroy(node);
   return sorted;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <random>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "src/base/thread_pool.h"
@@ -11,7 +12,12 @@
 namespace tidemark::mvcc {
 namespace {
 
-constexpr size_t kSegments = 40;
+constexpr uint32_t kSegments = 40;
+
+// Main revisions in each segment; odd segments are survivors.
+using Mains = std::vector<std::vector<int64_t>>;
+
+bool IsSurvivors(uint32_t slot) { return slot % 2 == 1; }
 
 RecordEntry EntryOf(int64_t main, uint32_t slot, size_t place) {
   RecordEntry entry;
@@ -21,25 +27,28 @@ RecordEntry EntryOf(int64_t main, uint32_t slot, size_t place) {
   return entry;
 }
 
-// Even segments are fresh ones, odd ones survivors; `copies` of what lies in survivors lies in a
-// fresh segment as well.
-std::vector<SegmentScan> RandomScans(std::mt19937_64& random, int64_t records, int64_t copies) {
-  std::vector<SegmentScan> scans(kSegments);
-  std::vector<std::vector<int64_t>> mains(kSegments);
-  for (int64_t main = 2; main < records + 2; ++main) {
-    const size_t slot = random() % kSegments;
-    mains[slot].push_back(main);
-    if (slot % 2 == 0 || copies-- <= 0) continue;
-    mains[slot - 1].push_back(main);
-  }
-  for (uint32_t slot = 0; slot < kSegments; ++slot) {
-    scans[slot].sequence = slot + 1;
-    scans[slot].survivors = slot % 2 == 1;
+std::vector<SegmentScan> ScansOf(const Mains& mains) {
+  std::vector<SegmentScan> scans(mains.size());
+  for (uint32_t slot = 0; slot < mains.size(); ++slot) {
+    SegmentScan& scan = scans[slot];
+    scan.sequence = slot + 1;
+    scan.survivors = IsSurvivors(slot);
     for (int64_t main : mains[slot]) {
-      scans[slot].records.push_back(EntryOf(main, slot, scans[slot].records.size()));
+      scan.records.push_back(EntryOf(main, slot, scan.records.size()));
     }
   }
   return scans;
+}
+
+// `copies` of what lies in survivors lie in a fresh segment as well.
+Mains RandomMains(std::mt19937_64& random, int64_t records, int64_t copies) {
+  Mains mains(kSegments);
+  for (int64_t main = 2; main < records + 2; ++main) {
+    const auto slot = static_cast<uint32_t>(random() % kSegments);
+    mains[slot].push_back(main);
+    if (IsSurvivors(slot) && copies-- > 0) mains[slot - 1].push_back(main);
+  }
+  return mains;
 }
 
 std::string Merged(std::vector<SegmentScan> scans, ParallelRunner& workers) {
@@ -57,79 +66,71 @@ std::string Merged(std::vector<SegmentScan> scans, ParallelRunner& workers) {
 }
 
 // Record by record, with no cleverness.
-std::string Expected(const std::vector<SegmentScan>& scans) {
-  std::vector<RecordEntry> all;
-  for (const SegmentScan& scan : scans) {
-    all.insert(all.end(), scan.records.begin(), scan.records.end());
+std::string Expected(const Mains& mains) {
+  std::vector<std::tuple<int64_t, bool, uint64_t>> all;  // main, fresh, location
+  for (uint32_t slot = 0; slot < mains.size(); ++slot) {
+    for (size_t i = 0; i < mains[slot].size(); ++i) {
+      const int64_t main = mains[slot][i];
+      all.emplace_back(main, !IsSurvivors(slot), EntryOf(main, slot, i).location().raw());
+    }
   }
-  std::stable_sort(all.begin(), all.end(), [&](const RecordEntry& a, const RecordEntry& b) {
-    return std::pair(a.main, !scans[a.slot].survivors) <
-           std::pair(b.main, !scans[b.slot].survivors);
-  });
+  std::sort(all.begin(), all.end());
   std::string kept;
   std::string twice;
-  for (size_t i = 0; i < all.size(); ++i) {
-    const bool again = i > 0 && all[i - 1].main == all[i].main;
-    absl::StrAppend(again ? &twice : &kept, again ? "twice " : "", all[i].main, "@",
-                    all[i].location().raw(), "\n");
+  int64_t last = 0;
+  for (const auto& [main, fresh, location] : all) {
+    absl::StrAppend(main == last ? &twice : &kept, main == last ? "twice " : "", main, "@",
+                    location, "\n");
+    last = main;
   }
   return kept + twice;
 }
 
-void ExpectMerged(const std::vector<SegmentScan>& scans, const std::string& expected) {
+void ExpectMerged(const Mains& mains, const std::string& expected) {
   InlineParallelRunner alone;
-  EXPECT_TRUE(Merged(scans, alone) == expected);
+  EXPECT_TRUE(Merged(ScansOf(mains), alone) == expected);
   for (size_t threads : {1, 2, 4}) {
     ThreadPool several("merge", threads);
-    EXPECT_TRUE(Merged(scans, several) == expected) << threads << " threads";
+    EXPECT_TRUE(Merged(ScansOf(mains), several) == expected) << threads << " threads";
   }
 }
 
 TEST(MergeScans, IsASortWithoutCopies) {
   std::mt19937_64 random(3);
   for (int64_t records : {0, 1, 100, 100000}) {
-    const std::vector<SegmentScan> scans = RandomScans(random, records, records / 10);
-    ExpectMerged(scans, Expected(scans));
+    const Mains mains = RandomMains(random, records, records / 10);
+    ExpectMerged(mains, Expected(mains));
   }
 }
 
 TEST(MergeScans, SegmentsThatFollowEachOtherStayAsTheyAre) {
-  std::vector<SegmentScan> scans(3);
-  for (int64_t main = 2; main < 32; ++main) {
-    SegmentScan& scan = scans[main < 20 ? 0 : 2];
-    scan.records.push_back(EntryOf(main, main < 20 ? 0 : 2, scan.records.size()));
-  }
-  ExpectMerged(scans, Expected(scans));
+  const Mains mains = {{2, 3, 4}, {}, {5, 9}, {10}};
+  ExpectMerged(mains, Expected(mains));
 }
 
 // Of two contradictions the lower revision is told, whoever found it first.
 TEST(MergeScans, TheSameContradictionForAnyNumberOfThreads) {
   std::mt19937_64 random(4);
-  std::vector<SegmentScan> scans = RandomScans(random, 100000, 0);
+  Mains mains = RandomMains(random, 100000, 0);
   for (int64_t main : {90000, 40000}) {
-    for (uint32_t slot : {0U, 2U}) {
-      std::vector<RecordEntry>& records = scans[slot].records;
-      auto above = std::find_if(records.begin(), records.end(),
-                                [&](const RecordEntry& e) { return e.main >= main; });
-      if (above != records.end() && above->main == main) continue;
-      records.insert(above, EntryOf(main, slot, 100000 + main));
+    for (uint32_t slot : {4U, 6U, 8U}) {
+      auto above = std::lower_bound(mains[slot].begin(), mains[slot].end(), main);
+      if (*above != main) mains[slot].insert(above, main);
     }
   }
   InlineParallelRunner alone;
-  const std::string verdict = Merged(scans, alone);
+  const std::string verdict = Merged(ScansOf(mains), alone);
   EXPECT_NE(verdict.find("a revision occurs twice"), std::string::npos) << verdict.substr(0, 100);
-  ExpectMerged(scans, verdict);
+  ExpectMerged(mains, verdict);
 }
 
 TEST(MergeScans, OneUnfinishedEntryIsAllowed) {
-  std::vector<SegmentScan> scans(2);
-  scans[0].sequence = 1;
-  scans[1].sequence = 2;
-  scans[0].incomplete = {{Revision(9), 64}, {Revision(9), 128}};
-  ExpectMerged(scans, "");
-  scans[1].incomplete = {{Revision(10), 64}};
   InlineParallelRunner alone;
-  EXPECT_NE(Merged(scans, alone), "");
+  std::vector<SegmentScan> scans(2);
+  scans[0].incomplete = {{Revision(9), 64}, {Revision(9), 128}};
+  EXPECT_TRUE(MergeScans(absl::MakeSpan(scans), alone).ok());
+  scans[1].incomplete = {{Revision(10), 64}};
+  EXPECT_TRUE(absl::IsDataLoss(MergeScans(absl::MakeSpan(scans), alone).status()));
 }
 
 }  // namespace

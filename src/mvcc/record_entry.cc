@@ -29,6 +29,8 @@ bool DescribeRecord(const RecordHeader& record, uint32_t slot, size_t offset, Re
   entry->slot = slot;
   entry->offset_words = static_cast<uint32_t>(offset / 8);
   entry->leased = fields.lease != 0;
+  entry->node.reset(KeyNode::Create(fields.key));
+  entry->node->PushBack(Version(Revision(record.main), record.tombstone(), entry->location()));
   return true;
 }
 

@@ -40,7 +40,7 @@ class SegmentFiller {
     std::vector<std::shared_ptr<Segment>> segments;
     RecordRuns records;  // one run for each segment
   };
-  Filled Take() { return std::exchange(filled_, {}); }
+  Filled Take() { return std::exchange(filled_, Filled()); }
 
  private:
   static constexpr uint64_t kSegmentsPerPart = uint64_t{1} << 20;

@@ -157,7 +157,7 @@ absl::StatusOr<RecordRuns> SegmentLog::TakeFilled(std::vector<SegmentFiller::Fil
   }
   if (!status.ok()) return status;
   workers.ForEach(records.size(), [&](size_t i) {
-    for (RecordEntry& record : records[i]) record.slot += first_slots[i];
+    for (RecordEntry& record : records[i]) record.MoveSlot(first_slots[i]);
   });
   return records;
 }

@@ -1,6 +1,7 @@
 #include "src/mvcc/segment_recovery.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -125,16 +126,15 @@ struct Range {
 };
 
 // nullptr: without end on that side.
-Range MergeRange(absl::Span<const SegmentScan> scans, const RevisionKey* begin,
-                 const RevisionKey* end) {
+Range MergeRange(absl::Span<SegmentScan> scans, const RevisionKey* begin, const RevisionKey* end) {
   auto before = [](const RecordEntry& a, const RevisionKey& b) { return a.revision() < b; };
   Range range;
-  for (const SegmentScan& scan : scans) {
+  for (SegmentScan& scan : scans) {
     auto first = scan.records.begin();
     auto last = scan.records.end();
     if (begin != nullptr) first = std::lower_bound(first, last, *begin, before);
     if (end != nullptr) last = std::lower_bound(first, last, *end, before);
-    range.records.insert(range.records.end(), first, last);
+    range.records.insert(range.records.end(), std::move_iterator(first), std::move_iterator(last));
   }
   // Of two copies the survivor comes first.
   std::sort(range.records.begin(), range.records.end(),
@@ -147,16 +147,17 @@ Range MergeRange(absl::Span<const SegmentScan> scans, const RevisionKey* begin,
               return std::pair(a.slot, a.offset_words) < std::pair(b.slot, b.offset_words);
             });
   size_t kept = 0;
-  for (const RecordEntry& record : range.records) {
+  for (RecordEntry& record : range.records) {
     if (kept == 0 || range.records[kept - 1].revision() != record.revision()) {
-      range.records[kept++] = record;
+      if (&range.records[kept] != &record) range.records[kept] = std::move(record);
+      ++kept;
       continue;
     }
     if (!scans[range.records[kept - 1].slot].survivors) {
       range.status = Damaged(scans[record.slot].sequence, "a revision occurs twice");
       return range;
     }
-    range.duplicates.push_back(record);
+    range.duplicates.push_back(std::move(record));
   }
   range.records.resize(kept);
   return range;
@@ -201,7 +202,7 @@ absl::StatusOr<MergedRecords> MergeScans(absl::Span<SegmentScan> scans, Parallel
   MergedRecords merged;
   if (FollowEachOther(scans)) {
     for (SegmentScan& scan : scans) {
-      if (!scan.records.empty()) merged.records.push_back(std::exchange(scan.records, {}));
+      if (!scan.records.empty()) merged.records.push_back(std::move(scan.records));
     }
     return merged;
   }
@@ -212,12 +213,11 @@ absl::StatusOr<MergedRecords> MergeScans(absl::Span<SegmentScan> scans, Parallel
     ranges[i] =
         MergeRange(scans, i == 0 ? nullptr : &cuts[i - 1], i == cuts.size() ? nullptr : &cuts[i]);
   });
-  for (SegmentScan& scan : scans) scan.records = {};
+  for (SegmentScan& scan : scans) scan.records = std::vector<RecordEntry>();
   for (Range& range : ranges) {
     if (!range.status.ok()) return range.status;
     if (!range.records.empty()) merged.records.push_back(std::move(range.records));
-    merged.duplicates.insert(merged.duplicates.end(), range.duplicates.begin(),
-                             range.duplicates.end());
+    for (RecordEntry& twice : range.duplicates) merged.duplicates.push_back(std::move(twice));
   }
   return merged;
 }

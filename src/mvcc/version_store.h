@@ -147,7 +147,8 @@ class VersionStore {
     Revision last_change{0};
   };
   virtual void FinishStart(const StartState& state) = 0;
-  // The keys that a start found alive with a lease, once. REQUIRES that no entry was begun since.
+  // The keys that a start found alive with a lease, in no order, once. REQUIRES that no entry was
+  // begun since.
   virtual void TakeLeased(
       absl::FunctionRef<void(absl::string_view key, LeaseId lease)> visitor) = 0;
 

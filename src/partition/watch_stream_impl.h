@@ -85,8 +85,8 @@ class WatchStreamImpl final : public WatchStream {
   static constexpr int kRoundsOvertakenMax = 20;
   static constexpr size_t kMinMergeCreditBytes = 64 << 10;
   // On the heap, here, in ports and in partitions; a watch's keys are there several times.
-  static constexpr int64_t kStreamBytes = 4 << 10;
-  static constexpr int64_t kWatchBytes = 2 << 10;
+  static constexpr int64_t kStreamBytes = 1 << 10;
+  static constexpr int64_t kWatchBytes = 3 << 9;
   static constexpr int64_t kWatchKeyCopies = 4;
 
   void OnWake();

@@ -318,7 +318,6 @@ absl::Status Node::Bind() {
   transport_->SetBudget(budget_.get());
   metrics_transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, 1));
   metrics_transport_->SetHttpHandler(http_->MetricsHandler());
-  metrics_transport_->SetBudget(budget_.get());
   auto bind = [this](Transport& transport, std::vector<PlannedListener> plans) -> absl::Status {
     for (PlannedListener& plan : plans) {
       absl::StatusOr<Transport::ListenerId> id = transport.AddListener(plan.spec);

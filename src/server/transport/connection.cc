@@ -23,24 +23,27 @@ constexpr absl::Duration kLastOutputTime = absl::Seconds(10);
 constexpr size_t kWrittenPerTurnBytes = 4 << 20;
 constexpr int kReadsPerTurn = 4;
 // This object, its protocol's session and tables, and a block of output; the buffers of TLS.
-constexpr int64_t kConnectionBytes = 48 << 10;
+constexpr int64_t kConnectionBytes = 32 << 10;
 constexpr int64_t kTlsBytes = 48 << 10;
 // Output that waits longer is copied, so that nothing larger has to be kept for it.
 constexpr absl::Duration kReferredOutputTime = absl::Seconds(1);
 
 }  // namespace
 
-Connection::Connection(const Wiring& wiring, std::unique_ptr<Socket> socket,
-                       std::string peer_address, std::function<void(Connection*)> on_closed)
+int64_t Connection::OwnBytes(const ListenerTraits& traits) {
+  return kConnectionBytes + (traits.tls != nullptr ? kTlsBytes : 0);
+}
+
+Connection::Connection(const Wiring& wiring, Accepted accepted,
+                       std::function<void(Connection*)> on_closed)
     : context_(wiring.context),
       traits_(wiring.traits),
       loop_(wiring.loop),
       memory_(wiring.memory),
       on_closed_(std::move(on_closed)),
-      socket_(std::move(socket)),
-      own_bytes_(kConnectionBytes + (traits_.tls != nullptr ? kTlsBytes : 0)) {
-  peer_->address = std::move(peer_address);
-  memory_.Add(own_bytes_);
+      socket_(std::move(accepted.socket)),
+      own_charge_(std::move(accepted.charge)) {
+  peer_->address = std::move(accepted.peer_address);
 }
 
 Connection::~Connection() { CHECK(state_ == State::kClosed); }
@@ -292,7 +295,7 @@ void Connection::Close() {
   loop_.ReleaseLater(shared_from_this());
   socket_.reset();
   tls_ = nullptr;
-  memory_.Add(-own_bytes_ - queued_bytes_);
+  memory_.Add(-queued_bytes_);
   on_closed_(this);
 }
 

@@ -21,6 +21,13 @@
 
 namespace tidemark::server {
 
+// A connection before it is one: on its way to its loop.
+struct Accepted {
+  std::unique_ptr<Socket> socket;
+  std::string peer_address;
+  MemoryCharge charge;
+};
+
 class Connection final : public FdHandler,
                          public TurnEndHandler,
                          public std::enable_shared_from_this<Connection> {
@@ -31,9 +38,10 @@ class Connection final : public FdHandler,
     EventLoop& loop;
     BatchedCharge& memory;
   };
+  // What one takes by itself.
+  static int64_t OwnBytes(const ListenerTraits& traits);
   // `on_closed` gives up the owner's reference; called once.
-  Connection(const Wiring& wiring, std::unique_ptr<Socket> socket, std::string peer_address,
-             std::function<void(Connection*)> on_closed);
+  Connection(const Wiring& wiring, Accepted accepted, std::function<void(Connection*)> on_closed);
   ~Connection() override;
 
   void Start();
@@ -90,7 +98,7 @@ class Connection final : public FdHandler,
   OutputQueue output_;
   TimerId deadline_timer_ = 0;  // of handshake, first bytes or lingering
   uint32_t events_ = 0;
-  int64_t own_bytes_ = 0;     // counted for the connection itself
+  const MemoryCharge own_charge_;
   int64_t queued_bytes_ = 0;  // counted for what waits in queues
   absl::Duration blocked_since_;
   size_t dropped_bytes_ = 0;

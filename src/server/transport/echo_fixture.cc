@@ -33,8 +33,9 @@ ListenerSpec EchoServer::LocalSpec() {
   return spec;
 }
 
-EchoServer::EchoServer(TransportOptions options, ListenerSpec spec) {
+EchoServer::EchoServer(TransportOptions options, ListenerSpec spec, MemoryBudget* budget) {
   transport_ = std::make_unique<Transport>(clock_, options);
+  if (budget != nullptr) transport_->SetBudget(budget);
   transport_->SetMethods(EchoMethods(counters_));
   transport_->SetHttpHandler(HandleHttp);
   auto listener = transport_->AddListener(std::move(spec));

@@ -13,7 +13,8 @@ namespace tidemark::server {
 
 class EchoServer {
  public:
-  explicit EchoServer(TransportOptions options = {}, ListenerSpec spec = LocalSpec());
+  explicit EchoServer(TransportOptions options = {}, ListenerSpec spec = LocalSpec(),
+                      MemoryBudget* budget = nullptr);
   ~EchoServer();
 
   static ListenerSpec LocalSpec();

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -165,15 +166,17 @@ Method Make(absl::string_view name, CallKind kind, std::shared_ptr<EchoCounters>
 }  // namespace
 
 std::vector<Method> EchoMethods(std::shared_ptr<EchoCounters> counters) {
-  return {Make<Unary>("Unary", CallKind::kUnary, counters),
-          Make<Threaded>("Threaded", CallKind::kUnary, counters),
-          Make<Fail>("Fail", CallKind::kUnary, counters),
-          Make<ShowMetadata>("Metadata", CallKind::kUnary, counters),
-          Make<Hang>("Hang", CallKind::kUnary, counters),
-          Make<Sized>("Sized", CallKind::kUnary, counters),
-          Make<Flood>("Flood", CallKind::kServerStream, counters),
-          Make<Bidi>("Bidi", CallKind::kBidiStream, counters),
-          Make<Pour>("Pour", CallKind::kBidiStream, counters)};
+  std::vector<Method> methods = {Make<Unary>("Unary", CallKind::kUnary, counters),
+                                 Make<Threaded>("Threaded", CallKind::kUnary, counters),
+                                 Make<Fail>("Fail", CallKind::kUnary, counters),
+                                 Make<ShowMetadata>("Metadata", CallKind::kUnary, counters),
+                                 Make<Hang>("Hang", CallKind::kUnary, counters),
+                                 Make<Sized>("Sized", CallKind::kUnary, counters),
+                                 Make<Flood>("Flood", CallKind::kServerStream, counters),
+                                 Make<Bidi>("Bidi", CallKind::kBidiStream, counters),
+                                 Make<Pour>("Pour", CallKind::kBidiStream, counters)};
+  for (Method& method : methods) method.essential = absl::EndsWith(method.path, "/Metadata");
+  return methods;
 }
 
 }  // namespace tidemark::server

@@ -27,7 +27,7 @@ struct EchoCounters {
 // /test.Echo/Unary      answers with the request
 // /test.Echo/Threaded   the same, from another thread
 // /test.Echo/Fail       ends with the code and text of the request: "9 some text"
-// /test.Echo/Metadata   answers with the metadata, "name=value\n" each, then the peer
+// /test.Echo/Metadata   answers with the metadata, "name=value\n" each, then the peer; essential
 // /test.Echo/Hang       never answers
 // /test.Echo/Sized      answers with as many bytes as the request says, in runs of 64 KiB
 // /test.Echo/Flood      streams as many messages of 64 KiB as the request says, at the client's

@@ -12,7 +12,7 @@ namespace tidemark::server {
 namespace {
 
 // The call, its stream and its handler; what a request becomes when it is decoded.
-constexpr int64_t kCallBytes = 3 << 10;
+constexpr int64_t kCallBytes = 2 << 10;
 constexpr int64_t kDecodedPart = 2;
 // Output that waits longer is copied, so that nothing larger has to be kept for it, or, when there
 // is more, the call is cut off.

@@ -10,11 +10,10 @@ constexpr absl::Duration kMemoryLookInterval = absl::Seconds(1);
 
 }  // namespace
 
-void LoopConnections::Adopt(const ListenerTraits& traits, std::unique_ptr<Socket> socket,
-                            std::string peer_address) {
+void LoopConnections::Adopt(const ListenerTraits& traits, Accepted accepted) {
   auto connection = std::make_shared<Connection>(
-      Connection::Wiring{context_, traits, loop_, memory_}, std::move(socket),
-      std::move(peer_address), [this](Connection* closed) { Forget(closed); });
+      Connection::Wiring{context_, traits, loop_, memory_}, std::move(accepted),
+      [this](Connection* closed) { Forget(closed); });
   Connection* raw = connection.get();
   connections_.emplace(raw, std::move(connection));
   raw->Start();

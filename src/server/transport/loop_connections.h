@@ -19,8 +19,7 @@ class LoopConnections {
       : context_(context), loop_(loop), memory_(*context.budget, MemoryAccount::kConnections) {}
 
   // The caller has counted it in open_connections.
-  void Adopt(const ListenerTraits& traits, std::unique_ptr<Socket> socket,
-             std::string peer_address);
+  void Adopt(const ListenerTraits& traits, Accepted accepted);
   // Any thread. Stops the loop when every connection has ended, at the latest soon after `end`.
   void BeginShutdown(absl::Duration end);
 

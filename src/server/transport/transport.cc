@@ -100,7 +100,10 @@ void Transport::Deal(const ListenerTraits& traits, int fd, std::string peer_addr
   }
   if (!context_.HasMemory(/*essential=*/true)) {
     context_.budget->CountRefusal(MemoryAccount::kConnections);
-    TLOG(kWarn, "refused connection: no memory for it", {{"remote-addr", peer_address}});
+    const int64_t second = absl::ToInt64Seconds(clock_.Monotonic());
+    if (refusal_logged_at_second_.exchange(second) != second) {
+      TLOG(kWarn, "refused connection: no memory for it", {{"remote-addr", peer_address}});
+    }
     close(fd);
     return;
   }
@@ -108,9 +111,11 @@ void Transport::Deal(const ListenerTraits& traits, int fd, std::string peer_addr
   context_.accepted_connections.fetch_add(1);
   const size_t index = next_loop_.fetch_add(1) % loops_.size();
   LoopConnections& target = *connections_[index];
-  loops_[index]->Post([&target, &traits, socket = std::make_unique<Socket>(fd),
-                       peer_address = std::move(peer_address)]() mutable {
-    target.Adopt(traits, std::move(socket), std::move(peer_address));
+  Accepted accepted{std::make_unique<Socket>(fd), std::move(peer_address),
+                    MemoryCharge(*context_.budget, MemoryAccount::kConnections)};
+  accepted.charge.Set(Connection::OwnBytes(traits));
+  loops_[index]->Post([&target, &traits, accepted = std::move(accepted)]() mutable {
+    target.Adopt(traits, std::move(accepted));
   });
 }
 

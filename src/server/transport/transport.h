@@ -80,6 +80,7 @@ class Transport {
   std::vector<std::unique_ptr<LoopConnections>> connections_;  // one per loop
   std::vector<std::unique_ptr<BoundListener>> listeners_;
   std::atomic<size_t> next_loop_{0};
+  std::atomic<int64_t> refusal_logged_at_second_{-1};
   bool started_ = false;
 };
 

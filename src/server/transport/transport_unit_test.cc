@@ -107,6 +107,38 @@ TEST(GrpcOutputTest, PiecesOfAnySizeGiveTheSameBytes) {
   }
 }
 
+// What is referred to may go once it was copied, wherever sending has got to.
+TEST(GrpcOutputTest, OwnsWhatItIsToldToKeep) {
+  for (const size_t taken : {0, 3, 5, 1000, 5000, 5005, 9000, 15009}) {
+    GrpcOutput output;
+    OutputQueue queue;
+    std::string expected;
+    std::vector<std::shared_ptr<std::string>> owners;
+    for (const char fill : {'a', 'b', 'c'}) {
+      ByteChain chain;
+      for (int run = 0; run < 2; ++run) {
+        owners.push_back(std::make_shared<std::string>(2500, static_cast<char>(fill + run)));
+        chain.Append(SharedBytes(*owners.back(), owners.back()));
+      }
+      expected += Framed(chain.Flatten());
+      output.Add(std::move(chain));
+    }
+    output.Take(taken, queue);
+    EXPECT_GT(owners.back().use_count(), 1);
+    output.OwnAll();
+    queue.OwnAll();
+    for (const auto& owner : owners) {
+      EXPECT_EQ(owner.use_count(), 1) << taken;
+      owner->assign(owner->size(), 'x');
+    }
+    output.OwnAll();
+    while (!output.empty()) output.Take(std::min<size_t>(777, output.size_bytes()), queue);
+    std::string got(queue.size_bytes(), '\0');
+    queue.CopyFront(got.data(), got.size());
+    EXPECT_EQ(got, expected) << taken;
+  }
+}
+
 TEST(PingPolicyTest, ThreeStrikes) {
   PingPolicy policy(absl::Seconds(5));
   absl::Duration now = absl::Hours(100);

@@ -1,0 +1,142 @@
+// What the client port does when its share of the memory budget is used up.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/base/memory_budget.h"
+#include "src/server/transport/echo_fixture.h"
+#include "src/server/transport/grpc_test_client.h"
+#include "src/server/transport/raw_client.h"
+
+namespace tidemark::server {
+namespace {
+
+constexpr auto kConnections = MemoryAccount::kConnections;
+constexpr uint8_t kData = 0;
+constexpr uint8_t kResetStream = 3;
+constexpr uint8_t kSettings = 4;
+constexpr uint8_t kWindowUpdate = 8;
+
+std::string BigEndian32(uint32_t value) {
+  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16),
+          static_cast<char>(value >> 8), static_cast<char>(value)};
+}
+
+class MemoryTransportTest : public ::testing::Test {
+ protected:
+  void Start(int64_t share_bytes, TransportOptions options = {}) {
+    budget_ = std::make_unique<MemoryBudget>(share_bytes * 20);
+    ASSERT_NEAR(budget_->share_bytes(kConnections), share_bytes, 100);
+    server_ = std::make_unique<EchoServer>(options, EchoServer::LocalSpec(), budget_.get());
+  }
+  int64_t used() const { return budget_->used_bytes(kConnections); }
+
+  std::unique_ptr<MemoryBudget> budget_;
+  std::unique_ptr<EchoServer> server_;
+};
+
+TEST_F(MemoryTransportTest, CallsAreRefusedAndEssentialOnesTaken) {
+  Start(10 << 20);
+  GrpcTestClient client(server_->address());
+  EXPECT_TRUE(client.Unary("Unary", "x").status.ok());
+  MemoryCharge others(*budget_, kConnections);
+  others.Set(10 << 20);
+  const grpc::Status refused = client.Unary("Unary", "x").status;
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(refused.error_message(), "too many requests");
+  EXPECT_EQ(budget_->refusals(kConnections), 1);
+  EXPECT_TRUE(client.Unary("Metadata", "x").status.ok());
+  // Whoever must ask how things are needs a connection first.
+  GrpcTestClient late(server_->address());
+  EXPECT_TRUE(late.Unary("Metadata", "x").status.ok());
+  others.Set(13 << 20);
+  EXPECT_FALSE(client.Unary("Metadata", "x").status.ok());
+  others.Set(0);
+  EXPECT_TRUE(client.Unary("Unary", "x").status.ok());
+}
+
+TEST_F(MemoryTransportTest, ConnectionsBeyondTheShareAreRefused) {
+  Start(1 << 20);
+  std::vector<std::unique_ptr<RawHttp2>> clients;
+  for (int i = 0; i < 60; ++i) clients.push_back(std::make_unique<RawHttp2>(server_->port()));
+  int open = 0;
+  for (const auto& client : clients) open += client->Next().has_value();
+  EXPECT_GT(open, 30);
+  EXPECT_LT(open, 50);
+  EXPECT_EQ(budget_->refusals(kConnections), 60 - open);
+  clients.clear();
+  EXPECT_TRUE(Eventually([&] { return server_->transport().open_connections() == 0; }));
+  EXPECT_TRUE(RawHttp2(server_->port()).Next().has_value());
+  server_.reset();
+  EXPECT_EQ(used(), 0);
+}
+
+TEST_F(MemoryTransportTest, EverythingIsGivenBack) {
+  Start(100 << 20);
+  {
+    GrpcTestClient client(server_->address());
+    GrpcTestStream stream(client, "Bidi");
+    std::string text;
+    ASSERT_TRUE(stream.Write(std::string(1 << 20, 'x')) && stream.Read(text));
+    EXPECT_TRUE(client.Unary("Unary", std::string(1 << 20, 'y')).status.ok());
+    // Half a request, and one that is never answered.
+    RawHttp2 raw(server_->port());
+    raw.SendFrame(1, 4, 1, HeadersPayload(GrpcRequestHeaders("/test.Echo/Hang")));
+    const std::string message = GrpcMessageBytes(std::string(99995, 'h'));
+    for (size_t at = 0; at < message.size(); at += 10000) {
+      raw.SendFrame(kData, at == 90000 ? 1 : 0, 1, message.substr(at, 10000));
+    }
+    raw.SendFrame(1, 4, 3, HeadersPayload(GrpcRequestHeaders("/test.Echo/Unary")));
+    raw.SendFrame(kData, 0, 3, GrpcMessageBytes(std::string(9000, 'z')).substr(0, 8000));
+    EXPECT_TRUE(Eventually([&] { return used() > 250000; })) << used();
+  }
+  EXPECT_TRUE(Eventually([&] { return server_->transport().open_connections() == 0; }));
+  server_.reset();
+  EXPECT_EQ(used(), 0);
+}
+
+// An answer that nobody reads is given up once memory is short; while there is enough, it waits.
+TEST_F(MemoryTransportTest, AnAnswerThatIsNotReadIsCutOff) {
+  Start(100 << 20, {.slow_answer_time = absl::Milliseconds(200)});
+  RawHttp2 slow(server_->port());
+  slow.SendRequest(1, "/test.Echo/Sized", "10000000");
+  ASSERT_TRUE(slow.NextOfType(kData).has_value());
+  GrpcTestClient client(server_->address());
+  MemoryCharge others(*budget_, MemoryAccount::kReads);
+  others.Set(budget_->share_bytes(MemoryAccount::kReads));
+  const auto reset = slow.NextOfType(kResetStream);
+  ASSERT_TRUE(reset.has_value());
+  EXPECT_EQ(reset->stream_id, 1u);
+  EXPECT_EQ(reset->payload, BigEndian32(0xb));  // ENHANCE_YOUR_CALM
+  EXPECT_EQ(budget_->refusals(MemoryAccount::kReads), 1);
+  EXPECT_TRUE(Eventually([&] { return server_->counters().cancelled_calls == 1; }));
+  // Others on the same loops never notice.
+  EXPECT_TRUE(client.Unary("Sized", "3000000").status.ok());
+}
+
+// A stream is not: what waits for it is bounded, and kept.
+TEST_F(MemoryTransportTest, AStreamThatIsNotReadKeepsItsOutput) {
+  Start(100 << 20, {.slow_answer_time = absl::Milliseconds(200)});
+  RawHttp2 slow(server_->port());
+  MemoryCharge others(*budget_, MemoryAccount::kReads);
+  others.Set(budget_->share_bytes(MemoryAccount::kReads));
+  slow.SendFrame(1, 4, 1, HeadersPayload(GrpcRequestHeaders("/test.Echo/Pour")));
+  slow.SendFrame(kData, 0, 1, GrpcMessageBytes("500000"));
+  slow.SendRequest(3, "/test.Echo/Sized", "10000000");
+  // By the time that the answer is cut off, the stream's output was copied.
+  ASSERT_TRUE(slow.NextOfType(kResetStream).has_value());
+  slow.SendFrame(kWindowUpdate, 0, 0, BigEndian32(1 << 30));
+  slow.SendFrame(kWindowUpdate, 0, 1, BigEndian32(1 << 30));
+  size_t received = 65535;  // what the windows held, skipped above with the other frames
+  while (received < 500005 - 65535) {
+    const auto frame = slow.NextOfType(kData);
+    ASSERT_TRUE(frame.has_value()) << received;
+    if (frame->stream_id == 1) received += frame->payload.size();
+  }
+  slow.SendFrame(kSettings, 1, 0);
+}
+
+}  // namespace
+}  // namespace tidemark::server

@@ -148,7 +148,7 @@ class Session {
     client_fd_ = fds[0];
     context_.open_connections = 1;
     loop_.Post([this, fd = fds[1]] {
-      connections_.Adopt(traits_, std::make_unique<Socket>(fd), "fuzz");
+      connections_.Adopt(traits_, {std::make_unique<Socket>(fd), "fuzz", {}});
       Step();
     });
     loop_.RunOnThisThread();

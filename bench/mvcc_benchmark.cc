@@ -180,35 +180,6 @@ void BM_IndexBytesPerKey(benchmark::State& state) {
   }
   state.counters["bytes_per_key"] = bytes_per_key;
 }
-// A warm start: the segments that a former process left are verified and indexed.
-void BM_AdoptKeysOf1KiB(benchmark::State& state) {
-  const int64_t keys = state.range(0);
-  for (auto _ : state) {
-    state.PauseTiming();
-    HeapMapper mapper;
-    {
-      std::unique_ptr<VersionStore> former = VersionStore::CreateEmpty({.name = "bench"}, mapper);
-      const std::string value(1024, 'v');
-      for (int64_t i = 0; i < keys; ++i) {
-        former->BeginEntry(Revision(2 + i));
-        former->Put(0, KeyOf(i * 7919 % keys), value, LeaseId(0));
-        former->CommitEntry();
-      }
-    }
-    state.ResumeTiming();
-    std::unique_ptr<VersionStore> store = VersionStore::Create({.name = "bench"}, mapper);
-    CHECK(store->Adopt().ok());
-    CHECK(store->stats().live_keys == keys);
-    state.PauseTiming();
-    store.reset();
-    state.ResumeTiming();
-  }
-  state.counters["us_per_key"] = benchmark::Counter(
-      static_cast<double>(keys) * 1e-6,
-      benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
-}
-BENCHMARK(BM_AdoptKeysOf1KiB)->Arg(1000000)->Iterations(1)->Unit(benchmark::kMillisecond);
-
 BENCHMARK(BM_IndexBytesPerKey)->Arg(1000000)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace

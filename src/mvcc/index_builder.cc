@@ -100,6 +100,7 @@ struct IndexBuilder::Shard {
 IndexBuilder::Built IndexBuilder::Build(RecordRuns records, size_t expected_keys,
                                         ParallelRunner& workers, LoadProgress& progress) {
   CHECK(keys_.size() == 0 && changes_.size() == 0);
+  progress.BeginIndexing(2 * KeyIndex::kShards);  // ordering takes about as long as filling
   Dealt dealt = Deal(records, workers);
   std::vector<Shard> shards(KeyIndex::kShards);
   // The first piece needs no key, only revision order.
@@ -115,9 +116,9 @@ IndexBuilder::Built IndexBuilder::Build(RecordRuns records, size_t expected_keys
     shard.entries = absl::MakeSpan(dealt.entries)
                         .subspan(dealt.begin[i - 1], dealt.begin[i] - dealt.begin[i - 1]);
     FillShard(i - 1, expected_keys / KeyIndex::kShards, &shard);
-    progress.AddIndexedPart(KeyIndex::kShards);
+    progress.AddIndexedPart();
   });
-  keys_.Order(workers);
+  keys_.Order(workers, progress);
 
   Built built;
   std::vector<Shard::Listed> to_compact;

@@ -39,20 +39,22 @@ KeyNode* KeyIndex::AddToShard(size_t shard, size_t hash, KeyNode::Owned node) {
       candidate, [&](const Shard::constructor& construct) { construct(node.release()); });
 }
 
-void KeyIndex::Order(ParallelRunner& workers) {
+void KeyIndex::Order(ParallelRunner& workers, LoadProgress& progress) {
   CHECK(ordered_.empty());
   std::vector<KeyNode*> nodes;
   size_t count = 0;
   for (const Shard& shard : shards_) count += shard.size();
   nodes.reserve(count);
   for (const Shard& shard : shards_) nodes.insert(nodes.end(), shard.begin(), shard.end());
-  SortByKey(std::move(nodes), workers, [this](absl::Span<KeyNode* const> sorted) {
+  size_t parts = 0;
+  SortByKey(std::move(nodes), workers, [&](absl::Span<KeyNode* const> sorted) {
     constexpr size_t kAhead = 16;
     for (size_t i = 0; i < sorted.size(); ++i) {
       if (i + kAhead < sorted.size()) sorted[i + kAhead]->Prefetch();
       ordered_.insert(ordered_.end(), sorted[i]);
       key_bytes_ += static_cast<int64_t>(sorted[i]->key().size());
     }
+    for (; parts * count < ordered_.size() * kShards; ++parts) progress.AddIndexedPart();
   });
   CHECK(ordered_.size() == count);
 }

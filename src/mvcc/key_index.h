@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
+#include "src/base/load_progress.h"
 #include "src/base/parallel_runner.h"
 #include "src/mvcc/key_node.h"
 #include "src/mvcc/key_range.h"
@@ -62,7 +63,8 @@ class KeyIndex {
   void ReserveInShard(size_t shard, size_t keys) { shards_[shard].reserve(keys); }
   // The node of that key: `node`, unless there is one already. REQUIRES the key's hash and shard.
   KeyNode* AddToShard(size_t shard, size_t hash, KeyNode::Owned node);
-  void Order(ParallelRunner& workers);
+  // Reports as many parts as there are shards.
+  void Order(ParallelRunner& workers, LoadProgress& progress);
 
  private:
   // A key with its hash, so that a lookup hashes once.

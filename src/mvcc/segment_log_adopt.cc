@@ -95,7 +95,8 @@ absl::StatusOr<std::vector<SegmentLog::Found>> SegmentLog::ScanListed(ParallelRu
                                                                       LoadProgress& progress) {
   const std::vector<uint64_t> sequences = table_->Sequences();
   std::vector<Found> found(sequences.size());
-  progress.Begin(sequences.size() * maker_.segment_size_bytes());
+  constexpr double kIndexShare = 0.55;
+  progress.Begin(sequences.size() * maker_.segment_size_bytes(), kIndexShare);
   std::atomic<size_t> first_failed{sequences.size()};
   workers.ForEach(sequences.size(), [&](size_t i) {
     // The others matter no more; those before still do.

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/mvcc/version_store_impl.h"
 
 namespace tidemark::mvcc {
@@ -97,6 +98,7 @@ void VersionStoreImpl::FinishStart(const StartState& state) {
 
 void VersionStoreImpl::TakeLeased(absl::FunctionRef<void(absl::string_view, LeaseId)> visitor) {
   CHECK(!entry_open_ && leased_.has_value());
+  if (PLANTED_BUG("start_forgets_a_leased_key") && !leased_->empty()) leased_->pop_back();
   for (const KeyNode* node : *leased_) {
     visitor(node->key(), Load(node->newest()->location()).lease);
   }

@@ -15,6 +15,7 @@ namespace {
 // half empty.
 constexpr size_t kCheckpointPartsMax = 64;
 constexpr int64_t kRecordsPerStep = 64;
+constexpr double kIndexShare = 0.15;  // of the work on a checkpoint
 
 absl::string_view NameOf(ReplicaStarter::Way way) {
   switch (way) {
@@ -124,7 +125,7 @@ absl::Status ReplicaStarter::LoadParts() {
   mvcc::VersionStore& store = doors_.replica.store();
   const std::vector<kvstore::CheckpointPart> parts =
       doors_.checkpoints->Cut(doors_.replica.partition(), kCheckpointPartsMax);
-  doors_.progress.Begin(header_->record_bytes);
+  doors_.progress.Begin(header_->record_bytes, kIndexShare);
   store.BeginRestore(parts.size());
   std::vector<absl::Status> read(parts.size());
   doors_.workers.ForEach(parts.size(), [&](size_t i) { read[i] = LoadPart(i, parts[i]); });

@@ -41,22 +41,21 @@ void StartProgress::Log(Position applied) const {
           {"remaining", Shown(Remaining(now - replay_began_, done / all))}});
     return;
   }
-  LoadProgress::Figures sum;
+  uint64_t total_bytes = 0;
+  uint64_t read_bytes = 0;
+  double done_bytes = 0;
   for (const auto& [id, progress] : partitions_) {
     const LoadProgress::Figures figures = progress.Get();
-    sum.total_bytes += figures.total_bytes;
-    sum.read_bytes += figures.read_bytes;
-    sum.indexed_bytes += figures.indexed_bytes;
+    total_bytes += figures.total_bytes;
+    read_bytes += figures.read_bytes;
+    done_bytes += figures.done * static_cast<double>(figures.total_bytes);
   }
-  // Reading and indexing take about as long.
-  const double share = static_cast<double>(sum.read_bytes + sum.indexed_bytes) /
-                       std::max(1.0, 2 * static_cast<double>(sum.total_bytes));
+  const double done = done_bytes / std::max(1.0, static_cast<double>(total_bytes));
   TLOG(kInfo, "loading partitions",
-       {{"bytes-total", sum.total_bytes},
-        {"bytes-read", sum.read_bytes},
-        {"bytes-indexed", sum.indexed_bytes},
+       {{"bytes-total", total_bytes},
+        {"bytes-read", read_bytes},
         {"elapsed", Shown(now - began_)},
-        {"remaining", Shown(Remaining(now - began_, share))},
+        {"remaining", Shown(Remaining(now - began_, done))},
         {"partitions-left", partitions_.size() - loaded_}});
 }
 

@@ -27,6 +27,7 @@ inline constexpr const char* kPlantedBugs[] = {
     "checkpoint_forgets_leases",         // S4, etcd #11651
     "checkpoint_walk_not_pinned",
     "start_skips_an_entry",        // etcd #13766
+    "start_forgets_a_leased_key",  // S4
     "journal_trim_without_state",  // J8 over a trim
     "budget_charge_kept",          // M2
     "watch_budget_kept",           // M2

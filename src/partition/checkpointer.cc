@@ -53,6 +53,8 @@ void Checkpointer::ArmPoll() {
 void Checkpointer::Poll() {
   if (stopped_) return;
   ArmPoll();
+  // A trim goes on behind the round that wanted it.
+  left_bytes_ = std::min(left_bytes_, std::max<uint64_t>(doors_.journal_bytes(), 1));
   if (running_ || !IsDue()) return;
   running_ = true;
   last_round_ = doors_.clock.Monotonic();

@@ -111,7 +111,7 @@ class Checkpointer {
   bool stopped_ = false;
   TimerId timer_ = 0;
   absl::Duration last_round_;
-  uint64_t left_bytes_ = 0;  // what the journal held after the last round
+  uint64_t left_bytes_ = 0;  // the least that the journal held since the last round; 0: none yet
   Position last_round_position_;
   std::vector<PartitionId> waiting_;  // of this round, the next one last
   std::map<PartitionId, Base> bases_;

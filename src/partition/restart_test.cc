@@ -193,5 +193,21 @@ TEST_F(RestartTest, NoSpaceForACheckpointKeepsTheJournalAndIsTriedAgain) {
   EXPECT_GT(store_.journal().KnownFirst(), Position(1));
 }
 
+// By its size alone: what a round left behind it counts, not what was there before the trim.
+TEST(CheckpointRoundsTest, KeepTheJournalAsSmallForEver) {
+  LocalStoreOptions options;
+  options.checkpoints.interval = absl::Hours(100);
+  options.checkpoints.journal_bytes = 64 << 10;
+  StoreForTest store(options);
+  store.journal_segment_bytes = 4096;
+  ASSERT_TRUE(store.Start().ok());
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(store.Put("/registry/pods/" + std::to_string(i % 7), std::string(8000, 'v')).ok());
+    store.world().RunFor(absl::Seconds(2));
+    EXPECT_LE(store.journal().stats().log.size_bytes.load(), size_t{2} * (64 << 10)) << i;
+  }
+  EXPECT_GE(store.store().checkpoint_stats().rounds, 10);
+}
+
 }  // namespace
 }  // namespace tidemark::partition

@@ -28,15 +28,18 @@ namespace {
 using Call = SlowClient::Call;
 
 constexpr int64_t kMiB = 1 << 20;
-constexpr int64_t kBudgetBytes = 512 * kMiB;
-// What the process takes beside what is counted: fragments, and figures that are estimates.
-constexpr int64_t kSlackBytes = 24 * kMiB;
-constexpr int kKeys = 20000;
+constexpr int64_t kBudgetBytes = 256 * kMiB;
+// What the process takes beside what is counted: fragments, freed pages that were not given back
+// yet, and figures that are estimates.
+constexpr int64_t kSlackBytes = 48 * kMiB;
+constexpr int kKeys = 10000;
 constexpr int kValueBytes = 1100;
 constexpr int kWatchers = 1000;
 constexpr int kReaders = 1000;
 constexpr int kCallsPerConnection = 50;
 constexpr int32_t kSlowWindowBytes = 2048;
+// Nothing here is about speed: on an idle machine all of it takes a few seconds.
+constexpr absl::Duration kPatience = absl::Seconds(60);
 
 std::string Key(int i) { return absl::StrCat("/registry/pods/", 100000 + i); }
 
@@ -85,7 +88,7 @@ class MemoryProcessTest : public ::testing::Test {
   }
   template <typename Stub, typename Request, typename Response>
   static bool Answers(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                      Stub& stub, const Request& request, absl::Duration limit = absl::Seconds(5)) {
+                      Stub& stub, const Request& request, absl::Duration limit = kPatience) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + limit));
     Response response;
@@ -166,7 +169,6 @@ class Writer {
   }
   int written() const { return written_; }
   int failed() const { return failed_; }
-  absl::Duration longest() const { return absl::Milliseconds(longest_ms_.load()); }
 
  private:
   void Run() {
@@ -175,16 +177,14 @@ class Writer {
       put.set_key(Key(i % kKeys));
       put.set_value(std::string(kValueBytes, 'w'));
       grpc::ClientContext context;
-      context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+      context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
       context.set_wait_for_ready(true);  // on a busy machine to connect takes long
       etcdserverpb::PutResponse response;
-      const absl::Time began = absl::Now();
       if (kv_.Put(&context, put, &response).ok()) {
         ++written_;
       } else {
         ++failed_;
       }
-      longest_ms_ = std::max<int64_t>(longest_ms_, absl::ToInt64Milliseconds(absl::Now() - began));
     }
   }
 
@@ -192,7 +192,6 @@ class Writer {
   std::atomic<bool> stopping_{false};
   std::atomic<int> written_{0};
   std::atomic<int> failed_{0};
-  std::atomic<int64_t> longest_ms_{0};
   std::thread thread_;
 };
 
@@ -236,7 +235,7 @@ TEST_F(MemoryProcessTest, AThousandSlowWatchersAndReaders) {
 
   std::vector<Call*> watchers;
   StartCalls(kWatchers, "/etcdserverpb.Watch/Watch", false, WatchMessage, watchers);
-  ASSERT_TRUE(PumpUntil(absl::Seconds(30), [&] {
+  ASSERT_TRUE(PumpUntil(kPatience, [&] {
     return std::all_of(watchers.begin(), watchers.end(),
                        [](const Call* call) { return call->received_bytes > 1000; });
   }));
@@ -246,7 +245,7 @@ TEST_F(MemoryProcessTest, AThousandSlowWatchersAndReaders) {
   StartCalls(
       kReaders, "/etcdserverpb.KV/Range", true, [](int) { return ListMessage(); }, readers);
   // Each has begun to be served, or was refused.
-  ASSERT_TRUE(PumpUntil(absl::Seconds(30), [&] {
+  ASSERT_TRUE(PumpUntil(kPatience, [&] {
     for (size_t c = reading_clients; c < clients_.size(); ++c) clients_[c]->ReadSome(100);
     return std::all_of(readers.begin(), readers.end(),
                        [](const Call* call) { return call->received_bytes > 0 || call->closed; });
@@ -275,7 +274,7 @@ TEST_F(MemoryProcessTest, AThousandSlowWatchersAndReaders) {
 
   // Now they read: whoever was let in gets all of the same list.
   for (size_t c = reading_clients; c < clients_.size(); ++c) clients_[c]->ReadAll();
-  ASSERT_TRUE(PumpUntil(absl::Seconds(30), [&] {
+  ASSERT_TRUE(PumpUntil(kPatience, [&] {
     return std::all_of(readers.begin(), readers.end(),
                        [](const Call* call) { return call->closed; });
   }));
@@ -296,7 +295,6 @@ TEST_F(MemoryProcessTest, AThousandSlowWatchersAndReaders) {
   writer.Stop();
   EXPECT_GT(writer.written(), 20);
   EXPECT_EQ(writer.failed(), 0);
-  EXPECT_LT(writer.longest(), absl::Seconds(3));
 
   // Watchers hold little, and have lost nothing: one that reads gets its events in order; one that
   // compaction overtakes hears of it.
@@ -305,7 +303,7 @@ TEST_F(MemoryProcessTest, AThousandSlowWatchersAndReaders) {
     EXPECT_LE(watchers[i]->received_bytes, kSlowWindowBytes);
   }
   clients_.front()->ReadAll(*watchers[0]);
-  ASSERT_TRUE(PumpUntil(absl::Seconds(30), [&] {
+  ASSERT_TRUE(PumpUntil(kPatience, [&] {
     return watchers[0]->received_bytes > size_t{kKeys} * (kValueBytes + 100);
   }));
   int64_t last = 1;
@@ -322,7 +320,7 @@ TEST_F(MemoryProcessTest, AThousandSlowWatchersAndReaders) {
   EXPECT_TRUE(Answers(&etcdserverpb::KV::Stub::Compact, kv, compact));
   Call& overtaken = *watchers[2 * kCallsPerConnection];
   clients_[2]->ReadAll(overtaken);
-  ASSERT_TRUE(PumpUntil(absl::Seconds(30), [&] {
+  ASSERT_TRUE(PumpUntil(kPatience, [&] {
     const auto responses = Responses(overtaken);
     return !responses.empty() && responses.back().canceled();
   }));
@@ -334,14 +332,14 @@ TEST_F(MemoryProcessTest, AThousandSlowWatchersAndReaders) {
 
   // Everybody goes, and so does what was held for them.
   clients_.clear();
-  PumpUntil(absl::Seconds(30), [&] {
-    return Account("watches") < 1e6 && HeapBytes() - base_rss_bytes_ < kSlackBytes / 2;
-  });
-  EXPECT_LT(Account("reads"), 1e6);
-  EXPECT_LT(Account("pinned"), 10e6);
-  EXPECT_LT(Account("watches"), 1e6);
-  EXPECT_LT(Account("connections"), 1e6);
-  EXPECT_LT(HeapBytes() - base_rss_bytes_, kSlackBytes);
+  EXPECT_TRUE(PumpUntil(kPatience,
+                        [&] {
+                          return Account("reads") < 1e6 && Account("pinned") < 10e6 &&
+                                 Account("watches") < 1e6 && Account("connections") < 1e6 &&
+                                 HeapBytes() - base_rss_bytes_ < kSlackBytes / 2;
+                        }))
+      << HttpGet(server_->endpoint(), "/metrics") << "heap grew by "
+      << HeapBytes() - base_rss_bytes_;
 }
 
 }  // namespace

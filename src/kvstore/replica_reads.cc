@@ -11,6 +11,8 @@ namespace {
 
 // Not worth counting: less than what a call costs anyway.
 constexpr int64_t kUncountedReadBytes = 16 << 10;
+// Counted and never refused: a few keys (see ReadsMany), with values that are copied.
+constexpr int64_t kFewKeysBytes = 96 << 10;
 // Larger reads leave this part of the share to smaller ones.
 constexpr int64_t kSmallReadBytes = 256 << 10;
 constexpr int64_t kPartForSmallReads = 8;
@@ -175,6 +177,10 @@ void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
 
 bool ReplicaImpl::HoldMemory(ReadJob* job, int64_t bytes) const {
   if (options_.store.budget == nullptr || bytes <= kUncountedReadBytes) return true;
+  if (bytes <= kFewKeysBytes) {
+    job->charge.Set(bytes);
+    return true;
+  }
   const int64_t share = options_.store.budget->share_bytes(MemoryAccount::kReads);
   return job->charge.TryRaise(bytes, bytes > kSmallReadBytes ? share / kPartForSmallReads : 0);
 }

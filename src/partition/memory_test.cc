@@ -254,6 +254,12 @@ TEST_F(MemoryTest, ManyReadersAtOnceStayInsideTheShare) {
   EXPECT_EQ(store_->Range("/registry/pods/10000", "/registry/pods/10001")->result.items.size(),
             10u);
   EXPECT_TRUE(store_->Put("a", "b").ok());
+  MemoryCharge others(*budget_, MemoryAccount::kReads);
+  others.Set(kMiB);
+  etcdserverpb::RangeRequest few = ListOf("/registry/pods/");
+  few.set_limit(64);
+  EXPECT_EQ(store_->Range(few)->result.items.size(), 64u);
+  others.Set(0);
   etcdserverpb::TxnRequest txn;
   *txn.add_success()->mutable_request_range() = ListOf("/registry/pods/10000");
   EXPECT_TRUE(store_->Txn(txn).ok());

@@ -79,7 +79,7 @@ class Simulation {
     world_.SetOnCrash([this](const std::string&, const SimulatedCrash& crash) {
       NoteFault(absl::StrCat("crash: ", crash.reason()));
       if (memory_is_left_ && node_.serving() && absl::StrContains(crash.reason(), "no memory")) {
-        result_.problems.push_back("S8: memory for a write was not set aside: " + crash.reason());
+        result_.problems.push_back("M1: memory for a write was not set aside: " + crash.reason());
       }
       NodeDied();
     });

@@ -35,6 +35,7 @@ Applier::Outcome Applier::Apply(const journal::Entry& entry, PlannedAnswer* answ
   if (changes_here) {
     absl::Span<const mvcc::Event> events = to_.store.CommitEntry();
     to_.watches.Notify(entry.revision, events);
+    to_.store.ForgetEvents();
   } else if (entry.revision > known_) {
     to_.store.AdvanceTo(entry.revision);
   }

@@ -160,8 +160,10 @@ class VersionStore {
                                       LeaseId lease) = 0;
   // Returns the deleted version; REQUIRES that the key is alive (effects name only live keys).
   virtual KeyValue Delete(int64_t sub, absl::string_view key) = 0;
-  // The entry's events in order, with prev_kv. Valid until the next BeginEntry.
+  // The entry's events in order, with prev_kv. Valid until ForgetEvents or the next BeginEntry.
   virtual absl::Span<const Event> CommitEntry() = 0;
+  // Lets go of the last entry's events: they hold the segments of what that entry replaced.
+  virtual void ForgetEvents() = 0;
   // Moves the current revision without changing keys here (entries of other partitions).
   virtual void AdvanceTo(Revision revision) = 0;
 

@@ -44,6 +44,7 @@ class VersionStoreImpl final : public VersionStore {
                               LeaseId lease) override;
   KeyValue Delete(int64_t sub, absl::string_view key) override;
   absl::Span<const Event> CommitEntry() override;
+  void ForgetEvents() override;
   void AdvanceTo(Revision revision) override;
   Revision current_revision() const override { return current_; }
 

@@ -109,6 +109,16 @@ absl::Span<const Event> VersionStoreImpl::CommitEntry() {
   return events_;
 }
 
+void VersionStoreImpl::ForgetEvents() {
+  CHECK(!entry_open_);
+  constexpr size_t kKeptEvents = 4096;
+  if (events_.capacity() > kKeptEvents) {
+    std::vector<Event>().swap(events_);
+  } else {
+    events_.clear();
+  }
+}
+
 void VersionStoreImpl::AdvanceTo(Revision revision) {
   CHECK(!entry_open_ && revision >= current_);
   current_ = revision;

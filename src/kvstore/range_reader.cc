@@ -48,7 +48,21 @@ size_t WantedItems(const RangeRequest& request) {
   return limit >= kUnlimited ? kUnlimited : static_cast<size_t>(limit) + 1;
 }
 
-void Sort(const RangeRequest& request, std::vector<RangeItem>* items) {
+// All at once: whoever asks for another order than the keys' pays with one long step.
+template <typename Less>
+void SortBy(Less less, RangeItems* items) {
+  std::vector<RangeItem> all;
+  all.reserve(items->size());
+  while (!items->empty()) {
+    for (RangeItem& item : items->TakePiece().items) all.push_back(std::move(item));
+  }
+  std::stable_sort(all.begin(), all.end(), less);
+  for (RangeItem& item : all) items->Append(std::move(item));
+}
+
+bool KeyIsLess(const RangeItem& a, const RangeItem& b) { return a.key < b.key; }
+
+void Sort(const RangeRequest& request, RangeItems* items) {
   if (!IsSorted(request)) return;
   auto less = [target = request.sort_target()](const RangeItem& a, const RangeItem& b) {
     switch (target) {
@@ -61,25 +75,21 @@ void Sort(const RangeRequest& request, std::vector<RangeItem>* items) {
       case RangeRequest::VALUE:
         return a.value < b.value;
       default:
-        return a.key < b.key;
+        return KeyIsLess(a, b);
     }
   };
   if (request.sort_order() == RangeRequest::DESCEND) {
-    std::stable_sort(items->begin(), items->end(),
-                     [&](const RangeItem& a, const RangeItem& b) { return less(b, a); });
+    SortBy([&](const RangeItem& a, const RangeItem& b) { return less(b, a); }, items);
   } else {
-    std::stable_sort(items->begin(), items->end(), less);
+    SortBy(less, items);
   }
 }
 
-// Cuts to the request's limit and brings the derived fields up to date.
 void CutToLimit(const RangeRequest& request, RangeResult* result) {
   if (request.limit() > 0 && result->items.size() > static_cast<uint64_t>(request.limit())) {
-    result->items.resize(static_cast<size_t>(request.limit()));
+    result->items.Truncate(static_cast<size_t>(request.limit()));
     result->more = true;
   }
-  result->bytes = 0;
-  for (const RangeItem& item : result->items) result->bytes += item.wire.size();
 }
 
 void AppendField(uint32_t field_and_type, uint64_t value, std::string* out) {
@@ -208,7 +218,7 @@ void RangeReader::AddItem(const mvcc::KeyValueView& kv) {
     item.key = wire.substr(key_offset, kv.key.size());
     item.wire = SharedBytes(wire, std::move(record));
   }
-  result_.items.push_back(std::move(item));
+  result_.items.Append(std::move(item));
 }
 
 void RangeReader::Finish() {
@@ -265,19 +275,17 @@ RangeRequest RangeForOnePartition(const RangeRequest& whole) {
 
 RangeResult MergeRanges(std::vector<RangeResult> parts, const RangeRequest& whole) {
   RangeResult merged;
-  size_t item_count = 0;
-  for (const RangeResult& part : parts) item_count += part.items.size();
-  merged.items.reserve(item_count);
+  std::vector<RangeItems> lists;
+  const RangeRequest part_request = RangeForOnePartition(whole);
   for (RangeResult& part : parts) {
     merged.count += part.count;
     merged.more = merged.more || part.more;
     merged.charge.Absorb(std::move(part.charge));
-    for (RangeItem& item : part.items) merged.items.push_back(std::move(item));
+    if (IsSorted(part_request)) SortBy(KeyIsLess, &part.items);
+    lists.push_back(std::move(part.items));
   }
-  std::sort(merged.items.begin(), merged.items.end(),
-            [](const RangeItem& a, const RangeItem& b) { return a.key < b.key; });
-  const size_t wanted = WantedItems(whole);
-  if (merged.items.size() > wanted) merged.items.resize(wanted);
+  merged.items = MergeByKey(std::move(lists));
+  merged.items.Truncate(WantedItems(whole));
   Sort(whole, &merged.items);
   CutToLimit(whole, &merged);
   return merged;

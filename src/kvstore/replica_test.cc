@@ -343,8 +343,10 @@ TEST(MergeRangesTest, EqualsOneRangeOverEverything) {
     EXPECT_EQ(merged.count, expected.count);
     EXPECT_EQ(merged.more, expected.more) << request.ShortDebugString();
     ASSERT_EQ(merged.items.size(), expected.items.size()) << request.ShortDebugString();
-    for (size_t i = 0; i < merged.items.size(); ++i) {
-      EXPECT_EQ(merged.items[i].key, expected.items[i].key) << request.ShortDebugString();
+    auto expected_item = expected.items.begin();
+    for (const RangeItem& item : merged.items) {
+      EXPECT_EQ(item.key, expected_item->key) << request.ShortDebugString();
+      ++expected_item;
     }
   }
 }

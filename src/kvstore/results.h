@@ -12,25 +12,14 @@
 #include "src/base/bytes.h"
 #include "src/base/ids.h"
 #include "src/base/memory_budget.h"
+#include "src/kvstore/range_items.h"
 
 namespace tidemark::kvstore {
 
-// One key-value of a range answer. `wire` is what to send; the rest is what merging and sorting
-// over partitions needs.
-struct RangeItem {
-  SharedBytes wire;       // canonical mvccpb.KeyValue (already without value for keys_only)
-  absl::string_view key;  // views into wire, or (keys_only) into the stored record that wire owns
-  absl::string_view value;
-  Revision create_revision{0};
-  Revision mod_revision{0};
-  int64_t version = 0;
-};
-
 struct RangeResult {
-  std::vector<RangeItem> items;
+  RangeItems items;
   int64_t count = 0;
   bool more = false;
-  size_t bytes = 0;  // sum of wire sizes
   // For the items, and what they are encoded into. Of a txn's ranges one may hold it for all.
   MemoryCharge charge;
 };

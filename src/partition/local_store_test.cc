@@ -98,7 +98,8 @@ TEST(LocalStore, PagesMakeTheWholeWithoutCounting) {
       more = page->result.more;
     }
     ASSERT_EQ(keys.size(), 40u) << limit;
-    for (size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(keys[i], whole->result.items[i].key);
+    auto key = keys.begin();
+    for (const auto& item : whole->result.items) EXPECT_EQ(*key++, item.key);
   }
 }
 
@@ -126,7 +127,7 @@ TEST(LocalStore, P4_ReadersSeeWholeTransactions) {
                              ASSERT_TRUE(reply.ok());
                              ASSERT_EQ(reply->result.items.size(), 3u);
                              for (const auto& item : reply->result.items) {
-                               torn += Value(item) != Value(reply->result.items[0]);
+                               torn += Value(item) != Value(reply->result.items.front());
                              }
                            });
       store.world().RunFor(absl::Microseconds(200));

@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "src/base/bytes.h"
 #include "src/base/executor.h"
+#include "src/server/outgoing_message.h"
 
 namespace tidemark::server {
 
@@ -43,7 +44,7 @@ class Metadata {
 
 // Who is at the other end.
 struct Peer {
-  std::string address;      // "127.0.0.1:4711", "unix:/path"
+  std::string address;  // "127.0.0.1:4711", "unix:/path"
   bool tls = false;
   std::string common_name;  // of the verified client certificate; empty without one
 };
@@ -59,7 +60,7 @@ class ServerCall : public std::enable_shared_from_this<ServerCall> {
   virtual Executor& loop() = 0;
 
   // One protobuf message, not yet framed. Order is kept per sending thread. After Finish ignored.
-  virtual void Send(ByteChain message) = 0;
+  virtual void Send(OutgoingMessage message) = 0;
   // Ends the call. The status' code and message go to grpc-status and grpc-message.
   virtual void Finish(absl::Status status) = 0;
   // True once the client cancelled, the deadline passed or the connection broke. Any thread.
@@ -99,7 +100,7 @@ struct HttpRequest {
   std::string path;   // without query
   std::string query;  // behind '?', raw
   Metadata headers;
-  std::string body;   // bounded by the transport
+  std::string body;  // bounded by the transport
   Peer peer;
 };
 struct HttpResponse {
@@ -108,8 +109,7 @@ struct HttpResponse {
   std::string body;
 };
 // `respond` may be called from any thread, once.
-using HttpHandler =
-    std::function<void(HttpRequest, std::function<void(HttpResponse)> respond)>;
+using HttpHandler = std::function<void(HttpRequest, std::function<void(HttpResponse)> respond)>;
 
 // Counts what etcd's grpc_server_* and network metrics count. Called on event loops.
 class CallObserver {

@@ -79,7 +79,13 @@ class FakeCall : public ServerCall {
   const Peer& peer() const override { return peer_; }
   absl::Duration deadline() const override { return absl::InfiniteDuration(); }
   Executor& loop() override { return loop_; }
-  void Send(ByteChain message) override { sent.push_back(message.Flatten()); }
+  void Send(OutgoingMessage message) override {
+    std::string bytes = message.begin.Flatten();
+    while (message.rest != nullptr && message.rest->size_bytes() > 0) {
+      bytes += message.rest->Next().Flatten();
+    }
+    sent.push_back(std::move(bytes));
+  }
   void Finish(absl::Status status) override {
     CHECK(!finished);
     finished = true;

@@ -1,6 +1,7 @@
 // etcdserverpb.KV: each call is one call of the router and one encoding.
 #include <utility>
 
+#include "src/server/services/range_reply.h"
 #include "src/server/services/range_stream.h"
 #include "src/server/services/services.h"
 #include "src/server/services/unary_call.h"
@@ -21,8 +22,8 @@ void AddKvService(ServiceContext& context, std::vector<Method>& methods) {
       context, "/etcdserverpb.KV/Range",
       [&router](const UnaryCallPtr& call, etcdserverpb::RangeRequest request, size_t size_bytes) {
         router.Range(call->RouterContext(size_bytes), std::move(request),
-                     call->Answer<RangeResult>([](const Header& header, const RangeResult& result) {
-                       return EncodeRange(header, result);
+                     call->Answer<RangeResult>([](const Header& header, RangeResult& result) {
+                       return MakeRangeReply(header, std::move(result));
                      }));
       }));
   methods.push_back(

@@ -12,7 +12,6 @@ namespace tidemark::server {
 namespace {
 
 using etcdserverpb::RangeRequest;
-using kvstore::RangeItem;
 using kvstore::RangeResult;
 
 // Keys per question to the store. Only the question that reaches the client's limit counts the
@@ -49,7 +48,6 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
   void ReadPage();
   void OnPage(absl::StatusOr<kvstore::Reply<RangeResult>> reply);
   bool IsLastPage() const;
-  size_t ChunkEnd() const;
   void AdaptChunk(size_t sent_bytes);
   void CountUnsent();
 
@@ -63,7 +61,7 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
 
   std::optional<Revision> header_revision_;  // of the first page
   RangeResult page_;
-  size_t page_sent_ = 0;
+  int64_t page_keys_sent_ = 0;
   bool have_page_ = false;
   bool page_is_counted_ = false;
   int64_t keys_sent_ = 0;  // before this page
@@ -135,19 +133,15 @@ void RangeStream::OnPage(absl::StatusOr<kvstore::Reply<RangeResult>> reply) {
     }
   }
   page_ = std::move(reply->result);
-  page_sent_ = 0;
+  page_keys_sent_ = 0;
   have_page_ = true;
   SendMore();
 }
 
-// Nothing follows this page: the range ends, or the client's limit.
+// Nothing follows this page, all of which was sent: the range ends, or the client's limit.
 bool RangeStream::IsLastPage() const {
   if (!page_.more) return true;
-  return limit_ > 0 && keys_sent_ + static_cast<int64_t>(page_.items.size()) >= limit_;
-}
-
-size_t RangeStream::ChunkEnd() const {
-  return std::min(page_.items.size(), page_sent_ + chunk_keys_);
+  return limit_ > 0 && keys_sent_ + page_keys_sent_ >= limit_;
 }
 
 // etcd's rule: towards messages between a half and two times max-request-bytes.
@@ -169,14 +163,14 @@ void RangeStream::CountUnsent() {
 void RangeStream::SendMore() {
   CountUnsent();
   while (!ended_ && have_page_ && call_->unsent_bytes() < kUnsentLimitBytes) {
-    size_t end = ChunkEnd();
-    absl::Span<const RangeItem> items(page_.items.data() + page_sent_, end - page_sent_);
-    bool page_ends = end == page_.items.size();
+    const kvstore::RangeItems items = page_.items.Take(chunk_keys_);
+    page_keys_sent_ += static_cast<int64_t>(items.size());
+    const bool page_ends = page_.items.empty();
     bool last = page_ends && IsLastPage();
     std::optional<RangeStreamEnd> tail;
     if (last) {
       CHECK(page_is_counted_ || !page_.more);
-      int64_t count = page_is_counted_ ? page_.count : static_cast<int64_t>(page_.items.size());
+      const int64_t count = page_is_counted_ ? page_.count : page_keys_sent_;
       tail = RangeStreamEnd{context_.MakeHeader(*header_revision_), page_.more, keys_sent_ + count};
     }
     if (last || !items.empty()) {
@@ -187,16 +181,14 @@ void RangeStream::SendMore() {
       call_->Send(std::move(message));
       CountUnsent();
     }
-    page_sent_ = end;
     if (last) return Finish(absl::OkStatus());
     if (!page_ends) continue;
     // The next page begins right behind the last key.
-    CHECK(!page_.items.empty());
-    const RangeItem& last_item = page_.items.back();
-    std::string next(last_item.key.data(), last_item.key.size());
+    CHECK(!items.empty());
+    std::string next(items.back().key.data(), items.back().key.size());
     next.push_back('\0');
     request_.set_key(std::move(next));
-    keys_sent_ += static_cast<int64_t>(page_.items.size());
+    keys_sent_ += page_keys_sent_;
     page_ = RangeResult();
     have_page_ = false;
     ReadPage();

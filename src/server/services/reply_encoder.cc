@@ -29,21 +29,18 @@ void Write(WireWriter& out, const Header& h) {
   out.Scalar(4, h.term);
 }
 
-size_t ItemsSize(absl::Span<const RangeItem> items) {
-  size_t size_bytes = 0;
-  for (const RangeItem& item : items) size_bytes += LengthFieldSize(item.wire.size());
-  return size_bytes;
-}
-
 size_t Size(const Header& h, const RangeResult& r) {
-  return LengthFieldSize(Size(h)) + ItemsSize(r.items) + ScalarFieldSize(r.more) +
+  return LengthFieldSize(Size(h)) + r.items.message_bytes() + ScalarFieldSize(r.more) +
          ScalarFieldSize(static_cast<uint64_t>(r.count));
+}
+void WriteEnd(WireWriter& out, const RangeResult& r) {
+  out.Flag(3, r.more);
+  out.Signed(4, r.count);
 }
 void Write(WireWriter& out, const Header& h, const RangeResult& r) {
   Write(out, h);
   for (const RangeItem& item : r.items) out.Message(2, item.wire);
-  out.Flag(3, r.more);
-  out.Signed(4, r.count);
+  WriteEnd(out, r);
 }
 
 size_t Size(const Header& h, const PutResult& r) {
@@ -104,7 +101,8 @@ void Write(WireWriter& out, const Header& h, const TxnResult& r) {
   }
 }
 
-size_t SmallBytes(absl::Span<const RangeItem> items) {
+template <typename Items>
+size_t SmallBytes(const Items& items) {
   size_t small_bytes = kFrameBytes;
   for (const RangeItem& item : items) {
     small_bytes += 6 + (item.wire.size() < WireWriter::kReferBytes ? item.wire.size() : 0);
@@ -117,6 +115,18 @@ size_t SmallBytes(absl::Span<const RangeItem> items) {
 ByteChain EncodeRange(const Header& header, const RangeResult& result) {
   WireWriter out(SmallBytes(result.items));
   Write(out, header, result);
+  return out.Finish();
+}
+
+ByteChain EncodeRangeItems(std::vector<RangeItem> items) {
+  WireWriter out(SmallBytes(items));
+  for (RangeItem& item : items) out.Message(2, std::move(item.wire));
+  return out.Finish();
+}
+
+ByteChain EncodeRangeEnd(const RangeResult& result) {
+  WireWriter out(kFrameBytes);
+  WriteEnd(out, result);
   return out.Finish();
 }
 
@@ -144,9 +154,9 @@ ByteChain EncodeHeaderOnly(const Header& header) {
   return out.Finish();
 }
 
-ByteChain EncodeRangeStream(absl::Span<const RangeItem> items,
+ByteChain EncodeRangeStream(const kvstore::RangeItems& items,
                             const std::optional<RangeStreamEnd>& end) {
-  size_t size_bytes = ItemsSize(items);
+  size_t size_bytes = items.message_bytes();
   if (end) {
     size_bytes += LengthFieldSize(Size(end->header)) + ScalarFieldSize(end->more) +
                   ScalarFieldSize(static_cast<uint64_t>(end->count));

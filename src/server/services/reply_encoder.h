@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "src/base/bytes.h"
 #include "src/base/ids.h"
 #include "src/kvstore/results.h"
@@ -24,6 +23,9 @@ struct Header {
 };
 
 ByteChain EncodeRange(const Header& header, const kvstore::RangeResult& result);
+// The same in pieces: EncodeHeaderOnly, the items, the end.
+ByteChain EncodeRangeItems(std::vector<kvstore::RangeItem> items);
+ByteChain EncodeRangeEnd(const kvstore::RangeResult& result);
 ByteChain EncodePut(const Header& header, const kvstore::PutResult& result);
 ByteChain EncodeDelete(const Header& header, const kvstore::DeleteResult& result);
 ByteChain EncodeTxn(const Header& header, const kvstore::TxnResult& result);
@@ -36,7 +38,7 @@ struct RangeStreamEnd {
   bool more = false;
   int64_t count = 0;
 };
-ByteChain EncodeRangeStream(absl::Span<const kvstore::RangeItem> items,
+ByteChain EncodeRangeStream(const kvstore::RangeItems& items,
                             const std::optional<RangeStreamEnd>& end);
 
 struct WatchReply {

@@ -6,6 +6,8 @@
 #include <random>
 
 #include "proto/rpc.pb.h"
+#include "src/base/memory_budget.h"
+#include "src/server/services/range_reply.h"
 #include "src/server/services/utf8.h"
 
 namespace tidemark::server {
@@ -56,7 +58,7 @@ class Generator {
     for (uint64_t i = Below(5); i > 0; --i) {
       RangeItem item;
       item.wire = KeyValue(*message.add_kvs());
-      result.items.push_back(item);
+      result.items.Append(item);
     }
     result.more = Below(2);
     result.count = Number();
@@ -162,6 +164,47 @@ TEST(ReplyEncoder, RangeStreamMessages) {
   }
 }
 
+// A long answer is encoded while it is sent: the same bytes, in pieces of bounded size, each of
+// which gives back its part of the memory.
+TEST(RangeReply, LongAnswersComeInPieces) {
+  for (const size_t count : {1, 255, 256, 257, 512, 5000}) {
+    SCOPED_TRACE(count);
+    Generator generator(count);
+    etcdserverpb::RangeResponse message;
+    const Header header = generator.MakeHeader(*message.mutable_header());
+    MemoryBudget budget;
+    RangeResult result;
+    result.charge = MemoryCharge(budget, MemoryAccount::kReads);
+    result.charge.Set(static_cast<int64_t>(count) * 100);
+    for (size_t i = 0; i < count; ++i) {
+      RangeItem item;
+      item.wire = generator.KeyValue(*message.add_kvs());
+      result.items.Append(std::move(item));
+    }
+    result.more = true;
+    result.count = static_cast<int64_t>(count) + 1;
+    message.set_more(result.more);
+    message.set_count(result.count);
+    OutgoingMessage reply = MakeRangeReply(header, std::move(result));
+    const std::string expected = message.SerializeAsString();
+    EXPECT_EQ(reply.size_bytes(), expected.size());
+    EXPECT_EQ(reply.rest != nullptr, count > 256);
+    std::string bytes = reply.begin.Flatten();
+    int64_t held_bytes = budget.used_bytes(MemoryAccount::kReads);
+    while (reply.rest != nullptr && reply.rest->size_bytes() > 0) {
+      const ByteChain piece = reply.rest->Next();
+      ASSERT_FALSE(piece.empty());
+      EXPECT_LE(piece.runs().size(), 2 * 256u + 1);
+      bytes += piece.Flatten();
+      ASSERT_EQ(bytes.size() + reply.rest->size_bytes(), expected.size());
+      EXPECT_LE(budget.used_bytes(MemoryAccount::kReads), held_bytes);
+      held_bytes = budget.used_bytes(MemoryAccount::kReads);
+    }
+    EXPECT_EQ(held_bytes, 0);
+    ASSERT_EQ(bytes, expected);
+  }
+}
+
 TEST(ReplyEncoder, LargeValuesAreNotCopied) {
   mvccpb::KeyValue kv;
   kv.set_key("k");
@@ -169,7 +212,7 @@ TEST(ReplyEncoder, LargeValuesAreNotCopied) {
   RangeResult result;
   RangeItem item;
   item.wire = SharedBytes::Own(kv.SerializeAsString());
-  result.items.push_back(item);
+  result.items.Append(item);
   ByteChain chain = EncodeRange(Header(), result);
   bool referred = false;
   for (const SharedBytes& run : chain.runs()) {

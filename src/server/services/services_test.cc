@@ -289,7 +289,7 @@ class RangeStreamTest : public ServicesTest {
         kvstore::RangeItem item;
         item.wire = wires_[i];
         item.key = keys_[i];
-        result.items.push_back(item);
+        result.items.Append(item);
       }
       if (request.count_only()) result.more = false;
       // Later reads see a newer store.

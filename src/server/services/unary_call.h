@@ -33,10 +33,10 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
     return {request_size_bytes, call_->cancelled()};
   }
 
-  void Reply(ByteChain message) {
+  void Reply(OutgoingMessage message) {
     if (ended_) return;
     End();
-    CountReply(message);
+    CountReply(message.begin);
     call_->Send(std::move(message));
     call_->Finish(absl::OkStatus());
   }
@@ -50,7 +50,8 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
     reply_charge_ = MemoryCharge();
   }
 
-  // A callback for the router: `encode(header, result)` runs on the loop and gives the message.
+  // A callback for the router: `encode(header, result)` runs on the loop and gives the message; it
+  // may move from the result.
   template <typename Result, typename Encode>
   partition::ReplyCallback<Result> Answer(Encode encode) {
     return [self = shared_from_this(),

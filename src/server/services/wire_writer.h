@@ -52,6 +52,12 @@ class WireWriter {
     Length(field, message.size());
     Raw(message);
   }
+  void Message(int field, SharedBytes&& message) {
+    Length(field, message.size());
+    if (message.size() < kReferBytes) return Raw(message);
+    Flush();
+    chain_.Append(std::move(message));
+  }
   // Content without a tag.
   void Raw(const SharedBytes& bytes) {
     if (bytes.size() < kReferBytes) {

@@ -42,7 +42,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   const Peer& peer() const override { return *peer_; }
   absl::Duration deadline() const override { return deadline_; }
   Executor& loop() override { return loop_; }
-  void Send(ByteChain message) override;
+  void Send(OutgoingMessage message) override;
   void Finish(absl::Status status) override;
   std::shared_ptr<const std::atomic<bool>> cancelled() const override;
   size_t unsent_bytes() const override { return output_.size_bytes(); }
@@ -59,7 +59,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
 
  private:
   struct HandedOver {
-    ByteChain message;
+    OutgoingMessage message;
     absl::Status status;
     bool finishes = false;
   };
@@ -67,7 +67,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   void Begin();
   void HandOver(HandedOver item);
   void RunHandedOver();
-  void SendNow(ByteChain message);
+  void SendNow(OutgoingMessage message);
   void FinishNow(absl::Status status);
   void OnDeadline();
   void Wake();

@@ -8,10 +8,46 @@
 
 namespace tidemark::server {
 
-void GrpcOutput::Add(ByteChain message) {
-  size_bytes_ += kGrpcPrefixBytes + message.size_bytes();
-  const auto prefix = GrpcPrefix(static_cast<uint32_t>(message.size_bytes()));
-  messages_.push_back({prefix, std::move(message), false});
+void GrpcOutput::Add(OutgoingMessage message) {
+  const size_t size_bytes = message.size_bytes();
+  size_bytes_ += kGrpcPrefixBytes + size_bytes;
+  messages_.push_back({GrpcPrefix(static_cast<uint32_t>(size_bytes)), std::move(message.begin),
+                       std::move(message.rest), false});
+}
+
+size_t GrpcOutput::TakePrefix(const Framed& framed, size_t max_bytes, OutputQueue& queue) {
+  const size_t n = std::min(max_bytes, kGrpcPrefixBytes - prefix_taken_bytes_);
+  queue.AppendCopy(absl::string_view(framed.prefix.data() + prefix_taken_bytes_, n));
+  prefix_taken_bytes_ += n;
+  return n;
+}
+
+size_t GrpcOutput::TakePieces(Framed& framed, size_t max_bytes, OutputQueue& queue) {
+  size_t taken_bytes = 0;
+  while (taken_bytes < max_bytes) {
+    if (run_ == framed.piece.runs().size()) {
+      if (!framed.HasRest()) break;
+      framed.piece = framed.rest->Next();
+      CHECK(!framed.piece.empty());
+      run_ = 0;
+    }
+    const SharedBytes& run = framed.piece.runs()[run_];
+    const absl::string_view rest = run.view().substr(run_taken_bytes_);
+    const size_t n = std::min(max_bytes - taken_bytes, rest.size());
+    queue.Append(rest.substr(0, n), run.owner());
+    taken_bytes += n;
+    run_taken_bytes_ += n;
+    if (n == rest.size()) {
+      ++run_;
+      run_taken_bytes_ = 0;
+    }
+  }
+  return taken_bytes;
+}
+
+bool GrpcOutput::IsTaken(const Framed& framed) const {
+  return prefix_taken_bytes_ == kGrpcPrefixBytes && run_ == framed.piece.runs().size() &&
+         !framed.HasRest();
 }
 
 void GrpcOutput::Take(size_t byte_count, OutputQueue& queue) {
@@ -19,29 +55,18 @@ void GrpcOutput::Take(size_t byte_count, OutputQueue& queue) {
   size_bytes_ -= byte_count;
   while (byte_count > 0) {
     Framed& framed = messages_[first_message_];
-    if (prefix_taken_bytes_ < kGrpcPrefixBytes) {
-      const size_t n = std::min(byte_count, kGrpcPrefixBytes - prefix_taken_bytes_);
-      queue.AppendCopy(absl::string_view(framed.prefix.data() + prefix_taken_bytes_, n));
-      prefix_taken_bytes_ += n;
-      byte_count -= n;
-    }
-    const std::vector<SharedBytes>& runs = framed.message.runs();
-    while (byte_count > 0 && run_ < runs.size()) {
-      const absl::string_view rest = runs[run_].view().substr(run_taken_bytes_);
-      const size_t n = std::min(byte_count, rest.size());
-      queue.Append(rest.substr(0, n), runs[run_].owner());
-      byte_count -= n;
-      run_taken_bytes_ += n;
-      if (n == rest.size()) {
-        ++run_;
-        run_taken_bytes_ = 0;
-      }
-    }
-    if (prefix_taken_bytes_ < kGrpcPrefixBytes || run_ < runs.size()) break;
-    framed.message = ByteChain();
-    ++first_message_;
-    prefix_taken_bytes_ = run_ = run_taken_bytes_ = 0;
+    byte_count -= TakePrefix(framed, byte_count, queue);
+    byte_count -= TakePieces(framed, byte_count, queue);
+    if (!IsTaken(framed)) break;
+    DropFirst();
   }
+}
+
+void GrpcOutput::DropFirst() {
+  messages_[first_message_].piece = ByteChain();
+  messages_[first_message_].rest.reset();
+  ++first_message_;
+  prefix_taken_bytes_ = run_ = run_taken_bytes_ = 0;
   if (first_message_ == messages_.size()) {
     messages_.clear();
     first_message_ = 0;
@@ -55,21 +80,32 @@ void GrpcOutput::OwnAll() {
   for (size_t m = first_message_; m < messages_.size(); ++m) {
     Framed& framed = messages_[m];
     if (std::exchange(framed.owned, true)) continue;
-    std::string rest;
-    const std::vector<SharedBytes>& runs = framed.message.runs();
-    for (size_t i = m == first_message_ ? run_ : 0; i < runs.size(); ++i) {
+    std::string left;
+    const bool is_first = m == first_message_;
+    const std::vector<SharedBytes>& runs = framed.piece.runs();
+    for (size_t i = is_first ? run_ : 0; i < runs.size(); ++i) {
       absl::string_view run = runs[i].view();
-      if (m == first_message_ && i == run_) run.remove_prefix(run_taken_bytes_);
-      rest.append(run.data(), run.size());
+      if (is_first && i == run_) run.remove_prefix(run_taken_bytes_);
+      left.append(run.data(), run.size());
     }
-    if (m == first_message_) run_ = run_taken_bytes_ = 0;
-    framed.message = ByteChain(std::move(rest));
+    while (framed.HasRest()) left += framed.rest->Next().Flatten();
+    if (is_first) run_ = run_taken_bytes_ = 0;
+    framed.piece = ByteChain(std::move(left));
   }
 }
 
-void GrpcOutput::Clear() {
-  messages_.clear();
-  first_message_ = prefix_taken_bytes_ = run_ = run_taken_bytes_ = size_bytes_ = 0;
+bool GrpcOutput::DropPiece() {
+  size_bytes_ = 0;
+  while (first_message_ < messages_.size()) {
+    Framed& framed = messages_[first_message_];
+    framed.piece = ByteChain();
+    if (framed.HasRest()) {
+      framed.rest->Next();
+      return true;
+    }
+    DropFirst();
+  }
+  return false;
 }
 
 }  // namespace tidemark::server

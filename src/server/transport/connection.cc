@@ -20,7 +20,7 @@ constexpr size_t kLingerBytes = 8 << 20;
 // For the last output of a client that does not read.
 constexpr absl::Duration kLastOutputTime = absl::Seconds(10);
 // One connection does not keep the loop longer than this before the others have their turn.
-constexpr size_t kWrittenPerTurnBytes = 4 << 20;
+constexpr size_t kWrittenPerTurnBytes = 64 << 10;
 constexpr int kReadsPerTurn = 4;
 // This object, its protocol's session and tables, and a block of output; the buffers of TLS.
 constexpr int64_t kConnectionBytes = 32 << 10;

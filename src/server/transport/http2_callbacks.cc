@@ -141,6 +141,8 @@ ssize_t Http2Callbacks::ReadData(nghttp2_session*, int32_t stream_id, uint8_t*, 
 
 int Http2Callbacks::SendData(nghttp2_session*, nghttp2_frame* frame, const uint8_t* frame_head,
                              size_t size, nghttp2_data_source*, void* connection) {
+  // Left alone, nghttp2 goes on as far as the client's windows reach.
+  if (!Self(connection).HasOutputRoom()) return NGHTTP2_ERR_WOULDBLOCK;
   Self(connection).SendData(frame->hd.stream_id, frame_head, size);
   return 0;
 }

@@ -79,7 +79,7 @@ bool Http2Connection::OnInput(absl::string_view bytes) {
 
 bool Http2Connection::FillOutput(OutputQueue& queue) {
   output_ = &queue;
-  while (queue.size_bytes() < context_.options.output_queue_bytes) {
+  while (HasOutputRoom()) {
     const uint8_t* bytes = nullptr;
     const ssize_t n = nghttp2_session_mem_send(session_, &bytes);
     if (n < 0) failed_ = true;
@@ -94,6 +94,11 @@ bool Http2Connection::FillOutput(OutputQueue& queue) {
     return false;
   }
   return nghttp2_session_want_read(session_) != 0 || nghttp2_session_want_write(session_) != 0;
+}
+
+bool Http2Connection::HasOutputRoom() const {
+  return output_->size_bytes() < context_.options.output_queue_bytes ||
+         PLANTED_BUG("transport_output_without_bound");
 }
 
 void Http2Connection::DeliverAfterSend() {

@@ -69,6 +69,7 @@ class Http2Connection final : public Protocol {
   void CountFault(uint32_t error_code);
   void OnStreamClosed(int32_t stream_id, uint32_t error_code);
   ssize_t ReadData(int32_t stream_id, size_t max_bytes, uint32_t* data_flags);
+  bool HasOutputRoom() const;
   void SendData(int32_t stream_id, const uint8_t* frame_head, size_t byte_count);
   void EndUnfinishedRequest(int32_t stream_id);
   void DeliverAfterSend();

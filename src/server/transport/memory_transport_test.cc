@@ -116,6 +116,24 @@ TEST_F(MemoryTransportTest, AnAnswerThatIsNotReadIsCutOff) {
   EXPECT_TRUE(client.Unary("Sized", "3000000").status.ok());
 }
 
+// However much the client says it can take, what waits for the socket is bounded.
+TEST_F(MemoryTransportTest, LargeWindowsDoNotFillTheOutputQueue) {
+  Start(100 << 20);
+  RawHttp2 slow(server_->port());
+  constexpr uint16_t kInitialWindowSize = 4;
+  slow.SendFrame(kSettings, 0, 0,
+                 std::string({0, static_cast<char>(kInitialWindowSize)}) + BigEndian32(1 << 30));
+  slow.SendFrame(kWindowUpdate, 0, 0, BigEndian32(1 << 30));
+  slow.SendRequest(1, "/test.Echo/Sized", "100000000");
+  size_t received = 0;
+  while (received < 100000005) {
+    const auto frame = slow.NextOfType(kData);
+    ASSERT_TRUE(frame.has_value()) << received;
+    received += frame->payload.size();
+    ASSERT_LT(used(), 1 << 20);
+  }
+}
+
 // A stream is not: what waits for it is bounded, and kept.
 TEST_F(MemoryTransportTest, AStreamThatIsNotReadKeepsItsOutput) {
   Start(100 << 20, {.slow_answer_time = absl::Milliseconds(200)});

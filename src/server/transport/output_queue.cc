@@ -8,7 +8,8 @@
 namespace tidemark::server {
 namespace {
 
-constexpr size_t kBlockBytes = 32 << 10;
+// With what shared_ptr adds, the largest size that jemalloc keeps for a thread.
+constexpr size_t kBlockBytes = (32 << 10) - 64;
 
 }  // namespace
 

@@ -39,7 +39,7 @@ struct TransportOptions {
   size_t unsent_high_bytes = 1 << 20;
   size_t connection_unsent_high_bytes = 256 << 20;
   // Encoded bytes handed to the socket's queue ahead of the kernel taking them.
-  size_t output_queue_bytes = 256 << 10;
+  size_t output_queue_bytes = 64 << 10;
 
   // While memory is short, what is not taken from us in time gives up what it holds. An answer
   // that its client takes more slowly than this, for so long, is cut off.

@@ -1,4 +1,4 @@
-// A BlockingRunner that is one thread.
+// A BlockingRunner that is one thread, in the background of those that serve requests.
 //
 // Thread-safe. Destruction first runs everything that was given before: blocking work is finite,
 // and a write that was accepted should reach the disk.
@@ -16,7 +16,8 @@ namespace tidemark {
 
 class ThreadBlockingRunner : public BlockingRunner {
  public:
-  explicit ThreadBlockingRunner(const std::string& name) : thread_(name, clock_) {}
+  explicit ThreadBlockingRunner(const std::string& name)
+      : thread_(name, clock_, ThreadUrgency::kBackground) {}
   ~ThreadBlockingRunner() override {
     std::latch drained(1);
     thread_.Post([&drained] { drained.count_down(); });

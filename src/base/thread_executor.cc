@@ -11,8 +11,8 @@ thread_local const ThreadExecutor* current_executor = nullptr;
 
 }  // namespace
 
-ThreadExecutor::ThreadExecutor(const std::string& name, const Clock& clock)
-    : clock_(clock), thread_([this] { Loop(); }) {
+ThreadExecutor::ThreadExecutor(const std::string& name, const Clock& clock, ThreadUrgency urgency)
+    : clock_(clock), thread_([this, urgency] { Loop(urgency); }) {
   ::pthread_setname_np(thread_.native_handle(), name.substr(0, kKernelNameLength).c_str());
 }
 
@@ -20,23 +20,34 @@ ThreadExecutor::~ThreadExecutor() {
   CHECK(!IsCurrent());
   Stop();
   thread_.join();
+  // Whoever woke the thread may still be at it.
+  while (wakers_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
 }
 
 void ThreadExecutor::Post(Task task) {
-  MutexLock lock(&mutex_);
-  if (stopped_) return;
-  mailbox_.push_back(std::move(task));
-  WakeIfIdle();
+  bool wakes = false;
+  {
+    MutexLock lock(&mutex_);
+    if (stopped_) return;
+    mailbox_.push_back(std::move(task));
+    wakes = MustWake();
+  }
+  if (wakes) Wake();
 }
 
 TimerId ThreadExecutor::PostAt(absl::Duration when, Task task) {
-  MutexLock lock(&mutex_);
-  const TimerId id = ++last_timer_id_;
-  if (stopped_) return id;
-  const bool is_first = timers_.empty() || when < timers_.begin()->first.first;
-  timers_.emplace(TimerKey(when, id), std::move(task));
-  timer_times_.emplace(id, when);
-  if (is_first) WakeIfIdle();
+  bool wakes = false;
+  TimerId id = 0;
+  {
+    MutexLock lock(&mutex_);
+    id = ++last_timer_id_;
+    if (stopped_) return id;
+    const bool is_first = timers_.empty() || when < timers_.begin()->first.first;
+    timers_.emplace(TimerKey(when, id), std::move(task));
+    timer_times_.emplace(id, when);
+    wakes = is_first && MustWake();
+  }
+  if (wakes) Wake();
   return id;
 }
 
@@ -53,13 +64,21 @@ void ThreadExecutor::Cancel(TimerId id) {
 
 bool ThreadExecutor::IsCurrent() const { return current_executor == this; }
 
-void ThreadExecutor::WakeIfIdle() {
-  if (!idle_) return;
+bool ThreadExecutor::MustWake() {
+  if (!idle_) return false;
   idle_ = false;
-  work_.Signal();
+  wakers_.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
-void ThreadExecutor::Loop() {
+// Under the lock the woken thread would run only to wait for the lock.
+void ThreadExecutor::Wake() {
+  work_.Signal();
+  wakers_.fetch_sub(1, std::memory_order_release);
+}
+
+void ThreadExecutor::Loop(ThreadUrgency urgency) {
+  AskFor(urgency);
   current_executor = this;
   std::vector<Task> tasks;
   while (!stopped_.load(std::memory_order_relaxed)) {
@@ -119,14 +138,16 @@ void ThreadExecutor::WaitForWork(std::vector<Task>& tasks) {
 void ThreadExecutor::Stop() {
   std::vector<Task> tasks;
   absl::btree_map<TimerKey, Task> timers;
+  bool wakes = false;
   {
     MutexLock lock(&mutex_);
     stopped_ = true;
     tasks.swap(mailbox_);
     timers.swap(timers_);
     timer_times_.clear();
-    WakeIfIdle();
+    wakes = MustWake();
   }
+  if (wakes) Wake();
   if (!IsCurrent()) ended_.wait();
 }
 

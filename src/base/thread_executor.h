@@ -24,13 +24,15 @@
 #include "src/base/clock.h"
 #include "src/base/executor.h"
 #include "src/base/mutex.h"
+#include "src/base/thread_urgency.h"
 
 namespace tidemark {
 
 class ThreadExecutor : public Executor {
  public:
   // The kernel shows the first 15 characters of the name. The clock must outlive the executor.
-  ThreadExecutor(const std::string& name, const Clock& clock);
+  ThreadExecutor(const std::string& name, const Clock& clock,
+                 ThreadUrgency urgency = ThreadUrgency::kServing);
   ~ThreadExecutor() override;  // stops; not to be called on the executor's own thread
 
   void Post(Task task) override;
@@ -44,11 +46,13 @@ class ThreadExecutor : public Executor {
  private:
   using TimerKey = std::pair<absl::Duration, TimerId>;
 
-  void Loop();
+  void Loop(ThreadUrgency urgency);
   void RunTasks(std::vector<Task>& tasks);
   void RunDueTimers();
   void WaitForWork(std::vector<Task>& tasks);
-  void WakeIfIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // True: the caller must call Wake, without the lock.
+  bool MustWake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Wake();
 
   const Clock& clock_;
   std::atomic<bool> stopped_{false};  // written under mutex_
@@ -61,6 +65,7 @@ class ThreadExecutor : public Executor {
   absl::flat_hash_map<TimerId, absl::Duration> timer_times_ ABSL_GUARDED_BY(mutex_);
   TimerId last_timer_id_ ABSL_GUARDED_BY(mutex_) = 0;
 
+  std::atomic<int> wakers_{0};  // between MustWake and the end of Wake
   std::latch ended_{1};
   std::thread thread_;  // last: starts when everything else exists
 };

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "src/base/thread_urgency.h"
 
 namespace tidemark::server {
 namespace {
@@ -61,6 +62,7 @@ EventLoop::~EventLoop() {
 void EventLoop::Start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+    AskFor(ThreadUrgency::kServing);
     Run();
   });
 }

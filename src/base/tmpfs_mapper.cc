@@ -24,37 +24,48 @@ namespace {
 constexpr absl::string_view kRegionSuffix = ".region";
 constexpr absl::string_view kLockName = "lock";
 
+void Unmap(absl::Span<char> mapped) { CHECK(::munmap(mapped.data(), mapped.size()) == 0); }
+
 class MappedRegion : public MemoryRegion {
  public:
-  MappedRegion(char* data, size_t size_bytes) : data_(data), size_bytes_(size_bytes) {}
-  ~MappedRegion() override { CHECK(::munmap(data_, size_bytes_) == 0); }
-  char* data() override { return data_; }
-  size_t size_bytes() const override { return size_bytes_; }
+  MappedRegion(char* data, size_t size_bytes) : mapped_(data, size_bytes) {}
+  ~MappedRegion() override { Unmap(mapped_); }
+  char* data() override { return mapped_.data(); }
+  size_t size_bytes() const override { return mapped_.size(); }
   void Discard() override {}
 
  private:
-  char* const data_;
-  const size_t size_bytes_;
+  const absl::Span<char> mapped_;
 };
 
-class TmpfsRegion : public MappedRegion {
+class TmpfsRegion : public MemoryRegion {
  public:
   TmpfsRegion(absl::Span<char> mapped, std::string path, std::shared_ptr<FileLock> lock,
-              std::shared_ptr<TmpfsSpace> space)
-      : MappedRegion(mapped.data(), mapped.size()),
+              std::shared_ptr<TmpfsSpace> space, std::shared_ptr<BlockingRunner> unmaps)
+      : mapped_(mapped),
         path_(std::move(path)),
         lock_(std::move(lock)),
-        space_(std::move(space)) {
+        space_(std::move(space)),
+        unmaps_(std::move(unmaps)) {
     space_->Refresh();
   }
-  ~TmpfsRegion() override { space_->Refresh(); }
+  ~TmpfsRegion() override {
+    unmaps_->Run([mapped = mapped_, lock = lock_, space = space_] {
+      Unmap(mapped);
+      space->Refresh();
+    });
+  }
+  char* data() override { return mapped_.data(); }
+  size_t size_bytes() const override { return mapped_.size(); }
   // The name goes at once, so that a process that starts now does not take it for a leftover.
   void Discard() override { ::unlink(path_.c_str()); }
 
  private:
+  const absl::Span<char> mapped_;
   const std::string path_;
   const std::shared_ptr<FileLock> lock_;
   const std::shared_ptr<TmpfsSpace> space_;
+  const std::shared_ptr<BlockingRunner> unmaps_;
 };
 
 // Adds what was asked for: the size is what the operator has to act on.
@@ -74,8 +85,10 @@ absl::StatusOr<char*> CreateAndMap(const std::string& path, size_t size_bytes) {
   absl::StatusOr<UniqueFd> fd = OpenFd(path, O_RDWR | O_CREAT | O_EXCL, "create");
   if (!fd.ok()) return fd.status();
   absl::Status reserved = PreallocateFd(fd->get(), size_bytes, path);
-  absl::StatusOr<char*> data =
-      reserved.ok() ? Map(fd->get(), MAP_SHARED, size_bytes, path) : std::move(reserved);
+  // All of it will be written: one fault for each page would cost several times as much.
+  absl::StatusOr<char*> data = reserved.ok()
+                                   ? Map(fd->get(), MAP_SHARED | MAP_POPULATE, size_bytes, path)
+                                   : std::move(reserved);
   if (!data.ok()) ::unlink(path.c_str());
   return data;
 }
@@ -151,10 +164,11 @@ void TmpfsSpace::Refresh() {
 }
 
 TmpfsMapper::TmpfsMapper(std::string directory, std::set<std::string> leftovers,
-                         std::shared_ptr<FileLock> lock)
+                         std::shared_ptr<FileLock> lock, std::shared_ptr<BlockingRunner> unmaps)
     : directory_(std::move(directory)),
       lock_(std::move(lock)),
       space_(std::make_shared<TmpfsSpace>(directory_)),
+      unmaps_(std::move(unmaps)),
       leftovers_(std::move(leftovers)) {}
 
 std::string TmpfsMapper::PathOf(const std::string& name) const {
@@ -162,7 +176,8 @@ std::string TmpfsMapper::PathOf(const std::string& name) const {
   return absl::StrCat(directory_, "/", name, kRegionSuffix);
 }
 
-absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Lock(const std::string& directory) {
+absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Lock(
+    const std::string& directory, std::shared_ptr<BlockingRunner> unmaps) {
   PosixFileSystem files;
   if (absl::Status status = files.CreateDirectories(directory); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<FileLock>> lock =
@@ -171,8 +186,9 @@ absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Lock(const std::string
   absl::StatusOr<std::vector<std::string>> names = files.List(directory);
   if (!names.ok()) return names.status();
   const std::vector<std::string> regions = RegionNames(*names);
-  return std::unique_ptr<TmpfsMapper>(new TmpfsMapper(
-      directory, std::set<std::string>(regions.begin(), regions.end()), *std::move(lock)));
+  return std::unique_ptr<TmpfsMapper>(
+      new TmpfsMapper(directory, std::set<std::string>(regions.begin(), regions.end()),
+                      *std::move(lock), std::move(unmaps)));
 }
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Create(const std::string& name,
@@ -182,7 +198,7 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Create(const std::str
   absl::StatusOr<char*> data = CreateAndMap(path, size_bytes);
   if (!data.ok()) return WithSize(data.status(), size_bytes);
   return std::make_unique<TmpfsRegion>(absl::MakeSpan(*data, size_bytes), std::move(path), lock_,
-                                       space_);
+                                       space_, unmaps_);
 }
 
 std::vector<std::string> TmpfsMapper::Leftovers() const {
@@ -198,7 +214,7 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Open(const std::strin
   MutexLock lock(&mutex_);
   leftovers_.erase(name);
   return std::make_unique<TmpfsRegion>(absl::MakeSpan(*data, size_bytes), std::move(path), lock_,
-                                       space_);
+                                       space_, unmaps_);
 }
 
 void TmpfsMapper::Remove(const std::string& name) {

@@ -20,7 +20,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "src/base/executor.h"
 #include "src/base/file_system.h"
+#include "src/base/inline_blocking_runner.h"
 #include "src/base/memory_mapper.h"
 #include "src/base/mutex.h"
 
@@ -41,8 +43,11 @@ class TmpfsSpace {
 
 class TmpfsMapper : public MemoryMapper {
  public:
-  // Creates the directory where needed. FailedPrecondition when another process owns it.
-  static absl::StatusOr<std::unique_ptr<TmpfsMapper>> Lock(const std::string& directory);
+  // Creates the directory where needed. FailedPrecondition when another process owns it. `unmaps`
+  // gives pages back, a millisecond for every few MiB, for whoever releases a region.
+  static absl::StatusOr<std::unique_ptr<TmpfsMapper>> Lock(
+      const std::string& directory,
+      std::shared_ptr<BlockingRunner> unmaps = std::make_shared<InlineBlockingRunner>());
 
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const std::string& name,
                                                        size_t size_bytes) override;
@@ -54,12 +59,13 @@ class TmpfsMapper : public MemoryMapper {
 
  private:
   TmpfsMapper(std::string directory, std::set<std::string> leftovers,
-              std::shared_ptr<FileLock> lock);
+              std::shared_ptr<FileLock> lock, std::shared_ptr<BlockingRunner> unmaps);
   std::string PathOf(const std::string& name) const;
 
   const std::string directory_;
   const std::shared_ptr<FileLock> lock_;
   const std::shared_ptr<TmpfsSpace> space_;
+  const std::shared_ptr<BlockingRunner> unmaps_;
   mutable Mutex mutex_;
   std::set<std::string> leftovers_ ABSL_GUARDED_BY(mutex_);
 };

@@ -137,7 +137,8 @@ absl::Status Node::Start() {
 
 absl::Status Node::OpenMemory() {
   const std::string directory = MemoryDirOf(options_.data_dir, options_.memory_dir);
-  absl::StatusOr<std::unique_ptr<TmpfsMapper>> mapper = TmpfsMapper::Lock(directory);
+  absl::StatusOr<std::unique_ptr<TmpfsMapper>> mapper =
+      TmpfsMapper::Lock(directory, std::make_shared<ThreadBlockingRunner>("tm-unmap"));
   if (mapper.ok() && IsTmpfs(directory)) {
     memory_ = *std::move(mapper);
     TLOG(kInfo, "store memory is on tmpfs", {{"memory-dir", directory}});
@@ -292,6 +293,8 @@ void Node::CreateHttp() {
   http.host_whitelist = options_.host_whitelist;
   http.enable_grpc_gateway = options_.enable_grpc_gateway;
   http.metrics_text = CountedScrapes(metrics_);
+  scrapes_ = std::make_unique<ThreadBlockingRunner>("tm-metrics");
+  http.scrapes = scrapes_.get();
   prometheus::Counter& success = metrics_.Counter("etcd_server_health_success",
                                                   "The total number of successful health checks");
   prometheus::Counter& failures =

@@ -79,6 +79,7 @@ class Node {
   std::unique_ptr<Transport> metrics_transport_;
   std::unique_ptr<Transport> transport_;
   std::vector<Bound> bound_;
+  std::unique_ptr<ThreadBlockingRunner> scrapes_;
 
   OpenedDataDir data_dir_;
   std::unique_ptr<MemoryMapper> memory_;

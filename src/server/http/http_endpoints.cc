@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "src/base/check.h"
 #include "src/base/log.h"
 #include "src/kvstore/etcd_errors.h"
 
@@ -16,6 +17,9 @@ namespace tidemark::server {
 namespace {
 
 using etcdserverpb::AlarmType;
+
+// Whoever asks more often than they can be answered is broken or hostile.
+constexpr int kMaxWaitingScrapes = 16;
 
 HttpResponse PlainText(int status, std::string body) {
   return {status,
@@ -91,7 +95,9 @@ struct HttpEndpoints::CheckRun {
   Respond respond;
 };
 
-HttpEndpoints::HttpEndpoints(HttpOptions options) : options_(std::move(options)) {}
+HttpEndpoints::HttpEndpoints(HttpOptions options) : options_(std::move(options)) {
+  CHECK(options_.scrapes != nullptr && options_.metrics_text);
+}
 
 HttpHandler HttpEndpoints::ClientHandler() {
   return [this](HttpRequest request, Respond respond) {
@@ -172,12 +178,23 @@ void HttpEndpoints::Serve(HttpRequest request, Respond plain_respond, bool metri
   respond(NotFound());
 }
 
+void HttpEndpoints::ServeMetrics(const Respond& respond) {
+  if (scrapes_waiting_.fetch_add(1) >= kMaxWaitingScrapes) {
+    --scrapes_waiting_;
+    return respond(PlainText(503, "too many scrapes at once\n"));
+  }
+  options_.scrapes->Run([this, respond] {
+    respond({200,
+             {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}},
+             options_.metrics_text()});
+    --scrapes_waiting_;
+  });
+}
+
 bool HttpEndpoints::ServeCommon(const HttpRequest& request, const Respond& respond) {
   const std::string& path = request.path;
   if (path == "/metrics") {
-    respond({200,
-             {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}},
-             options_.metrics_text ? options_.metrics_text() : ""});
+    ServeMetrics(respond);
     return true;
   }
   bool health = path == "/health";

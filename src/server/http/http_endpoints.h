@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "src/base/executor.h"
 #include "src/partition/router.h"
 #include "src/server/rpc.h"
 
@@ -26,6 +27,9 @@ struct HttpOptions {
   std::vector<std::string> host_whitelist;  // "*" or host names; plain text only
   bool enable_grpc_gateway = true;
   std::function<std::string()> metrics_text;
+  // Where it is made: for several milliseconds no event loop should stand still. Not owned; must
+  // have ended what it was given before the transport goes.
+  BlockingRunner* scrapes = nullptr;
   // Outcome of a health check; name is "health" for /health.
   std::function<void(const std::string& type, const std::string& name, bool ok)> count_check;
 };
@@ -48,6 +52,7 @@ class HttpEndpoints {
 
   void Serve(HttpRequest request, Respond respond, bool metrics_only);
   bool ServeCommon(const HttpRequest& request, const Respond& respond);
+  void ServeMetrics(const Respond& respond);
   void ServeHealth(const HttpRequest& request, Respond respond);
   void ServeChecks(const HttpRequest& request, Respond respond, const std::string& root);
   void RunChecks(std::shared_ptr<CheckRun> run);
@@ -58,6 +63,7 @@ class HttpEndpoints {
 
   const HttpOptions options_;
   std::atomic<partition::Router*> router_{nullptr};
+  std::atomic<int> scrapes_waiting_{0};
 };
 
 }  // namespace tidemark::server

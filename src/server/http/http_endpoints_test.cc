@@ -32,6 +32,7 @@ class HttpTest : public ::testing::Test {
     options.cors = std::move(cors);
     options.host_whitelist = std::move(hosts);
     options.metrics_text = [] { return "a_metric 1\n"; };
+    options.scrapes = &scrapes_;
     endpoints_ = std::make_unique<HttpEndpoints>(std::move(options));
     endpoints_->SetRouter(&router_);
   }
@@ -59,6 +60,15 @@ class HttpTest : public ::testing::Test {
     return "";
   }
 
+  struct Scrapes : BlockingRunner {
+    void Run(Task task) override {
+      if (!holds) return task();
+      held.push_back(std::move(task));
+    }
+    bool holds = false;
+    std::vector<Task> held;
+  };
+  Scrapes scrapes_;
   FakeRouter router_;
   absl::Status linearizable_;
   std::unique_ptr<HttpEndpoints> endpoints_;
@@ -158,6 +168,23 @@ TEST_F(HttpTest, CorsAndHosts) {
   EXPECT_EQ(Ask("/version").status, 200);
   MakeEndpoints({"http://other"}, {"else.com"});
   EXPECT_EQ(Ask("/version").status, 421);
+}
+
+TEST_F(HttpTest, ScrapesWaitElsewhereAndAreBounded) {
+  scrapes_.holds = true;
+  std::vector<int> statuses;
+  for (int i = 0; i < 20; ++i) {
+    HttpRequest request;
+    request.method = "GET";
+    request.path = "/metrics";
+    endpoints_->MetricsHandler()(
+        std::move(request), [&](HttpResponse response) { statuses.push_back(response.status); });
+  }
+  EXPECT_EQ(statuses, std::vector<int>(4, 503));
+  for (auto& task : scrapes_.held) task();
+  EXPECT_EQ(std::count(statuses.begin(), statuses.end(), 200), 16);
+  scrapes_.holds = false;
+  EXPECT_EQ(Ask("/metrics").status, 200);
 }
 
 }  // namespace

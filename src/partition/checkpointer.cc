@@ -30,7 +30,13 @@ struct Checkpointer::Walk {
 Checkpointer::Checkpointer(CheckpointPolicy policy, Doors doors, std::string partition_map)
     : policy_(policy), doors_(std::move(doors)), partition_map_(std::move(partition_map)) {}
 
-Checkpointer::~Checkpointer() { alive_->store(false); }
+// Tasks that will not run any more may keep the walk beyond what it writes to.
+Checkpointer::~Checkpointer() {
+  alive_->store(false);
+  if (walk_ == nullptr) return;
+  walk_->writer.reset();
+  walk_->step.clear();
+}
 
 void Checkpointer::Start() {
   for (PartitionId id : doors_.parts.ids()) {
@@ -78,6 +84,7 @@ void Checkpointer::NextPartition() {
   auto walk = std::make_shared<Walk>();
   walk->replica = &doors_.parts.replica(waiting_.back());
   waiting_.pop_back();
+  walk_ = walk;
   if (auto base = bases_.find(walk->replica->partition()); base != bases_.end()) {
     walk->base = base->second;
   }
@@ -165,6 +172,7 @@ void Checkpointer::OnDisk(std::shared_ptr<Walk> walk,
 }
 
 void Checkpointer::WriteStep(const std::shared_ptr<Walk>& walk) {
+  const absl::Duration begun = doors_.clock.Monotonic();
   if (walk->writer == nullptr) {
     auto writer =
         walk->base ? doors_.checkpoints.BeginIncrement(walk->header.partition, walk->base->position)
@@ -183,8 +191,18 @@ void Checkpointer::WriteStep(const std::shared_ptr<Walk>& walk) {
   }
   walk->step.clear();
   if (walk->last_step) return Commit(walk);
+  CollectLater(walk, doors_.clock.Monotonic() - begun);
+}
+
+void Checkpointer::CollectLater(std::shared_ptr<Walk> walk, absl::Duration worked) {
+  const bool hurries = doors_.journal_bytes() / 2 >= policy_.journal_bytes;
+  const absl::Duration rest = hurries ? absl::ZeroDuration() : worked * policy_.rest_percent / 100;
   Executor& executor = walk->replica->executor();
-  executor.Post([this, walk] { CollectStep(walk); });
+  Task collect = [this, alive = alive_, walk = std::move(walk)]() mutable {
+    if (*alive) CollectStep(std::move(walk));
+  };
+  if (rest <= absl::ZeroDuration()) return executor.Post(std::move(collect));
+  executor.PostAt(doors_.clock.Monotonic() + rest, std::move(collect));
 }
 
 void Checkpointer::Commit(const std::shared_ptr<Walk>& walk) {
@@ -214,6 +232,7 @@ void Checkpointer::End(std::shared_ptr<Walk> walk, absl::Status status) {
 }
 
 void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
+  walk_.reset();
   const PartitionId partition = walk.header.partition;
   if (doors_.checkpoints.is_broken()) {
     Fatal(absl::StrCat("checkpoints cannot be made durable any more: ", status.ToString()));

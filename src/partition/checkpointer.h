@@ -1,7 +1,8 @@
 // Makes the partitions' checkpoints, one after the other, and trims the journal behind them.
 //
 // Hides when one is due, whether it is a whole one or an increment, and the walk: the partition's
-// sequence gives references to stored bytes in bounded steps, a thread of its own writes them.
+// sequence gives references to stored bytes in bounded steps, a thread of its own writes them, at a
+// pace that leaves the disk to the journal's syncs.
 // Lives on the home sequence. docs/design-notes.md, "Checkpoints".
 //
 // Invariants:
@@ -39,7 +40,10 @@ struct CheckpointPolicy {
   // A whole one is made when increments waste more than the records' size and this.
   uint64_t wasted_bytes_max = uint64_t{64} << 20;
   size_t tracked_removals_max = size_t{4} << 20;
-  int64_t records_per_step = 2000;
+  int64_t records_per_step = 256;
+  // After each step the disk is left to others for this part of the time that it took, unless the
+  // journal grows to twice its bound meanwhile.
+  int rest_percent = 100;
 };
 
 // Figures that any thread may read.
@@ -99,6 +103,7 @@ class Checkpointer {
   void Commit(const std::shared_ptr<Walk>& walk);
   void End(std::shared_ptr<Walk> walk, absl::Status status);
   void OnEnded(const Walk& walk, const absl::Status& status);
+  void CollectLater(std::shared_ptr<Walk> walk, absl::Duration worked);
   void OnDisk(std::shared_ptr<Walk> walk, void (Checkpointer::*step)(const std::shared_ptr<Walk>&));
 
   const CheckpointPolicy policy_;
@@ -107,6 +112,7 @@ class Checkpointer {
   CheckpointStats stats_;
   std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
 
+  std::shared_ptr<Walk> walk_;  // the one on its way
   bool running_ = false;
   bool stopped_ = false;
   TimerId timer_ = 0;

@@ -12,7 +12,7 @@ void ReadGate::TryLater(std::shared_ptr<Read> read) {
   if (++read->tries == kMaxTries) return Refuse(*read);
   // It had at least the room that it was let in for. Half of the share is the most to wait for.
   const int64_t share = budget_.share_bytes(MemoryAccount::kReads);
-  read->needed_bytes = share / 8 * (read->tries + 1);
+  read->needed_bytes = share / 8 * std::min(read->tries + 1, 4);
   Wait(std::move(read));
 }
 

@@ -84,7 +84,7 @@ class ReadGate {
 
   static constexpr int64_t kFirstNeededBytes = 64 << 10;
   static constexpr int64_t kLeastPart = 16;  // of a small share
-  static constexpr int kMaxTries = 4;
+  static constexpr int kMaxTries = 8;
   static constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 
   static bool IsRefusal(const absl::Status& status);

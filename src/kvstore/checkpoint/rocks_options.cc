@@ -14,6 +14,7 @@ namespace tidemark::kvstore {
 namespace {
 
 constexpr uint64_t kMebibyte = uint64_t{1} << 20;
+constexpr uint64_t kWrittenAtOnceBytes = uint64_t{256} << 10;
 
 // RocksDB's warnings and errors as lines of our log. Its own log file would end the process on a
 // full disk: a line after one that found no space is an assertion in Debian's build.
@@ -60,7 +61,11 @@ rocksdb::DBOptions MakeDbOptions(const RocksCheckpointOptions& options, rocksdb:
   db.max_file_opening_threads = options.background_threads;
   db.rate_limiter.reset(
       rocksdb::NewGenericRateLimiter(static_cast<int64_t>(options.compaction_bytes_per_second)));
-  db.bytes_per_sync = kMebibyte;  // so that a table's sync has little left to write
+  // A table goes to the disk as it is written, a little at a time: whatever is written in one go
+  // stands before the journal's next sync in the disk's queue.
+  db.bytes_per_sync = kWrittenAtOnceBytes;
+  db.strict_bytes_per_sync = true;
+  db.writable_file_max_buffer_size = kWrittenAtOnceBytes;
   db.max_manifest_file_size = 16 * kMebibyte;
   db.avoid_flush_during_shutdown = true;
   db.max_bgerror_resume_count = 0;  // see BackgroundErrorListener

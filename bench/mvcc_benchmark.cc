@@ -10,6 +10,7 @@
 #include "src/base/bytes.h"
 #include "src/base/crc32c.h"
 #include "src/base/heap_mapper_for_test.h"
+#include "src/mvcc/key_index.h"
 #include "src/mvcc/version_store.h"
 #include "src/mvcc/watch_set.h"
 
@@ -67,6 +68,40 @@ void BM_Put1KiB(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_Put1KiB)->Arg(1000)->Arg(100000);
+
+std::vector<std::string> ShuffledKeys(int64_t keys) {
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < keys; ++i) names.push_back(KeyOf(i * 7919 % keys));
+  return names;
+}
+
+// New keys into hash and order, and lookups: neither in key order.
+void BM_IndexInsert(benchmark::State& state) {
+  const std::vector<std::string> names = ShuffledKeys(state.range(0));
+  KeyIndex index;
+  size_t i = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(index.FindOrCreate(names[i]));
+    if (++i < names.size()) continue;
+    state.PauseTiming();
+    index.Clear();
+    i = 0;
+    state.ResumeTiming();
+  }
+}
+BENCHMARK(BM_IndexInsert)->Arg(1000)->Arg(1000000);
+
+void BM_IndexFind(benchmark::State& state) {
+  const std::vector<std::string> names = ShuffledKeys(state.range(0));
+  KeyIndex index;
+  for (const std::string& name : names) index.FindOrCreate(name);
+  size_t i = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(index.Find(names[i]));
+    if (++i == names.size()) i = 0;
+  }
+}
+BENCHMARK(BM_IndexFind)->Arg(1000)->Arg(1000000);
 
 void BM_GetLatest(benchmark::State& state) {
   const int64_t keys = state.range(0);

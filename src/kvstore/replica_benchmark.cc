@@ -3,6 +3,7 @@
 #include <string>
 
 #include "benchmark/benchmark.h"
+#include "src/kvstore/range_reader.h"
 #include "src/kvstore/replica_harness_for_test.h"
 
 namespace tidemark::kvstore {
@@ -64,6 +65,32 @@ void BM_UpdateTxn(benchmark::State& state) {
   state.SetItemsProcessed(txns);
 }
 BENCHMARK(BM_UpdateTxn);
+
+// A list of 10,000 keys of 2 KiB: read in steps, as references. The unit is one key.
+void BM_RangeOf10000(benchmark::State& state) {
+  constexpr int kKeys = 10000;
+  ReplicaHarness h;
+  for (int i = 0; i < kKeys; ++i) {
+    etcdserverpb::PutRequest request;
+    request.set_key(KeyOf(i));
+    request.set_value(std::string(2048, 'v'));
+    h.replica->Put(std::move(request), [](absl::StatusOr<Reply<PutResult>> r) { CHECK(r.ok()); });
+    if (i % kBatch == kBatch - 1) h.Deliver();
+  }
+  h.Deliver();
+  etcdserverpb::RangeRequest request;
+  request.set_key("/registry/pods/");
+  request.set_range_end("/registry/pods0");
+  for (auto _ : state) {
+    RangeReader reader(h.replica->store(), request, mvcc::kLatest);
+    while (!reader.Step(256)) {
+    }
+    const RangeResult result = std::move(reader).Take();
+    CHECK(result.items.size() == kKeys);
+  }
+  state.SetItemsProcessed(state.iterations() * kKeys);
+}
+BENCHMARK(BM_RangeOf10000);
 
 }  // namespace
 }  // namespace tidemark::kvstore

@@ -36,6 +36,8 @@ class MemoryMapper {
   };
   virtual Space space() const = 0;
 
+  // Many regions of that size will be asked for: one may be made ahead.
+  virtual void Expect(size_t size_bytes) {}
   // A new region, all zeros. `name` is unique among those that exist ("p3-00000012"); on tmpfs it
   // is a file name. ResourceExhausted when tmpfs is full.
   virtual absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const std::string& name,

@@ -1,12 +1,8 @@
 #include "src/base/tmpfs_mapper.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -15,8 +11,8 @@
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
 #include "src/base/check.h"
-#include "src/base/posix_fd.h"
 #include "src/base/posix_file_system.h"
+#include "src/base/region_file.h"
 
 namespace tidemark {
 namespace {
@@ -24,11 +20,9 @@ namespace {
 constexpr absl::string_view kRegionSuffix = ".region";
 constexpr absl::string_view kLockName = "lock";
 
-void Unmap(absl::Span<char> mapped) { CHECK(::munmap(mapped.data(), mapped.size()) == 0); }
-
 class MappedRegion : public MemoryRegion {
  public:
-  MappedRegion(char* data, size_t size_bytes) : mapped_(data, size_bytes) {}
+  explicit MappedRegion(absl::Span<char> mapped) : mapped_(mapped) {}
   ~MappedRegion() override { Unmap(mapped_); }
   char* data() override { return mapped_.data(); }
   size_t size_bytes() const override { return mapped_.size(); }
@@ -41,16 +35,16 @@ class MappedRegion : public MemoryRegion {
 class TmpfsRegion : public MemoryRegion {
  public:
   TmpfsRegion(absl::Span<char> mapped, std::string path, std::shared_ptr<FileLock> lock,
-              std::shared_ptr<TmpfsSpace> space, std::shared_ptr<BlockingRunner> unmaps)
+              std::shared_ptr<TmpfsSpace> space, std::shared_ptr<BlockingRunner> background)
       : mapped_(mapped),
         path_(std::move(path)),
         lock_(std::move(lock)),
         space_(std::move(space)),
-        unmaps_(std::move(unmaps)) {
+        background_(std::move(background)) {
     space_->Refresh();
   }
   ~TmpfsRegion() override {
-    unmaps_->Run([mapped = mapped_, lock = lock_, space = space_] {
+    background_->Run([mapped = mapped_, lock = lock_, space = space_] {
       Unmap(mapped);
       space->Refresh();
     });
@@ -65,85 +59,13 @@ class TmpfsRegion : public MemoryRegion {
   const std::string path_;
   const std::shared_ptr<FileLock> lock_;
   const std::shared_ptr<TmpfsSpace> space_;
-  const std::shared_ptr<BlockingRunner> unmaps_;
+  const std::shared_ptr<BlockingRunner> background_;
 };
 
 // Adds what was asked for: the size is what the operator has to act on.
 absl::Status WithSize(const absl::Status& status, size_t size_bytes) {
   return absl::Status(status.code(),
                       absl::StrCat("memory region of ", size_bytes, " bytes: ", status.message()));
-}
-
-absl::StatusOr<char*> Map(int fd, int flags, size_t size_bytes, const std::string& name) {
-  void* data = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
-  if (data != MAP_FAILED) return static_cast<char*>(data);
-  const absl::Status status = ErrnoStatus("mmap", name, errno);
-  return errno == ENOMEM ? absl::ResourceExhaustedError(status.message()) : status;
-}
-
-absl::StatusOr<char*> CreateAndMap(const std::string& path, size_t size_bytes) {
-  absl::StatusOr<UniqueFd> fd = OpenFd(path, O_RDWR | O_CREAT | O_EXCL, "create");
-  if (!fd.ok()) return fd.status();
-  absl::Status reserved = PreallocateFd(fd->get(), size_bytes, path);
-  // All of it will be written: one fault for each page would cost several times as much.
-  absl::StatusOr<char*> data = reserved.ok()
-                                   ? Map(fd->get(), MAP_SHARED | MAP_POPULATE, size_bytes, path)
-                                   : std::move(reserved);
-  if (!data.ok()) ::unlink(path.c_str());
-  return data;
-}
-
-// tmpfs counts the pages that a file has, in memory or swapped out.
-bool HasAllPages(const struct stat& info) {
-  constexpr off_t kBlockBytes = 512;
-  return info.st_blocks * kBlockBytes >= info.st_size;
-}
-
-// Reserves the pages that are missing: they would show themselves as SIGBUS.
-absl::StatusOr<char*> OpenAndMap(const std::string& path, size_t* size_bytes) {
-  absl::StatusOr<UniqueFd> fd = OpenFd(path, O_RDWR, "open");
-  if (!fd.ok()) return fd.status();
-  struct stat info {};
-  if (::fstat(fd->get(), &info) != 0) return ErrnoStatus("stat", path, errno);
-  if (info.st_size <= 0) return absl::DataLossError(absl::StrCat(path, " is empty"));
-  *size_bytes = static_cast<size_t>(info.st_size);
-  if (!HasAllPages(info)) {
-    absl::Status reserved = PreallocateFd(fd->get(), *size_bytes, path);
-    if (!reserved.ok()) return reserved;
-  }
-  return Map(fd->get(), MAP_SHARED, *size_bytes, path);
-}
-
-absl::Status ReadInto(int fd, char* data, size_t size_bytes, const std::string& path) {
-  size_t done = 0;
-  while (done < size_bytes) {
-    const ssize_t got = ::pread(fd, data + done, size_bytes - done, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return ErrnoStatus("read", path, errno);
-    if (got == 0) return absl::DataLossError(absl::StrCat(path, " has become shorter"));
-    done += static_cast<size_t>(got);
-  }
-  return absl::OkStatus();
-}
-
-// The page cache's own pages until somebody writes. Not so for a file with holes: on tmpfs even
-// reading them through a mapping takes memory that the file then keeps.
-absl::StatusOr<char*> OpenAndCopy(const std::string& path, size_t* size_bytes) {
-  absl::StatusOr<UniqueFd> fd = OpenFd(path, O_RDONLY, "open");
-  if (!fd.ok()) return fd.status();
-  struct stat info {};
-  if (::fstat(fd->get(), &info) != 0) return ErrnoStatus("stat", path, errno);
-  if (info.st_size <= 0) return absl::DataLossError(absl::StrCat(path, " is empty"));
-  *size_bytes = static_cast<size_t>(info.st_size);
-  if (HasAllPages(info)) {
-    return Map(fd->get(), MAP_PRIVATE | MAP_NORESERVE, *size_bytes, path);
-  }
-  absl::StatusOr<char*> data = Map(-1, MAP_PRIVATE | MAP_ANONYMOUS, *size_bytes, path);
-  if (!data.ok()) return data;
-  absl::Status read = ReadInto(fd->get(), *data, *size_bytes, path);
-  if (read.ok()) return data;
-  CHECK(::munmap(*data, *size_bytes) == 0);
-  return read;
 }
 
 std::vector<std::string> RegionNames(const std::vector<std::string>& files) {
@@ -164,11 +86,13 @@ void TmpfsSpace::Refresh() {
 }
 
 TmpfsMapper::TmpfsMapper(std::string directory, std::set<std::string> leftovers,
-                         std::shared_ptr<FileLock> lock, std::shared_ptr<BlockingRunner> unmaps)
+                         std::shared_ptr<FileLock> lock, std::shared_ptr<BlockingRunner> background)
     : directory_(std::move(directory)),
       lock_(std::move(lock)),
       space_(std::make_shared<TmpfsSpace>(directory_)),
-      unmaps_(std::move(unmaps)),
+      background_(std::move(background)),
+      spare_(std::make_shared<SpareRegion>(directory_,
+                                           [space = space_] { return space->Get().free_bytes; })),
       leftovers_(std::move(leftovers)) {}
 
 std::string TmpfsMapper::PathOf(const std::string& name) const {
@@ -177,7 +101,7 @@ std::string TmpfsMapper::PathOf(const std::string& name) const {
 }
 
 absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Lock(
-    const std::string& directory, std::shared_ptr<BlockingRunner> unmaps) {
+    const std::string& directory, std::shared_ptr<BlockingRunner> background) {
   PosixFileSystem files;
   if (absl::Status status = files.CreateDirectories(directory); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<FileLock>> lock =
@@ -185,20 +109,29 @@ absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Lock(
   if (!lock.ok()) return lock.status();
   absl::StatusOr<std::vector<std::string>> names = files.List(directory);
   if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (absl::EndsWith(name, SpareRegion::kSuffix)) ::unlink((directory + "/" + name).c_str());
+  }
   const std::vector<std::string> regions = RegionNames(*names);
   return std::unique_ptr<TmpfsMapper>(
       new TmpfsMapper(directory, std::set<std::string>(regions.begin(), regions.end()),
-                      *std::move(lock), std::move(unmaps)));
+                      *std::move(lock), std::move(background)));
+}
+
+void TmpfsMapper::Expect(size_t size_bytes) {
+  expected_bytes_ = size_bytes;
+  spare_->Make(size_bytes, *background_);
 }
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Create(const std::string& name,
                                                                   size_t size_bytes) {
   CHECK(size_bytes > 0);
   std::string path = PathOf(name);
-  absl::StatusOr<char*> data = CreateAndMap(path, size_bytes);
-  if (!data.ok()) return WithSize(data.status(), size_bytes);
-  return std::make_unique<TmpfsRegion>(absl::MakeSpan(*data, size_bytes), std::move(path), lock_,
-                                       space_, unmaps_);
+  absl::StatusOr<absl::Span<char>> mapped = spare_->Take(size_bytes, path);
+  if (mapped->empty()) mapped = CreateRegionFile(path, size_bytes);
+  if (!mapped.ok()) return WithSize(mapped.status(), size_bytes);
+  if (size_bytes == expected_bytes_) spare_->Make(size_bytes, *background_);
+  return std::make_unique<TmpfsRegion>(*mapped, std::move(path), lock_, space_, background_);
 }
 
 std::vector<std::string> TmpfsMapper::Leftovers() const {
@@ -208,13 +141,11 @@ std::vector<std::string> TmpfsMapper::Leftovers() const {
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsMapper::Open(const std::string& name) {
   std::string path = PathOf(name);
-  size_t size_bytes = 0;
-  absl::StatusOr<char*> data = OpenAndMap(path, &size_bytes);
-  if (!data.ok()) return data.status();
+  absl::StatusOr<absl::Span<char>> mapped = OpenRegionFile(path);
+  if (!mapped.ok()) return mapped.status();
   MutexLock lock(&mutex_);
   leftovers_.erase(name);
-  return std::make_unique<TmpfsRegion>(absl::MakeSpan(*data, size_bytes), std::move(path), lock_,
-                                       space_, unmaps_);
+  return std::make_unique<TmpfsRegion>(*mapped, std::move(path), lock_, space_, background_);
 }
 
 void TmpfsMapper::Remove(const std::string& name) {
@@ -241,19 +172,18 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsSnapshot::Create(const std::s
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> TmpfsSnapshot::Open(const std::string& name) {
   CHECK(!name.empty() && !absl::StrContains(name, "/"));
-  size_t size_bytes = 0;
-  absl::StatusOr<char*> data =
-      OpenAndCopy(absl::StrCat(directory_, "/", name, kRegionSuffix), &size_bytes);
-  if (!data.ok()) return data.status();
-  return std::make_unique<MappedRegion>(*data, size_bytes);
+  absl::StatusOr<absl::Span<char>> mapped =
+      CopyRegionFile(absl::StrCat(directory_, "/", name, kRegionSuffix));
+  if (!mapped.ok()) return mapped.status();
+  return std::make_unique<MappedRegion>(*mapped);
 }
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> AnonymousMapper::Create(const std::string& name,
                                                                       size_t size_bytes) {
   CHECK(size_bytes > 0);
-  absl::StatusOr<char*> data = Map(-1, MAP_PRIVATE | MAP_ANONYMOUS, size_bytes, name);
-  if (!data.ok()) return WithSize(data.status(), size_bytes);
-  return std::make_unique<MappedRegion>(*data, size_bytes);
+  absl::StatusOr<absl::Span<char>> mapped = MapAnonymous(size_bytes, name);
+  if (!mapped.ok()) return WithSize(mapped.status(), size_bytes);
+  return std::make_unique<MappedRegion>(*mapped);
 }
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> AnonymousMapper::Open(const std::string& name) {

@@ -1,13 +1,13 @@
 // Memory regions as files in one directory of a tmpfs, or without files at all.
 //
-// Hides the mapping, and that a full tmpfs would otherwise show itself as SIGBUS: every region's
-// pages are reserved before it is handed out, also when one of a former process is opened.
+// Hides that one region is made ahead, and that pages are given back elsewhere; for what a file of
+// memory takes see region_file.h.
 // Thread-safe; regions may outlive the mapper and be released on any thread.
 //
 // Invariants:
 //  1. One process owns the directory (a lock file in it) as long as a mapper or a region lives.
-//  2. Files named *.region are regions, of the owner or left by a former one; nothing else in the
-//     directory is touched.
+//  2. Files named *.region are regions, of the owner or left by a former one, and *.spare one that
+//     nobody asked for yet; nothing else in the directory is touched.
 #pragma once
 
 #include <atomic>
@@ -25,6 +25,7 @@
 #include "src/base/inline_blocking_runner.h"
 #include "src/base/memory_mapper.h"
 #include "src/base/mutex.h"
+#include "src/base/spare_region.h"
 
 namespace tidemark {
 
@@ -43,14 +44,15 @@ class TmpfsSpace {
 
 class TmpfsMapper : public MemoryMapper {
  public:
-  // Creates the directory where needed. FailedPrecondition when another process owns it. `unmaps`
-  // gives pages back, a millisecond for every few MiB, for whoever releases a region.
+  // Creates the directory where needed. FailedPrecondition when another process owns it.
+  // `background` maps and background, a millisecond for every few MiB, so that nobody else has to.
   static absl::StatusOr<std::unique_ptr<TmpfsMapper>> Lock(
       const std::string& directory,
-      std::shared_ptr<BlockingRunner> unmaps = std::make_shared<InlineBlockingRunner>());
+      std::shared_ptr<BlockingRunner> background = std::make_shared<InlineBlockingRunner>());
 
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const std::string& name,
                                                        size_t size_bytes) override;
+  void Expect(size_t size_bytes) override;
   Space space() const override { return space_->Get(); }
   std::vector<std::string> Leftovers() const override ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const std::string& name) override
@@ -59,13 +61,15 @@ class TmpfsMapper : public MemoryMapper {
 
  private:
   TmpfsMapper(std::string directory, std::set<std::string> leftovers,
-              std::shared_ptr<FileLock> lock, std::shared_ptr<BlockingRunner> unmaps);
+              std::shared_ptr<FileLock> lock, std::shared_ptr<BlockingRunner> background);
   std::string PathOf(const std::string& name) const;
 
   const std::string directory_;
   const std::shared_ptr<FileLock> lock_;
   const std::shared_ptr<TmpfsSpace> space_;
-  const std::shared_ptr<BlockingRunner> unmaps_;
+  const std::shared_ptr<BlockingRunner> background_;
+  const std::shared_ptr<SpareRegion> spare_;
+  std::atomic<size_t> expected_bytes_{0};
   mutable Mutex mutex_;
   std::set<std::string> leftovers_ ABSL_GUARDED_BY(mutex_);
 };

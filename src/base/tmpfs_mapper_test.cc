@@ -1,5 +1,6 @@
 #include "src/base/tmpfs_mapper.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -46,6 +47,54 @@ TEST_F(TmpfsMapperTest, ARegionIsAFileUntilDiscarded) {
   EXPECT_THAT(Files(), ElementsAre("lock"));
   EXPECT_EQ(region->data()[kRegionBytes - 1], 'x');  // for those who still read it
   ExpectZeroAndWritable(**mapper->Create("p0-1", kRegionBytes));
+}
+
+// Runs what it was given when it is told to.
+class HeldRunner : public BlockingRunner {
+ public:
+  void Run(Task task) override { held_.push_back(std::move(task)); }
+  void RunAll() {
+    for (Task& task : std::exchange(held_, {})) task();
+  }
+
+ private:
+  std::vector<Task> held_;
+};
+
+TEST_F(TmpfsMapperTest, ARegionThatIsExpectedIsMadeAhead) {
+  auto background = std::make_shared<HeldRunner>();
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory_.path(), background);
+  mapper->Expect(kRegionBytes);
+  ExpectZeroAndWritable(**mapper->Create("p0-1", kRegionBytes));  // not there yet
+  background->RunAll();
+  EXPECT_THAT(Files(), ElementsAre("lock", "next.spare", "p0-1.region"));
+  std::unique_ptr<MemoryRegion> region = *mapper->Create("p0-2", kRegionBytes);
+  ExpectZeroAndWritable(*region);
+  EXPECT_THAT(Files(), ElementsAre("lock", "p0-1.region", "p0-2.region"));
+  background->RunAll();
+  // Another size, or a name that is taken, leaves the spare where it is.
+  EXPECT_TRUE(mapper->Create("p0-3", 2 * kRegionBytes).ok());
+  EXPECT_EQ(mapper->Create("p0-2", kRegionBytes).status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(Files(),
+              ElementsAre("lock", "next.spare", "p0-1.region", "p0-2.region", "p0-3.region"));
+  region.reset();
+  mapper.reset();
+  background->RunAll();
+  std::ofstream(directory_.path() + "/next.spare") << "of a process that was killed";
+  mapper = *TmpfsMapper::Lock(directory_.path());
+  EXPECT_THAT(Files(), ElementsAre("lock", "p0-1.region", "p0-2.region", "p0-3.region"));
+}
+
+TEST_F(TmpfsMapperTest, PagesAreGivenBackElsewhere) {
+  auto background = std::make_shared<HeldRunner>();
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory_.path(), background);
+  std::unique_ptr<MemoryRegion> region = *mapper->Create("p0-1", kRegionBytes);
+  char* const data = region->data();
+  region.reset();
+  data[0] = 'x';  // still mapped
+  background->RunAll();
+  unsigned char is_resident = 0;
+  EXPECT_NE(::mincore(data, 1, &is_resident), 0);
 }
 
 TEST_F(TmpfsMapperTest, TheNextOwnerFindsWhatWasWritten) {

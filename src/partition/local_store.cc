@@ -132,6 +132,7 @@ LocalStoreImpl::LocalStoreImpl(LocalStoreOptions options, LocalStoreDoors doors)
 
 void LocalStoreImpl::AssembleParts() {
   const size_t segment_size_bytes = SegmentSize();
+  doors_.memory->Expect(segment_size_bytes);
   room_ =
       std::make_shared<mvcc::SegmentRoom>(*doors_.memory, parts_.map().size(), segment_size_bytes);
   feeds_.resize(std::min(doors_.executors.size(), parts_.map().size()));

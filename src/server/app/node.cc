@@ -138,7 +138,7 @@ absl::Status Node::Start() {
 absl::Status Node::OpenMemory() {
   const std::string directory = MemoryDirOf(options_.data_dir, options_.memory_dir);
   absl::StatusOr<std::unique_ptr<TmpfsMapper>> mapper =
-      TmpfsMapper::Lock(directory, std::make_shared<ThreadBlockingRunner>("tm-unmap"));
+      TmpfsMapper::Lock(directory, std::make_shared<ThreadBlockingRunner>("tm-memory"));
   if (mapper.ok() && IsTmpfs(directory)) {
     memory_ = *std::move(mapper);
     TLOG(kInfo, "store memory is on tmpfs", {{"memory-dir", directory}});

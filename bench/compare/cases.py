@@ -14,6 +14,7 @@ class Case:
     limit: str = MEMORY  # of which kind the bare server is; "" when it cannot do this
     group: str = "points"
     label: str = ""
+    tls: bool = False  # with a certificate that each server makes for itself
 
     @property
     def name(self):
@@ -21,6 +22,13 @@ class Case:
 
     def arguments(self):
         return [self.workload, "--clients", self.clients, *self.options]
+
+
+def encrypted():
+    """The same over TLS; the bare server has none."""
+    for workload in ("put", "get", "list"):
+        clients = 2 if workload == "list" else 64
+        yield Case(workload, clients, ("--insecure-skip-tls-verify",), "", "tls", f"{workload} over TLS", tls=True)
 
 
 def points():
@@ -80,5 +88,5 @@ def transport():
 
 
 def every():
-    return [*points(), *sweep(), *rates(), *lists(), *watches(), *leases(), *mixes(), *memory(),
+    return [*points(), *encrypted(), *sweep(), *rates(), *lists(), *watches(), *leases(), *mixes(), *memory(),
             *transport()]

@@ -69,7 +69,7 @@ def make_server(arguments, contender, case, directory):
               "etcd-debian": arguments.etcd_debian_binary}[contender]
     if not binary:
         sys.exit(f"no binary for {contender}")
-    return servers.etcd_like(binary, directory)
+    return servers.etcd_like(binary, directory, case.tls)
 
 
 def run_tidebench(arguments, server, load):

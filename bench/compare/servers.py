@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -12,6 +13,8 @@ import urllib.request
 
 START_LIMIT_S = 60
 STOP_LIMIT_S = 60
+# Certificates that servers make for themselves are signed by nobody.
+NO_VERIFICATION = ssl._create_unverified_context()
 QUOTA_BYTES = 8 << 30  # both: some cases store more than the default of 2 GiB
 
 
@@ -30,18 +33,19 @@ def cpu_seconds(pid):
 class Server:
     """One process; `with` stops it and removes what it wrote."""
 
-    def __init__(self, arguments, directory, port, environment=None, health=True):
+    def __init__(self, arguments, directory, port, environment=None, health=True, tls=False):
         self.arguments = [str(argument) for argument in arguments]
         self.directory = pathlib.Path(directory)
         self.port = port
         self.health = health
+        self.scheme = "https" if tls else "http"
         self.environment = environment or {}
         self.memory_directory = self.environment.get("ETCD_MEMORY_DIR")
         self.process = None
 
     @property
     def endpoint(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def pid(self):
@@ -69,7 +73,7 @@ class Server:
             except OSError:
                 return False
         try:
-            with urllib.request.urlopen(self.endpoint + "/health", timeout=1) as answer:
+            with urllib.request.urlopen(self.endpoint + "/health", timeout=1, context=NO_VERIFICATION) as answer:
                 return b'"true"' in answer.read()
         except (urllib.error.URLError, OSError):
             return False
@@ -87,18 +91,19 @@ class Server:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def etcd_like(binary, directory):
+def etcd_like(binary, directory, tls=False):
     """tidemark or etcd: the flags are the same."""
     port, peer_port = free_port(), free_port()
-    client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
+    client, peer = f"{'https' if tls else 'http'}://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
     arguments = [
         binary, "--name=default", f"--data-dir={directory}/data",
         f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}", f"--quota-backend-bytes={QUOTA_BYTES}"]
+        f"--initial-cluster=default={peer}", f"--quota-backend-bytes={QUOTA_BYTES}",
+        *(["--auto-tls"] if tls else [])]
     # etcd only wonders about the variable.
     memory = f"/dev/shm/tidemark-bench-{os.getpid()}-{port}"
-    return Server(arguments, directory, port, {"ETCD_MEMORY_DIR": memory})
+    return Server(arguments, directory, port, {"ETCD_MEMORY_DIR": memory}, tls=tls)
 
 
 def bare(binary, directory, is_durable):

@@ -62,8 +62,9 @@ class TidebenchProcessTest : public ::testing::Test {
 
 TEST_F(TidebenchProcessTest, SaysWhatItMeasuredAsJson) {
   const auto& server = Start();
-  for (const char* workload : {"put", "update-Txn --rate 500", "list-stream",
-                               "watch --rate 500 --watchers 10", "lease-keep-alive"}) {
+  for (const char* workload :
+       {"put", "update-Txn --rate 500", "list-stream", "watch --rate 500 --watchers 10",
+        "lease-keep-alive", "k8s-100k --scale 0.002"}) {
     const Ended ended = RunTidebench(absl::StrCat(workload, " --endpoint ", server.endpoint(),
                                                   " --clients 8 --keys 200", " --server-pid ",
                                                   server.pid(), " --json -"));

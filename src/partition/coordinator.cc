@@ -27,12 +27,16 @@ Coordinator::Coordinator(const Parts& parts, journal::Journal& journal,
       room_(std::move(room)),
       home_(parts.system().executor()),
       writer_(journal, home_, origin),
-      max_operations_(max_operations) {}
+      max_operations_(max_operations),
+      epochs_(parts.size(), Epoch(0)) {}
 
 journal::PartitionEpochs Coordinator::EpochsOf(const std::vector<PartitionId>& partitions) const {
-  CHECK(epochs_.size() == parts_.size());
   journal::PartitionEpochs epochs;
-  for (PartitionId id : partitions) epochs.push_back({id, epochs_[id.value()]});
+  for (PartitionId id : partitions) {
+    const Epoch epoch = epochs_.at(id.value());
+    CHECK(epoch.value() != 0);
+    epochs.push_back({id, epoch});
+  }
   return epochs;
 }
 

@@ -52,8 +52,9 @@ class Coordinator {
   // Empty when there is not enough memory.
   HeldRoom Reserve(int64_t record_bytes) { return {room_, room_->Reserve(record_bytes)}; }
 
-  // Once, after the partitions were claimed.
-  void SetEpochs(std::vector<Epoch> epochs) { epochs_ = std::move(epochs); }
+  // After the partition was claimed.
+  void SetEpoch(PartitionId id, Epoch epoch) { epochs_.at(id.value()) = epoch; }
+  // REQUIRES claimed ones.
   journal::PartitionEpochs EpochsOf(const std::vector<PartitionId>& partitions) const;
 
   // Any thread: runs `operation` on home(), or answers with a refusal at once (inline). The
@@ -88,7 +89,7 @@ class Coordinator {
   Executor& home_;
   JournalWriter writer_;
   const size_t max_operations_;
-  std::vector<Epoch> epochs_;
+  std::vector<Epoch> epochs_;  // 0: not claimed yet
   std::atomic<size_t> operations_{0};
   std::atomic<bool> stopped_{false};
 };

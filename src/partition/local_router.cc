@@ -33,7 +33,6 @@ absl::Status GoneStatus() { return absl::CancelledError("context canceled"); }
 
 absl::Status LocalRouter::Available() const {
   if (stopped_) return kvstore::ErrStopped();
-  if (!serving_) return kvstore::ErrNoLeader();
   return absl::OkStatus();
 }
 

@@ -1,6 +1,7 @@
 // Router over the replicas of this process.
 //
 // Hides which way a request goes: straight to its partition's sequence, or into the coordinator.
+// Behind a GatedRouter: REQUIRES that the partitions a request needs are whole.
 // Thread-safe. Refusals that need no state are posted too: no callback runs inside a call.
 #pragma once
 
@@ -41,7 +42,6 @@ class LocalRouter final : public Router {
   };
   LocalRouter(Wiring wiring, RouterLimits limits) : w_(wiring), limits_(limits) {}
 
-  void SetServing() { serving_ = true; }
   void SetStopped() { stopped_ = true; }
 
   void Range(CallContext context, etcdserverpb::RangeRequest request,
@@ -102,7 +102,6 @@ class LocalRouter final : public Router {
 
   const Wiring w_;
   const RouterLimits limits_;
-  std::atomic<bool> serving_{false};
   std::atomic<bool> stopped_{false};
 };
 

@@ -1,9 +1,8 @@
 // Everything between the services and the journal, for one process: the replicas of all
 // partitions, their feeding from the journal, leases, compaction, alarms and the router over them.
 //
-// Hides the assembly and the order of starting: start each partition from memory or checkpoint,
-// subscribe, replay to the confirmed tail, check the partition map the data was written under,
-// claim the partitions, serve.
+// Hides the assembly: who needs whom, and what begins when the first partition is whole and when
+// all are (StoreStarter brings them there).
 // No threads of its own. Start and Stop may be called from any thread.
 //
 // REQUIRES that everything in LocalStoreDoors outlives it, and that executors and workers run no
@@ -52,6 +51,8 @@ struct LocalStoreOptions {
   // How long each compaction took, its memory freed. On a store sequence; may be empty.
   std::function<void(absl::Duration)> observe_compaction;
   absl::Duration progress_log_interval = absl::Seconds(1);
+  // How long a request waits for partitions that are not whole yet: the server's time limit.
+  absl::Duration start_patience = absl::Seconds(7);
 };
 
 struct LocalStoreDoors {
@@ -75,13 +76,17 @@ class LocalStore {
   static std::unique_ptr<LocalStore> Create(LocalStoreOptions options, LocalStoreDoors doors);
   virtual ~LocalStore() = default;
 
-  // `done` runs on a store sequence once requests are served; FailedPrecondition when the data was
-  // written under another partition map.
+  // `done` runs on a store sequence once all requests are served; FailedPrecondition when the data
+  // was written under another partition map. Each partition serves as soon as it is whole; what
+  // needs others waits, for options.start_patience at most.
   virtual void Start(absl::AnyInvocable<void(absl::Status)> done) = 0;
   // Ends the subscriptions and timers; requests from now on get "etcdserver: server stopped".
   virtual void Stop() = 0;
 
   virtual Router& router() = 0;
+  // Of the start. Any thread.
+  virtual bool IsWhole(PartitionId partition) const = 0;
+  virtual size_t whole_count() const = 0;
   virtual const PartitionMap& map() const = 0;
   virtual kvstore::Replica& replica(PartitionId partition) = 0;
   virtual const CheckpointStats& checkpoint_stats() const = 0;

@@ -2,7 +2,7 @@
 // itself the first data entry of the journal.
 //
 // Hides the partition id that belongs to nobody and carries it. Replicas skip such an entry.
-// Sequence-bound to the store's home.
+// Sequence-bound.
 //
 // Invariants:
 //  1. No entry of a real partition precedes the map: a store that finds one without a map refuses

@@ -44,6 +44,15 @@ bool SpaceGuard::HasSpaceFor(int64_t cost_bytes) const {
   return quota_bytes_ < 0 || Size().logical_bytes + cost_bytes < quota_bytes_;
 }
 
+bool SpaceGuard::HasSpaceBesideLoading(int64_t cost_bytes) const {
+  const mvcc::SegmentRoom& room = coordinator_.room();
+  const int64_t beside_bytes = cost_bytes + bytes_to_load_;
+  if (!room.HasHeadroom(beside_bytes, 1)) return false;
+  const int64_t needed_bytes = beside_bytes + room.reserved_bytes() + room.floor_bytes();
+  if (!budget_.HasRoomFor(MemoryAccount::kValues, needed_bytes)) return false;
+  return quota_bytes_ < 0 || Size().logical_bytes + beside_bytes < quota_bytes_;
+}
+
 bool SpaceGuard::BelowMark() const {
   constexpr auto kData = MemoryAccount::kValues;
   const mvcc::SegmentRoom& room = coordinator_.room();
@@ -170,6 +179,7 @@ void SpaceGuard::AnswerConfirmed(Alarms_ listed, bool list_now, AlarmType type,
 }
 
 void SpaceGuard::StartServing() {
+  serving_ = true;
   if (raised_by_quota_) LookLater();
 }
 
@@ -186,7 +196,7 @@ void SpaceGuard::LookLater() {
 void SpaceGuard::Stop() { coordinator_.home().Cancel(look_timer_); }
 
 void SpaceGuard::OnSpaceFreed() {
-  if (!raised_by_quota_ || disarming_ || !BelowMark()) return;
+  if (!serving_ || !raised_by_quota_ || disarming_ || !BelowMark()) return;
   const absl::Status entered = coordinator_.Enter([this] {
     disarming_ = true;
     Change(OwnNoSpace(), false, /*by_node=*/true, [this](absl::StatusOr<journal::Placed> placed) {

@@ -54,6 +54,8 @@ class SpaceGuard {
   // False: the quota or the budget does not allow `cost_bytes` more, or memory is down to its
   // headroom.
   bool HasSpaceFor(int64_t cost_bytes) const;
+  // While the node starts: the same beside what is still to be loaded, of which not all is known.
+  bool HasSpaceBesideLoading(int64_t cost_bytes) const;
   // Raises NOSPACE, then runs `then` on home.
   void RaiseNoSpace(Task then);
   // Refusals of active alarms. `adds_data`: what NOSPACE refuses.
@@ -65,6 +67,8 @@ class SpaceGuard {
   // Entered into the coordinator by the caller; leaves when answered.
   void Alarm(const etcdserverpb::AlarmRequest& request,
              ReplyCallback<std::vector<AlarmEntry>> done);
+  void SetBytesToLoad(int64_t bytes) { bytes_to_load_ = bytes; }
+  // All partitions are whole: only now is it known how much there is.
   void StartServing();
   void Stop();
   void OnSpaceFreed();
@@ -87,6 +91,7 @@ class SpaceGuard {
   void LookLater();
 
   static constexpr absl::Duration kLookInterval = absl::Seconds(1);
+  static constexpr int64_t kUnknownBytes = int64_t{1} << 60;
 
   Coordinator& coordinator_;
   const MemoryMapper& memory_;
@@ -94,6 +99,8 @@ class SpaceGuard {
   const Clock& clock_;
   const uint64_t member_id_;
   const int64_t quota_bytes_;
+  std::atomic<int64_t> bytes_to_load_{kUnknownBytes};
+  bool serving_ = false;
   std::atomic<bool> no_space_{false};
   std::atomic<bool> corrupt_{false};
   bool raised_by_quota_ = false;

@@ -67,24 +67,49 @@ void WatchHub::OnApplied() {
   for (auto& [number, port] : ports_) port->ReportFloor();
 }
 
+void WatchHub::AddWaiting(std::shared_ptr<WatchPort> port) {
+  const WatchPort* key = port.get();
+  waiting_.emplace(key, std::move(port));
+}
+
+void WatchHub::SetWhole() {
+  whole_.store(true, std::memory_order_release);
+  for (auto& [key, port] : std::exchange(waiting_, {})) port->OnWhole();
+}
+
 void WatchPort::Add(WatchKey watch, mvcc::WatchSpec spec) {
   wiring_.replica.executor().Post(
       [self = shared_from_this(), watch, spec = std::move(spec)]() mutable {
         if (self->closed_) return;
-        const Revision start = spec.start;
-        spec.sink = self.get();
-        const mvcc::WatcherId id = self->wiring_.replica.watches().Add(std::move(spec));
-        self->watching_[id] = {watch, start, start.Previous()};
-        if (self->wiring_.merging) {
-          self->wiring_.hub.Add(self);
-          self->ReportFloor();
+        if (self->wiring_.hub.whole() || PLANTED_BUG("watch_port_does_not_wait")) {
+          return self->AddHere(watch, std::move(spec));
         }
-        self->wiring_.replica.KickWatches();
+        self->pending_.push_back({watch, std::move(spec)});
+        self->wiring_.hub.AddWaiting(self);
       });
+}
+
+void WatchPort::OnWhole() {
+  for (Pending& pending : std::exchange(pending_, {})) {
+    AddHere(pending.watch, std::move(pending.spec));
+  }
+}
+
+void WatchPort::AddHere(WatchKey watch, mvcc::WatchSpec spec) {
+  const Revision start = spec.start;
+  spec.sink = this;
+  const mvcc::WatcherId id = wiring_.replica.watches().Add(std::move(spec));
+  watching_[id] = {watch, start, start.Previous()};
+  if (wiring_.merging) {
+    wiring_.hub.Add(shared_from_this());
+    ReportFloor();
+  }
+  wiring_.replica.KickWatches();
 }
 
 void WatchPort::Remove(WatchKey watch) {
   wiring_.replica.executor().Post([self = shared_from_this(), watch] {
+    std::erase_if(self->pending_, [watch](const Pending& p) { return p.watch == watch; });
     for (auto it = self->watching_.begin(); it != self->watching_.end(); ++it) {
       if (it->second.watch != watch) continue;
       self->wiring_.replica.watches().Remove(it->first);
@@ -97,6 +122,8 @@ void WatchPort::Remove(WatchKey watch) {
 void WatchPort::Close() {
   wiring_.replica.executor().Post([self = shared_from_this()] {
     self->closed_ = true;
+    self->pending_.clear();
+    self->wiring_.hub.RemoveWaiting(self.get());
     for (const auto& [id, watching] : self->watching_) self->wiring_.replica.watches().Remove(id);
     self->watching_.clear();
     if (self->wiring_.merging) self->wiring_.hub.Remove(self.get());
@@ -154,6 +181,11 @@ void WatchPort::OnCompacted(mvcc::WatcherId id, Revision compact_revision) {
 
 void WatchPort::AskProgress(uint64_t round, journal::Tail tail) {
   wiring_.replica.executor().Post([self = shared_from_this(), round, tail] {
+    if (!self->wiring_.hub.whole()) {
+      PortProgress answer{round, {}};
+      for (const Pending& pending : self->pending_) answer.behind.push_back(pending.watch);
+      return self->wiring_.mailbox->Push(std::move(answer));
+    }
     self->wiring_.replica.WhenApplied(tail.position, [self, round](journal::Tail) {
       PortProgress answer{round, {}};
       for (const auto& [id, watching] : self->watching_) {

@@ -12,10 +12,12 @@
 //  1. Messages of one port arrive in the order the partition said them; a floor or a progress
 //     answer comes behind every event it covers (P3, W12).
 //  2. Without budget HasRoom is false, and a Resume follows once there is room again.
+//  3. Before its partition is whole a port touches nothing of it: its watchers are behind.
 #pragma once
 
 #include <atomic>
 #include <memory>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 #include "src/base/clock.h"
@@ -93,19 +95,27 @@ class WatchPort final : public mvcc::WatchSink, public std::enable_shared_from_t
   void OnEvents(mvcc::WatcherId id, mvcc::EventBatchPtr batch, Revision header_revision) override;
   void OnCompacted(mvcc::WatcherId id, Revision compact_revision) override;
   void ReportFloor();
+  // Watchers that came before it are added now.
+  void OnWhole();
 
  private:
+  struct Pending {
+    WatchKey watch = 0;
+    mvcc::WatchSpec spec;
+  };
   struct Watching {
     WatchKey watch = 0;
     Revision start{0};
     Revision floor{0};
   };
 
+  void AddHere(WatchKey watch, mvcc::WatchSpec spec);
   void ScheduleFloorCheck();
 
   const Wiring wiring_;
   std::atomic<bool> starved_{false};
   absl::btree_map<mvcc::WatcherId, Watching> watching_;
+  std::vector<Pending> pending_;  // while the partition is not whole
   bool closed_ = false;
   bool floor_check_scheduled_ = false;
 };

@@ -32,7 +32,7 @@ class WatchStreamImpl final : public WatchStream {
  public:
   struct Wiring {
     const Parts& parts;
-    const journal::Journal& journal;
+    journal::Journal& journal;
     Clock& clock;
     MemoryBudget& memory;
   };
@@ -123,7 +123,7 @@ class WatchStreamImpl final : public WatchStream {
                                       bool merging);
 
   const Parts& parts_;
-  const journal::Journal& journal_;
+  journal::Journal& journal_;
   Clock& clock_;
   MemoryBudget& memory_;
   WatchOutput& output_;

@@ -54,8 +54,9 @@ void GatedRouter::Range(CallContext context, etcdserverpb::RangeRequest request,
   if (w_.gate.open()) {
     return w_.inner.Range(std::move(context), std::move(request), std::move(done));
   }
+  Partitions needed = NeededToRead(request);
   Pass<kvstore::RangeResult>(
-      NeededToRead(request), context, std::move(done),
+      std::move(needed), context, std::move(done),
       [this, context, request = std::move(request)](auto d) mutable {
         w_.inner.Range(std::move(context), std::move(request), std::move(d));
       });
@@ -66,8 +67,9 @@ void GatedRouter::RangePage(CallContext context, etcdserverpb::RangeRequest requ
   if (w_.gate.open()) {
     return w_.inner.RangePage(std::move(context), std::move(request), std::move(done));
   }
+  Partitions needed = NeededToRead(request);
   Pass<kvstore::RangeResult>(
-      NeededToRead(request), context, std::move(done),
+      std::move(needed), context, std::move(done),
       [this, context, request = std::move(request)](auto d) mutable {
         w_.inner.RangePage(std::move(context), std::move(request), std::move(d));
       });
@@ -78,9 +80,10 @@ void GatedRouter::Put(CallContext context, etcdserverpb::PutRequest request,
   if (w_.gate.open()) {
     return w_.inner.Put(std::move(context), std::move(request), std::move(done));
   }
+  Partitions needed =
+      NeededToWrite({w_.map.Owner(request.key())}, kvstore::QuotaCostBytes(request));
   Pass<kvstore::PutResult>(
-      NeededToWrite({w_.map.Owner(request.key())}, kvstore::QuotaCostBytes(request)), context,
-      std::move(done), [this, context, request = std::move(request)](auto d) mutable {
+      std::move(needed), context, std::move(done), [this, context, request = std::move(request)](auto d) mutable {
         w_.inner.Put(std::move(context), std::move(request), std::move(d));
       });
 }
@@ -90,10 +93,10 @@ void GatedRouter::DeleteRange(CallContext context, etcdserverpb::DeleteRangeRequ
   if (w_.gate.open()) {
     return w_.inner.DeleteRange(std::move(context), std::move(request), std::move(done));
   }
+  Partitions needed = NeededToWrite(
+      w_.map.Owners(mvcc::FromEtcd(request.key(), request.range_end())), /*cost_bytes=*/0);
   Pass<kvstore::DeleteResult>(
-      NeededToWrite(w_.map.Owners(mvcc::FromEtcd(request.key(), request.range_end())),
-                    /*cost_bytes=*/0),
-      context, std::move(done), [this, context, request = std::move(request)](auto d) mutable {
+      std::move(needed), context, std::move(done), [this, context, request = std::move(request)](auto d) mutable {
         w_.inner.DeleteRange(std::move(context), std::move(request), std::move(d));
       });
 }
@@ -103,8 +106,9 @@ void GatedRouter::Txn(CallContext context, etcdserverpb::TxnRequest request,
   if (w_.gate.open()) {
     return w_.inner.Txn(std::move(context), std::move(request), std::move(done));
   }
+  Partitions needed = NeededBy(request);
   Pass<kvstore::TxnResult>(
-      NeededBy(request), context, std::move(done),
+      std::move(needed), context, std::move(done),
       [this, context, request = std::move(request)](auto d) mutable {
         w_.inner.Txn(std::move(context), std::move(request), std::move(d));
       });

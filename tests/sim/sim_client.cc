@@ -206,7 +206,7 @@ void SimClient::Learn(const Operation& operation) {
 }
 
 void SimClient::Deliver(ClientRequest request, size_t index) {
-  if (!node_.serving()) {
+  if (!node_.answering()) {
     Answer(index, absl::UnavailableError("connection refused"), 0, {});
     return;
   }

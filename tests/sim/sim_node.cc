@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/sim/env/distant_journal.h"
+#include "tests/sim/env/late_runner.h"
 
 namespace tidemark::sim {
 
@@ -13,6 +14,8 @@ struct SimNode::Process {
   std::unique_ptr<BlockingRunner> runner;
   std::unique_ptr<BlockingRunner> trim_runner;
   std::unique_ptr<BlockingRunner> checkpoint_runner;
+  std::unique_ptr<Executor> start_executor;
+  std::unique_ptr<LateRunner> start_runner;  // none: partitions are loaded at once
   std::vector<std::unique_ptr<Executor>> store_executors;
   std::unique_ptr<journal::EmbeddedJournal> journal;
   std::unique_ptr<DistantJournal> distant_journal;
@@ -52,6 +55,12 @@ void SimNode::Start() {
     process->store_executors.push_back(world_.NewExecutor(absl::StrCat("store", i), group()));
     doors.executors.push_back(process->store_executors.back().get());
   }
+  if (knobs_.load_delay_max > absl::ZeroDuration()) {
+    process->start_executor = world_.NewExecutor("start", group());
+    process->start_runner = std::make_unique<LateRunner>(
+        *process->start_executor, world_.clock(), world_.random(), knobs_.load_delay_max);
+    doors.workers = process->start_runner.get();
+  }
   journal::EmbeddedJournalOptions options;
   options.directory = "/data/journal";
   options.segment_bytes = knobs_.journal_segment_bytes;
@@ -75,6 +84,7 @@ void SimNode::Start() {
   store_options.map = map_;
   store_options.segment_size_bytes = knobs_.store_segment_bytes;
   store_options.watch_credit_bytes = knobs_.watch_credit_bytes;
+  store_options.start_patience = knobs_.start_patience;
   doors.clock = &world_.clock();
   doors.random = &world_.random();
   process->distant_journal = std::make_unique<DistantJournal>(
@@ -137,6 +147,7 @@ void SimNode::DamageMemory(MemoryFault fault) {
 }
 
 bool SimNode::serving() const { return running() && process_->serving; }
+bool SimNode::answering() const { return running() && process_->store->whole_count() > 0; }
 partition::Router& SimNode::router() { return process_->store->router(); }
 partition::LocalStore& SimNode::store() { return *process_->store; }
 journal::Journal& SimNode::journal() { return *process_->journal; }

@@ -31,6 +31,8 @@ struct NodeKnobs {
   size_t watch_credit_bytes = 4 << 20;
   int64_t memory_budget_bytes = MemoryBudget::kUnlimited;
   absl::Duration sync_latency_max = absl::Milliseconds(5);
+  absl::Duration load_delay_max;     // of each partition at a start; zero: at once
+  absl::Duration start_patience = absl::Seconds(7);
   absl::Duration journal_delay_max;  // zero: embedded, as the journal is; see DistantJournal
   partition::CheckpointPolicy checkpoints;
 };
@@ -48,7 +50,8 @@ class SimNode {
   SimNode(World& world, NodeKnobs knobs);
   ~SimNode();
 
-  // Opens the journal, replays, claims; serving() turns true later in simulated time.
+  // Opens the journal, replays, claims; answering() turns true later in simulated time, when the
+  // first partition is whole, and serving() when all are.
   void Start();
   // Ends the incarnation: kill -9 (the machine goes on) or power loss (unsynced bytes at risk, and
   // no memory is kept).
@@ -56,6 +59,7 @@ class SimNode {
 
   bool running() const { return process_ != nullptr; }
   bool serving() const;
+  bool answering() const;
   // Counts starts; a message to an earlier incarnation is lost.
   int64_t incarnation() const { return incarnation_; }
   std::string group() const;  // the node group of the running executors

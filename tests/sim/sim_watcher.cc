@@ -150,7 +150,7 @@ void SimWatcher::OpenLater() {
 
 void SimWatcher::Open() {
   if (ended_) return;
-  if (!node_.serving()) {
+  if (!node_.answering()) {
     OpenLater();
     return;
   }
@@ -199,7 +199,7 @@ void SimWatcher::Close() {
 }
 
 void SimWatcher::WatchSomethingElse() {
-  if (!port_ || !node_.serving()) return;
+  if (!port_ || !node_.answering()) return;
   Close();
   request_ = DrawRequest();
   next_ = 0;
@@ -221,7 +221,7 @@ void SimWatcher::End() {
 }
 
 void SimWatcher::AskProgress() {
-  if (!port_ || !node_.serving()) return;
+  if (!port_ || !node_.answering()) return;
   node_.loop().Post([port = port_] {
     if (port->stream() != nullptr) port->stream()->RequestProgress();
   });

@@ -49,6 +49,11 @@ RunKnobs DrawKnobs(Random& random) {
   }
   knobs.node.sync_latency_max = latency();
   if (one_in(2)) knobs.node.journal_delay_max = latency();
+  if (one_in(2)) {
+    // Up to some seconds: requests come, wait, are refused, crashes come, while some partitions serve.
+    knobs.node.load_delay_max = absl::Milliseconds(1 + DrawBelow(random, 4 << DrawBelow(random, 10)));
+    knobs.node.start_patience = absl::Milliseconds(20 + DrawBelow(random, 3000));
+  }
   knobs.network.delay_max = latency();
   if (one_in(2)) knobs.network.lose_one_in = 10 + DrawBelow(random, 200);
   knobs.clients = 2 + DrawBelow(random, 6);

@@ -37,6 +37,15 @@ class StoreForTest {
 
   // Opens journal and store; the outcome of Start.
   absl::Status Start() {
+    if (absl::Status status = Begin(); !status.ok()) return status;
+    return AwaitStart();
+  }
+  // The same in two steps.
+  absl::Status AwaitStart() {
+    EXPECT_TRUE(world_.RunUntil([this] { return started_.has_value(); }, absl::Minutes(5)));
+    return started_.value_or(absl::DeadlineExceededError("start"));
+  }
+  absl::Status Begin() {
     journal_executor_ = world_.NewExecutor("journal");
     runner_ = world_.NewBlockingRunner("disk", absl::Microseconds(50), absl::Milliseconds(1));
     journal::EmbeddedJournalOptions journal;
@@ -61,6 +70,7 @@ class StoreForTest {
     doors.journal = journal_.get();
     doors.memory = &memory_;
     doors.budget = budget;
+    doors.workers = workers;
     checkpoint_runner_ =
         world_.NewBlockingRunner("checkpoints", absl::Microseconds(50), absl::Milliseconds(5));
     doors.checkpoints = &checkpoints_;
@@ -68,11 +78,11 @@ class StoreForTest {
     doors.journal_bytes = [this] { return journal_->stats().log.size_bytes.load(); };
     options_.identity = journal_->store_id();
     store_ = LocalStore::Create(options_, doors);
-    std::optional<absl::Status> started;
-    store_->Start([&started](absl::Status status) { started = std::move(status); });
-    EXPECT_TRUE(world_.RunUntil([&] { return started.has_value(); }, absl::Minutes(5)));
-    return started.value_or(absl::DeadlineExceededError("start"));
+    started_.reset();
+    store_->Start([this](absl::Status status) { started_ = std::move(status); });
+    return absl::OkStatus();
   }
+  bool started() const { return started_.has_value(); }
   void Shut() {
     if (journal_ == nullptr) return;
     if (store_ != nullptr) store_->Stop();
@@ -93,11 +103,14 @@ class StoreForTest {
   }
   absl::Status Restart(LocalStoreOptions options) {
     Shut();
-    options_ = std::move(options);
-    options_.segment_size_bytes = 1 << 16;
+    SetOptions(std::move(options));
     return Start();
   }
   absl::Status Restart() { return Restart(options_); }
+  void SetOptions(LocalStoreOptions options) {  // for the next start
+    options_ = std::move(options);
+    options_.segment_size_bytes = 1 << 16;
+  }
 
   // Runs `call(callback)` and waits for the answer.
   template <typename Result, typename Call>
@@ -177,6 +190,7 @@ class StoreForTest {
 
   uint64_t journal_segment_bytes = 1 << 20;  // for the next Start
   MemoryBudget* budget = nullptr;            // the same; must outlive this
+  ParallelRunner* workers = nullptr;         // the same
   // Between Shut and Start.
   void LoseMemory() {
     for (const std::string& name : memory_.Leftovers()) memory_.Remove(name);
@@ -215,6 +229,7 @@ class StoreForTest {
   std::unique_ptr<Executor> client_;
   std::unique_ptr<journal::EmbeddedJournal> journal_;
   std::unique_ptr<LocalStore> store_;
+  std::optional<absl::Status> started_;
 };
 
 // What a stream said, in order, as lines.

@@ -252,6 +252,7 @@ absl::Status Node::CreateStore() {
   store.min_lease_ttl_seconds = options_.min_lease_ttl_seconds();
   store.auto_compaction = MakeAutoCompaction(options_.compaction);
   store.slow_apply = options_.warning_apply_duration;
+  store.start_patience = options_.request_timeout();
   store.observe_compaction = CompactionObserver(metrics_, clock_);
   store_ = partition::LocalStore::Create(std::move(store), std::move(doors));
   return absl::OkStatus();
@@ -343,12 +344,15 @@ absl::Status Node::Bind() {
 }
 
 Node::State Node::Poll() {
+  bool started = false;
   {
     MutexLock lock(&mutex_);
-    if (!store_started_) return State::kStarting;
+    started = store_started_;
     if (!store_status_.ok()) return State::kFailed;
   }
   services_->RefreshTerm();
+  if (!accepting_ && store_->whole_count() > 0) Accept();
+  if (!started) return State::kStarting;
   if (!serving_) Serve();
   return State::kServing;
 }
@@ -358,17 +362,24 @@ absl::Status Node::failure() const {
   return store_status_;
 }
 
+// Some partitions are whole: what concerns only them is served, the rest waits for its time.
+void Node::Accept() {
+  accepting_ = true;
+  for (const Bound& bound : bound_) {
+    if (bound.transport == transport_.get()) bound.transport->Accept(bound.id);
+  }
+}
+
 void Node::Serve() {
   serving_ = true;
-  workers_.reset();  // only a start needs them
-  http_->SetRouter(&store_->router());
+  workers_.reset();                     // only a start needs them
+  http_->SetRouter(&store_->router());  // from now on it is healthy
   TLOG(kInfo, "ready to serve client requests");
   for (const Bound& bound : bound_) {
     if (bound.transport != transport_.get()) {
       TLOG(kInfo, "serving metrics", {{"address", bound.plan.address}});
       continue;
     }
-    bound.transport->Accept(bound.id);
     bool secure = bound.plan.spec.tls.has_value();
     TLOG(kInfo,
          secure ? "serving client traffic securely"

@@ -3,7 +3,8 @@
 // Hides the order of starting and stopping. Used by the main thread.
 //
 // Start: lock the data directory; map memory; bind listeners (clients may connect and wait); open
-// and replay the journal; start the store; serve. Stop is the other way round: no new calls, calls
+// the journal; start the store; accept clients when the first partition is whole; be healthy and
+// serve everything when all are. Stop is the other way round: no new calls, calls
 // in progress end, then store, journal, memory.
 #pragma once
 
@@ -43,7 +44,7 @@ class Node {
   absl::Status Start();
 
   enum class State { kStarting, kServing, kFailed };
-  State Poll();  // call now and then: starts serving once the store is ready
+  State Poll();  // call now and then: starts serving once there is something to serve
   absl::Status failure() const;
 
   void Stop();
@@ -64,6 +65,7 @@ class Node {
   absl::Status Bind();
   void CreateServices();
   void CreateHttp();
+  void Accept();
   void Serve();
 
   const Options options_;
@@ -96,6 +98,7 @@ class Node {
   std::unique_ptr<ThreadPool> workers_;  // ends what it does for the store before that ends
   std::unique_ptr<ServiceContext> services_;
 
+  bool accepting_ = false;
   bool serving_ = false;
   bool stopped_ = false;
   mutable Mutex mutex_;

@@ -170,6 +170,19 @@ void AddStateHashes(Metrics& metrics, partition::LocalStore& store) {
   });
 }
 
+void AddWholePartitions(Metrics& metrics, const partition::LocalStore& store) {
+  std::vector<std::pair<prometheus::Gauge*, PartitionId>> gauges;
+  for (PartitionId id : store.map().ids()) {
+    auto& gauge = metrics.Gauge("tidemark_partition_serving",
+                                "1 once a partition is whole after a start, and serves.",
+                                {{"partition", std::string(store.map().name(id))}});
+    gauges.emplace_back(&gauge, id);
+  }
+  metrics.OnScrape([gauges, &store] {
+    for (const auto& [gauge, id] : gauges) gauge->Set(store.IsWhole(id) ? 1 : 0);
+  });
+}
+
 void AddCheckpointFigures(Metrics& metrics, const partition::CheckpointStats& stats) {
   const char* made = "Checkpoints of partitions made.";
   auto& whole = metrics.Counter("tidemark_checkpoints_total", made, {{"kind", "whole"}});
@@ -299,6 +312,7 @@ void AddNodeMetrics(Metrics& metrics, NodeParts parts,
   AddStatusFigures(metrics, parts.context);
   AddStoreFigures(metrics, parts.store);
   AddStateHashes(metrics, parts.store);
+  AddWholePartitions(metrics, parts.store);
   AddCheckpointFigures(metrics, parts.store.checkpoint_stats());
   AddBudgetFigures(metrics, parts.budget);
   AddJournalFigures(metrics, parts.journal);

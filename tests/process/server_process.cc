@@ -111,11 +111,17 @@ bool ServerProcess::WaitReady(absl::Duration limit) {
     int wait_status = 0;
     if (HasEnded(&wait_status)) return false;
     auto channel = Connect();
-    auto stub = etcdserverpb::Maintenance::NewStub(channel);
+    auto stub = etcdserverpb::KV::NewStub(channel);
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(1)));
-    etcdserverpb::StatusResponse response;
-    if (stub->Status(&context, {}, &response).ok() && response.leader() != 0) return true;
+    // Over all partitions: some may serve before others.
+    etcdserverpb::RangeRequest request;
+    request.set_key(std::string(1, '\0'));
+    request.set_range_end(std::string(1, '\0'));
+    request.set_limit(1);
+    request.set_keys_only(true);
+    etcdserverpb::RangeResponse response;
+    if (stub->Range(&context, request, &response).ok()) return true;
     absl::SleepFor(absl::Milliseconds(20));
   }
   return false;

@@ -34,7 +34,7 @@ class ServerProcess {
   const std::string& KeepMemory();
 
   void Start();
-  // Returns once Status answers; false when the process ended or time ran out.
+  // Returns once a read over all keys is answered; false when the process ended or time ran out.
   bool WaitReady(absl::Duration limit = absl::Seconds(30));
   void Kill();  // SIGKILL and reaped
   int Stop(

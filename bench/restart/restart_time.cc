@@ -4,8 +4,8 @@
 //
 // Fills one server with keys of 1 KiB in an order that is not theirs, all under /registry/pods/,
 // kills it once its checkpoints have caught up, and measures from exec to the first linearizable
-// answer, and before it to the first of a partition that has one key only. What the server logged is
-// left in restart.log.
+// answer, and before it to the first of a partition that has one key only. What the server logged
+// is left in restart.log.
 #include <fcntl.h>
 #include <unistd.h>
 

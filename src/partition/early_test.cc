@@ -276,13 +276,13 @@ TEST_F(EarlyTest, WatchesAreCreatedAtOnceAndHearOfAPartitionWhenItIsWhole) {
   FinishStart();
   ASSERT_TRUE(store_.Put("/registry/pods/c", "x").ok());  // 7
   Run();
-  EXPECT_THAT(output.LinesWith("event 1"),
-              ElementsAre(StartsWith("event 1 2."), StartsWith("event 1 5."),
-                          StartsWith("event 1 7.")));
-  EXPECT_THAT(output.LinesWith("event 3"),
-              ElementsAre(StartsWith("event 3 2."), StartsWith("event 3 3."),
-                          StartsWith("event 3 4."), StartsWith("event 3 5."),
-                          StartsWith("event 3 6."), StartsWith("event 3 7.")));
+  EXPECT_THAT(
+      output.LinesWith("event 1"),
+      ElementsAre(StartsWith("event 1 2."), StartsWith("event 1 5."), StartsWith("event 1 7.")));
+  EXPECT_THAT(
+      output.LinesWith("event 3"),
+      ElementsAre(StartsWith("event 3 2."), StartsWith("event 3 3."), StartsWith("event 3 4."),
+                  StartsWith("event 3 5."), StartsWith("event 3 6."), StartsWith("event 3 7.")));
   EXPECT_THAT(output.LinesWith("event 4"), ElementsAre(StartsWith("event 4 7.")));
   EXPECT_THAT(output.LinesWith("event 5"), SizeIs(0));
   stream->RequestProgress();
@@ -311,8 +311,8 @@ TEST(EarlyFirstStartTest, ThePartitionMapIsWrittenOnceAndBeforeAnyData) {
   HeldRunner runner({kPods});
   store.workers = &runner;
   ASSERT_TRUE(store.Begin().ok());
-  ASSERT_TRUE(store.world().RunUntil([&] { return store.store().whole_count() == 4; },
-                                     absl::Seconds(5)));
+  ASSERT_TRUE(
+      store.world().RunUntil([&] { return store.store().whole_count() == 4; }, absl::Seconds(5)));
   EXPECT_EQ(store.Put("/registry/leases/a", "1")->revision, Revision(2));
   runner.Release(kPods);
   ASSERT_TRUE(store.AwaitStart().ok());
@@ -328,7 +328,8 @@ TEST(EarlyFirstStartTest, ThePartitionMapIsWrittenOnceAndBeforeAnyData) {
 // More partitions than subscriptions of a start.
 TEST(EarlyManyTest, ManyPartitionsStartInGroups) {
   std::vector<PartitionMap::Named> named;
-  for (int i = 10; i < 40; ++i) named.push_back({absl::StrCat("p", i), {absl::StrCat("/", i, "/")}});
+  for (int i = 10; i < 40; ++i)
+    named.push_back({absl::StrCat("p", i), {absl::StrCat("/", i, "/")}});
   LocalStoreOptions options;
   options.map = *PartitionMap::Create(named);
   StoreForTest store(options, 3, 2);

@@ -42,14 +42,15 @@ void Feed::StartGroup() {
 absl::Status Feed::Subscribe(const std::shared_ptr<Group>& group, Position from) {
   std::vector<PartitionId> wanted = group->partitions;
   if (group->wants_map) wanted.push_back(MapEntry::kPartition);
-  auto subscription = w_.journal.Subscribe(
-      from, std::move(wanted),
-      [this, executor = &w_.executor,
-       weak = std::weak_ptr<Group>(group)](std::shared_ptr<const journal::Batch> batch) {
-        executor->Post([this, weak, batch = std::move(batch)] {
-          if (const std::shared_ptr<Group> alive = weak.lock()) Deliver(*alive, *batch);
-        });
-      });
+  auto subscription =
+      w_.journal.Subscribe(from, std::move(wanted),
+                           [this, executor = &w_.executor, weak = std::weak_ptr<Group>(group)](
+                               std::shared_ptr<const journal::Batch> batch) {
+                             executor->Post([this, weak, batch = std::move(batch)] {
+                               if (const std::shared_ptr<Group> alive = weak.lock())
+                                 Deliver(*alive, *batch);
+                             });
+                           });
   if (!subscription.ok()) return subscription.status();
   group->subscription = *std::move(subscription);
   return absl::OkStatus();

@@ -55,11 +55,10 @@ void GatedRouter::Range(CallContext context, etcdserverpb::RangeRequest request,
     return w_.inner.Range(std::move(context), std::move(request), std::move(done));
   }
   Partitions needed = NeededToRead(request);
-  Pass<kvstore::RangeResult>(
-      std::move(needed), context, std::move(done),
-      [this, context, request = std::move(request)](auto d) mutable {
-        w_.inner.Range(std::move(context), std::move(request), std::move(d));
-      });
+  Pass<kvstore::RangeResult>(std::move(needed), context, std::move(done),
+                             [this, context, request = std::move(request)](auto d) mutable {
+                               w_.inner.Range(std::move(context), std::move(request), std::move(d));
+                             });
 }
 
 void GatedRouter::RangePage(CallContext context, etcdserverpb::RangeRequest request,
@@ -68,11 +67,11 @@ void GatedRouter::RangePage(CallContext context, etcdserverpb::RangeRequest requ
     return w_.inner.RangePage(std::move(context), std::move(request), std::move(done));
   }
   Partitions needed = NeededToRead(request);
-  Pass<kvstore::RangeResult>(
-      std::move(needed), context, std::move(done),
-      [this, context, request = std::move(request)](auto d) mutable {
-        w_.inner.RangePage(std::move(context), std::move(request), std::move(d));
-      });
+  Pass<kvstore::RangeResult>(std::move(needed), context, std::move(done),
+                             [this, context, request = std::move(request)](auto d) mutable {
+                               w_.inner.RangePage(std::move(context), std::move(request),
+                                                  std::move(d));
+                             });
 }
 
 void GatedRouter::Put(CallContext context, etcdserverpb::PutRequest request,
@@ -82,10 +81,10 @@ void GatedRouter::Put(CallContext context, etcdserverpb::PutRequest request,
   }
   Partitions needed =
       NeededToWrite({w_.map.Owner(request.key())}, kvstore::QuotaCostBytes(request));
-  Pass<kvstore::PutResult>(
-      std::move(needed), context, std::move(done), [this, context, request = std::move(request)](auto d) mutable {
-        w_.inner.Put(std::move(context), std::move(request), std::move(d));
-      });
+  Pass<kvstore::PutResult>(std::move(needed), context, std::move(done),
+                           [this, context, request = std::move(request)](auto d) mutable {
+                             w_.inner.Put(std::move(context), std::move(request), std::move(d));
+                           });
 }
 
 void GatedRouter::DeleteRange(CallContext context, etcdserverpb::DeleteRangeRequest request,
@@ -95,10 +94,11 @@ void GatedRouter::DeleteRange(CallContext context, etcdserverpb::DeleteRangeRequ
   }
   Partitions needed = NeededToWrite(
       w_.map.Owners(mvcc::FromEtcd(request.key(), request.range_end())), /*cost_bytes=*/0);
-  Pass<kvstore::DeleteResult>(
-      std::move(needed), context, std::move(done), [this, context, request = std::move(request)](auto d) mutable {
-        w_.inner.DeleteRange(std::move(context), std::move(request), std::move(d));
-      });
+  Pass<kvstore::DeleteResult>(std::move(needed), context, std::move(done),
+                              [this, context, request = std::move(request)](auto d) mutable {
+                                w_.inner.DeleteRange(std::move(context), std::move(request),
+                                                     std::move(d));
+                              });
 }
 
 void GatedRouter::Txn(CallContext context, etcdserverpb::TxnRequest request,
@@ -107,11 +107,10 @@ void GatedRouter::Txn(CallContext context, etcdserverpb::TxnRequest request,
     return w_.inner.Txn(std::move(context), std::move(request), std::move(done));
   }
   Partitions needed = NeededBy(request);
-  Pass<kvstore::TxnResult>(
-      std::move(needed), context, std::move(done),
-      [this, context, request = std::move(request)](auto d) mutable {
-        w_.inner.Txn(std::move(context), std::move(request), std::move(d));
-      });
+  Pass<kvstore::TxnResult>(std::move(needed), context, std::move(done),
+                           [this, context, request = std::move(request)](auto d) mutable {
+                             w_.inner.Txn(std::move(context), std::move(request), std::move(d));
+                           });
 }
 
 void GatedRouter::Compact(CallContext context, etcdserverpb::CompactionRequest request,

@@ -90,9 +90,7 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
 };
 
 LocalStoreImpl::LocalStoreImpl(LocalStoreOptions options, LocalStoreDoors doors)
-    : options_(std::move(options)),
-      doors_(std::move(doors)),
-      parts_(options_.map) {
+    : options_(std::move(options)), doors_(std::move(doors)), parts_(options_.map) {
   CHECK(!doors_.executors.empty());
   CHECK(doors_.clock != nullptr && doors_.random != nullptr);
   CHECK(doors_.journal != nullptr && doors_.memory != nullptr);

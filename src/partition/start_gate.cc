@@ -16,10 +16,9 @@ bool StartGate::AreWhole(const std::vector<PartitionId>& needed) const {
 }
 
 void StartGate::Wait(std::vector<PartitionId> needed, Cancelled cancelled, size_t bytes, Go go) {
-  home_.Post([this, waiting = Waiting{std::move(needed), std::move(cancelled), bytes, std::move(go),
-                                      absl::ZeroDuration()}]() mutable {
-    Enter(std::move(waiting));
-  });
+  home_.Post(
+      [this, waiting = Waiting{std::move(needed), std::move(cancelled), bytes, std::move(go),
+                               absl::ZeroDuration()}]() mutable { Enter(std::move(waiting)); });
 }
 
 void StartGate::Enter(Waiting waiting) {

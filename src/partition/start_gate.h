@@ -7,7 +7,8 @@
 //
 // Invariants:
 //  1. Nothing passes before every partition that it needs is whole.
-//  2. What waits is answered once: let through, refused when its patience is over, or at the end. No more
+//  2. What waits is answered once: let through, refused when its patience is over, or at the end.
+//  No more
 //     than the limits wait.
 #pragma once
 
@@ -42,9 +43,7 @@ class StartGate {
   // --- Any thread ---
   bool open() const { return whole_count() == whole_.size(); }
   size_t whole_count() const { return whole_count_.load(std::memory_order_acquire); }
-  bool IsWhole(PartitionId id) const {
-    return whole_[id.value()].load(std::memory_order_acquire);
-  }
+  bool IsWhole(PartitionId id) const { return whole_[id.value()].load(std::memory_order_acquire); }
   bool AreWhole(const std::vector<PartitionId>& needed) const;
   // Runs `go` on home: once all of `needed` are whole, or with a refusal.
   void Wait(std::vector<PartitionId> needed, Cancelled cancelled, size_t bytes, Go go);

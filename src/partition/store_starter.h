@@ -1,8 +1,8 @@
-// Brings a store's partitions from what is left of them to the journal's tail and into service, each
-// as soon as it is whole (docs/design-notes.md, "Starting", "Serving early").
+// Brings a store's partitions from what is left of them to the journal's tail and into service,
+// each as soon as it is whole (docs/design-notes.md, "Starting", "Serving early").
 //
-// Hides the order: tail, loading, replay, partition map, claim; and which partition has got how far.
-// Sequence-bound to home (the system partition's executor), except where "any thread" is said;
+// Hides the order: tail, loading, replay, partition map, claim; and which partition has got how
+// far. Sequence-bound to home (the system partition's executor), except where "any thread" is said;
 // callbacks run there.
 //
 // Invariants:

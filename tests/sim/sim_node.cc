@@ -57,8 +57,8 @@ void SimNode::Start() {
   }
   if (knobs_.load_delay_max > absl::ZeroDuration()) {
     process->start_executor = world_.NewExecutor("start", group());
-    process->start_runner = std::make_unique<LateRunner>(
-        *process->start_executor, world_.clock(), world_.random(), knobs_.load_delay_max);
+    process->start_runner = std::make_unique<LateRunner>(*process->start_executor, world_.clock(),
+                                                         world_.random(), knobs_.load_delay_max);
     doors.workers = process->start_runner.get();
   }
   journal::EmbeddedJournalOptions options;

@@ -50,8 +50,10 @@ RunKnobs DrawKnobs(Random& random) {
   knobs.node.sync_latency_max = latency();
   if (one_in(2)) knobs.node.journal_delay_max = latency();
   if (one_in(2)) {
-    // Up to some seconds: requests come, wait, are refused, crashes come, while some partitions serve.
-    knobs.node.load_delay_max = absl::Milliseconds(1 + DrawBelow(random, 4 << DrawBelow(random, 10)));
+    // Up to some seconds: requests come, wait, are refused, crashes come, while some partitions
+    // serve.
+    knobs.node.load_delay_max =
+        absl::Milliseconds(1 + DrawBelow(random, 4 << DrawBelow(random, 10)));
     knobs.node.start_patience = absl::Milliseconds(20 + DrawBelow(random, 3000));
   }
   knobs.network.delay_max = latency();

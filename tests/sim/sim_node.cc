@@ -55,12 +55,7 @@ void SimNode::Start() {
     process->store_executors.push_back(world_.NewExecutor(absl::StrCat("store", i), group()));
     doors.executors.push_back(process->store_executors.back().get());
   }
-  if (knobs_.load_delay_max > absl::ZeroDuration()) {
-    process->start_executor = world_.NewExecutor("start", group());
-    process->start_runner = std::make_unique<LateRunner>(*process->start_executor, world_.clock(),
-                                                         world_.random(), knobs_.load_delay_max);
-    doors.workers = process->start_runner.get();
-  }
+  doors.workers = MakeStartRunner(*process);
   journal::EmbeddedJournalOptions options;
   options.directory = "/data/journal";
   options.segment_bytes = knobs_.journal_segment_bytes;
@@ -109,6 +104,14 @@ void SimNode::Start() {
     else
       start_error_ = status.ToString();
   });
+}
+
+ParallelRunner* SimNode::MakeStartRunner(Process& process) {
+  if (knobs_.load_delay_max == absl::ZeroDuration()) return nullptr;
+  process.start_executor = world_.NewExecutor("start", group());
+  process.start_runner = std::make_unique<LateRunner>(*process.start_executor, world_.clock(),
+                                                      world_.random(), knobs_.load_delay_max);
+  return process.start_runner.get();
 }
 
 void SimNode::Crash(bool power_loss, MemoryFault memory_fault) {

@@ -12,6 +12,7 @@
 
 #include "src/base/heap_mapper_for_test.h"
 #include "src/base/memory_budget.h"
+#include "src/base/parallel_runner.h"
 #include "src/journal/embedded_journal.h"
 #include "src/partition/local_store.h"
 #include "tests/sim/env/memory_checkpoint_store.h"
@@ -87,6 +88,7 @@ class SimNode {
   const NodeKnobs knobs_;
   partition::PartitionMap map_;
   void DamageMemory(MemoryFault fault);
+  ParallelRunner* MakeStartRunner(Process& process);  // nullptr: partitions are loaded at once
 
   SimDisk disk_;
   MemoryCheckpointStore checkpoints_{0};

@@ -325,6 +325,39 @@ TEST(EarlyFirstStartTest, ThePartitionMapIsWrittenOnceAndBeforeAnyData) {
   EXPECT_EQ(store.Restart(other).code(), absl::StatusCode::kFailedPrecondition);
 }
 
+// With entries that reach each subscription at a time of its own, partitions of one thread are at
+// different places when their subscriptions become one.
+TEST(EarlyTrafficTest, NothingIsLostWhenTheSubscriptionsOfAStartBecomeOne) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    StoreForTest store(LocalStoreOptions{}, seed);
+    store.journal_delay_max = absl::Milliseconds(5);
+    HeldRunner runner({kPods});
+    store.workers = &runner;
+    ASSERT_TRUE(store.Begin().ok());
+    ASSERT_TRUE(
+        store.world().RunUntil([&] { return store.store().whole_count() == 4; }, absl::Seconds(5)));
+    runner.Release(kPods);
+    std::vector<Answer<kvstore::PutResult>> puts;
+    int after = 0;
+    while (after < 20) {
+      etcdserverpb::PutRequest request;
+      request.set_key(absl::StrCat(
+          puts.size() % 2 == 0 ? "/registry/leases/" : "/registry/minions/", puts.size()));
+      puts.push_back(Ask<kvstore::PutResult>(
+          [&](auto done) { store.router().Put({}, request, std::move(done)); }));
+      store.world().RunFor(absl::Microseconds(200));
+      if (store.started()) ++after;
+    }
+    store.world().RunFor(absl::Seconds(1));
+    for (const auto& put : puts) ASSERT_TRUE(put->has_value() && (*put)->ok()) << seed;
+    store.store().CheckIdle();
+    const auto hash = store.HashKv(0);
+    store.workers = nullptr;
+    ASSERT_TRUE(store.Restart().ok());
+    EXPECT_EQ(store.HashKv(0)->result.hash, hash->result.hash);
+  }
+}
+
 // More partitions than subscriptions of a start.
 TEST(EarlyManyTest, ManyPartitionsStartInGroups) {
   std::vector<PartitionMap::Named> named;

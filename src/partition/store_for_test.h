@@ -17,6 +17,7 @@
 #include "src/base/heap_mapper_for_test.h"
 #include "src/journal/embedded_journal.h"
 #include "src/partition/local_store.h"
+#include "tests/sim/env/distant_journal.h"
 #include "tests/sim/env/memory_checkpoint_store.h"
 #include "tests/sim/env/sim_disk.h"
 #include "tests/sim/env/world.h"
@@ -67,7 +68,10 @@ class StoreForTest {
     client_ = world_.NewExecutor("client");
     doors.clock = &world_.clock();
     doors.random = &world_.random();
-    doors.journal = journal_.get();
+    network_ = world_.NewExecutor("network");
+    distant_journal_ = std::make_unique<sim::DistantJournal>(sim::DistantJournal::Wiring{
+        *journal_, *network_, world_.clock(), world_.random(), journal_delay_max});
+    doors.journal = distant_journal_.get();
     doors.memory = &memory_;
     doors.budget = budget;
     doors.workers = workers;
@@ -91,7 +95,10 @@ class StoreForTest {
     world_.RunFor(absl::Milliseconds(100));
     for (auto& executor : executors_) world_.Kill(*executor);
     world_.Kill(*client_);
+    world_.Kill(*network_);
     store_ = nullptr;
+    distant_journal_ = nullptr;
+    network_ = nullptr;
     journal_ = nullptr;
     world_.Kill(*journal_executor_);
     executors_.clear();
@@ -189,6 +196,7 @@ class StoreForTest {
   }
 
   uint64_t journal_segment_bytes = 1 << 20;  // for the next Start
+  absl::Duration journal_delay_max;          // the same
   MemoryBudget* budget = nullptr;            // the same; must outlive this
   ParallelRunner* workers = nullptr;         // the same
   // Between Shut and Start.
@@ -228,6 +236,8 @@ class StoreForTest {
   std::vector<std::unique_ptr<Executor>> executors_;
   std::unique_ptr<Executor> client_;
   std::unique_ptr<journal::EmbeddedJournal> journal_;
+  std::unique_ptr<Executor> network_;
+  std::unique_ptr<sim::DistantJournal> distant_journal_;
   std::unique_ptr<LocalStore> store_;
   std::optional<absl::Status> started_;
 };

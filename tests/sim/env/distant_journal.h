@@ -17,6 +17,7 @@
 #include "src/base/executor.h"
 #include "src/base/random.h"
 #include "src/journal/journal.h"
+#include "tests/sim/env/seeded_random.h"
 
 namespace tidemark::sim {
 

@@ -29,7 +29,6 @@ inline constexpr const char* kPlantedBugs[] = {
     "start_skips_an_entry",        // etcd #13766
     "start_forgets_a_leased_key",  // S4
     "watch_port_does_not_wait",    // W2 of a partition that is still loaded
-    "feed_merge_skips",            // S1: entries between two subscriptions
     "journal_trim_without_state",  // J8 over a trim
     "budget_charge_kept",          // M2
     "watch_budget_kept",           // M2

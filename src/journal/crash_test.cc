@@ -214,6 +214,7 @@ class Simulation {
           break;
         case 3:
           disk_.SetCapacityBytes(disk_.used_bytes() + Draw(8192));
+          if (Draw(2) == 0) disk_.FillCopyOnWrite();
           break;
         case 4:
         case 5:

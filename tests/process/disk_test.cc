@@ -232,6 +232,51 @@ TEST_F(BadDiskTest, AFullDiskRefusesWritesUntilThereIsRoom) {
   EXPECT_EQ(Client(*server_).All(), before);
 }
 
+// A file system that copies on write refuses even what was reserved, and the journal cannot take
+// back what it tried: nobody is told that nothing happened until it can.
+TEST_F(BadDiskTest, AFullDiskThatCopiesOnWriteRefusesUntilThereIsRoom) {
+  ASSERT_NO_FATAL_FAILURE(StartAndFill());
+  for (const char* round : {"first", "second"}) {
+    const Contents before = Client(*server_).All();
+    disk_->fault = DiskControl::kFullCopies;
+    const grpc::Status unknown = Client(*server_).Put(absl::StrCat(round, " unknown"), "value");
+    EXPECT_EQ(unknown.error_message(), "etcdserver: request timed out");
+    for (const char* key : {"refused", "/registry/pods/refused", "/registry/pods/0"}) {
+      const grpc::Status refused = Client(*server_).Put(key, "value");
+      EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+      EXPECT_EQ(refused.error_message(), "etcdserver: mvcc: database space exceeded");
+    }
+    absl::SleepFor(absl::Seconds(2));  // a checkpoint is tried
+    EXPECT_EQ(Client(*server_).All(), before);
+    disk_->fault = DiskControl::kNone;
+    const grpc::Status put = Client(*server_).Put(absl::StrCat(round, " again"), "value");
+    EXPECT_TRUE(put.ok()) << put.error_message();
+    EXPECT_EQ(Client(*server_).All().size(), before.size() + 1);
+  }
+  EXPECT_THAT(Log(), HasSubstr("the journal's disk is full"));
+  EXPECT_THAT(Log(), HasSubstr("the journal's disk has space again"));
+  const Contents before = Client(*server_).All();
+  Restart(/*keep_memory=*/false);
+  EXPECT_EQ(Client(*server_).All(), before);
+}
+
+TEST_F(BadDiskTest, AStartOnAFullDiskIsRefusedInWords) {
+  ASSERT_NO_FATAL_FAILURE(StartAndFill());
+  for (const DiskControl::Fault full : {DiskControl::kFull, DiskControl::kFullCopies}) {
+    server_->Kill();
+    disk_->fault = full;
+    fs::resize_file(server_->log_path(), 0);
+    server_->Start();
+    EXPECT_FALSE(server_->WaitReady());
+    EXPECT_THAT(Log(), HasSubstr("No space left on device"));
+    EXPECT_THAT(Log(), HasSubstr(server_->data_directory()));
+    disk_->fault = DiskControl::kNone;
+    server_->Start();
+    ASSERT_TRUE(server_->WaitReady()) << Log();
+    ExpectFilled(50);
+  }
+}
+
 TEST_F(BadDiskTest, AReadOnlyDirectoryIsRefusedInWords) {
   ASSERT_NO_FATAL_FAILURE(StartAndFill());
   server_->Kill();

@@ -233,6 +233,7 @@ class Simulation {
         node_.disk().SetCapacityBytes(node_.disk().used_bytes());
         world_.At(world_.clock().Monotonic() + absl::Milliseconds(300),
                   [this] { node_.disk().ClearFaults(); });
+        if (DrawOneIn(world_.random(), 2)) node_.disk().FillCopyOnWrite();
         break;
       case 6:
       case 7:

@@ -327,6 +327,19 @@ class DamagedFilesTest : public ::testing::Test {
     RemoveTree(server_->log_path());
   }
 
+  // The ids of a node, from the flags of its first start.
+  std::string MakeIdentity(const std::string& token) {
+    ServerOptions options;
+    options.binary = Variable("TIDEMARK_BIN");
+    options.directory = absl::StrCat(directory_, "/", token);
+    options.extra_flags = {"--initial-cluster-token=" + token};
+    ServerProcess server(std::move(options));
+    server.Start();
+    CHECK(server.WaitReady());
+    server.Kill();
+    return Content(fs::path(server.data_directory()) / "identity.json");
+  }
+
   DeadNode MakeNode(const std::string& name) {
     server_->Start();
     CHECK_MSG(server_->WaitReady(), Log());
@@ -416,6 +429,7 @@ class DamagedFilesTest : public ::testing::Test {
       int wait_status = 0;
       if (!server_->HasEnded(&wait_status)) wrong = "it neither serves nor ends";
       const std::string reason = LastWords();
+      refused_for_identity_ += absl::StrContains(reason, "taken from different nodes");
       const bool says_where = absl::StrContains(reason, server_->data_directory()) ||
                               absl::StrContains(reason, "partition ");
       if (wrong.empty() && !says_where) {
@@ -433,11 +447,13 @@ class DamagedFilesTest : public ::testing::Test {
   std::unique_ptr<ServerProcess> server_;
   int served_ = 0;
   int refused_ = 0;
+  int refused_for_identity_ = 0;
 };
 
 TEST_F(DamagedFilesTest, AreServedRightOrRefusedInWords) {
   const DeadNode node = MakeNode("a");
   const DeadNode other = MakeNode("b");
+  std::ofstream(other.data + "/identity.json") << MakeIdentity("other");
   std::vector<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(node.data)) {
     if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), node.data));
@@ -449,6 +465,7 @@ TEST_F(DamagedFilesTest, AreServedRightOrRefusedInWords) {
       EXPECT_EQ(wrong, "") << file << ", " << kDamageNames[static_cast<int>(damage)];
     }
   }
+  EXPECT_GE(refused_for_identity_, 1);
   // Each way is taken: what is needed is missed, what is not is not.
   EXPECT_GT(served_, 0);
   EXPECT_GT(refused_, 10);

@@ -175,6 +175,7 @@ absl::Status Node::OpenJournal() {
   journal_executor_ = std::make_unique<ThreadExecutor>("tm-journal", clock_);
   journal::EmbeddedJournalOptions journal;
   journal.directory = options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
+  journal.owner = OwnerText(data_dir_.identity);
   journal.segment_bytes = options_.journal_segment_bytes;
   journal.file_system = &files_;
   journal.unsafe_no_sync = options_.unsafe_no_fsync;

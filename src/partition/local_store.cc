@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/base/log.h"
 #include "src/partition/compaction.h"
 #include "src/partition/coordinator.h"
@@ -57,7 +59,7 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   // In the order of starting; on home, or on the feed's executor where it takes one.
   void OnTail(absl::StatusOr<journal::Tail> tail);
   void StartFeed(Feed& feed, const journal::Tail& tail);
-  void OnReplicaStarted(Feed& feed, const journal::Tail& tail,
+  void OnReplicaStarted(Feed& feed, PartitionId id, const journal::Tail& tail,
                         absl::StatusOr<ReplicaStarter::Started> started);
   void SubscribeFeed(Feed& feed);
   void WaitForReplay(const journal::Tail& tail);
@@ -105,8 +107,9 @@ class LocalStoreImpl final : public LocalStore, private kvstore::ApplyObserver {
   InlineParallelRunner alone_;
   StartProgress progress_;
   std::vector<Feed> feeds_;
-  size_t feeds_starting_ = 0;         // home
-  Position replay_from_{UINT64_MAX};  // home
+  std::set<PartitionId> good_checkpoints_;  // home
+  size_t feeds_starting_ = 0;               // home
+  Position replay_from_{UINT64_MAX};        // home
   MapEntry map_entry_;
 
   std::atomic<int64_t> lease_count_{0};
@@ -227,18 +230,22 @@ void LocalStoreImpl::StartFeed(Feed& feed, const journal::Tail& tail) {
     feed.starters.push_back(std::make_unique<ReplicaStarter>(
         doors, std::string(parts_.map().name(id)), options_.map.CanonicalText()));
     feed.starters.back()->Start({doors_.journal->KnownFirst(), tail},
-                                [this, &feed, tail](absl::StatusOr<ReplicaStarter::Started> s) {
-                                  OnReplicaStarted(feed, tail, std::move(s));
+                                [this, &feed, id, tail](absl::StatusOr<ReplicaStarter::Started> s) {
+                                  OnReplicaStarted(feed, id, tail, std::move(s));
                                 });
   }
 }
 
-void LocalStoreImpl::OnReplicaStarted(Feed& feed, const journal::Tail& tail,
+void LocalStoreImpl::OnReplicaStarted(Feed& feed, PartitionId id, const journal::Tail& tail,
                                       absl::StatusOr<ReplicaStarter::Started> started) {
   if (!started.ok()) return FailStart(started.status());
   feed.next = std::min(feed.next, started->next);
   feed.has_image |= started->has_image;
-  home().Post([this] { progress_.LoadedOne(); });
+  const bool is_good = started->is_good || PLANTED_BUG("checkpoint_damaged_counts_as_good");
+  home().Post([this, id, is_good] {
+    if (is_good) good_checkpoints_.insert(id);
+    progress_.LoadedOne();
+  });
   if (--feed.starting > 0) return;
   home().Post([this, has_image = feed.has_image, next = feed.next, tail] {
     replay_from_ = std::min(replay_from_, next);
@@ -364,7 +371,7 @@ void LocalStoreImpl::Serve(std::vector<Epoch> epochs) {
   leases_->StartServing();
   compactions_->FinishReplayed();
   auto_compactor_->Start();
-  if (checkpointer_ != nullptr) checkpointer_->Start();
+  if (checkpointer_ != nullptr) checkpointer_->Start(good_checkpoints_);
   router_->SetServing();
   std::exchange(start_done_, nullptr)(absl::OkStatus());
 }

@@ -300,6 +300,8 @@ constexpr Damage kDamages[] = {Damage::kFlippedBit, Damage::kCut, Damage::kEmpti
 constexpr const char* kDamageNames[] = {"a bit flipped", "cut", "emptied", "removed",
                                         "of another node"};
 
+constexpr int kPartitions = 5;
+
 // A node that lived for a while, has checkpoints and a trimmed journal, and was killed.
 struct DeadNode {
   std::string data;  // a copy of its directory
@@ -340,13 +342,23 @@ class DamagedFilesTest : public ::testing::Test {
     return Content(fs::path(server.data_directory()) / "identity.json");
   }
 
-  DeadNode MakeNode(const std::string& name) {
+  // Of 60 rounds the journal is trimmed, of a few it is not.
+  DeadNode MakeNode(const std::string& name, int rounds = 60) {
     server_->Start();
     CHECK_MSG(server_->WaitReady(), Log());
     DeadNode node;
     node.data = absl::StrCat(directory_, "/", name);
+    Fill(name, rounds);
+    if (rounds <= 30) WaitForCheckpoints();
+    node.contents = Client(*server_).All();
+    server_->Kill();
+    fs::copy(server_->data_directory(), node.data, fs::copy_options::recursive);
+    Forget();
+    return node;
+  }
+  void Fill(const std::string& name, int rounds) {
     Client client(*server_);
-    for (int round = 0; round < 60; ++round) {
+    for (int round = 0; round < rounds; ++round) {
       for (const char* prefix : {"/registry/pods/", "/registry/minions/", "/else/"}) {
         const std::string key = absl::StrCat(prefix, name, round % 7);
         CHECK(client.Put(key, absl::StrCat(name, round, std::string(16000, 'v'))).ok());
@@ -356,11 +368,6 @@ class DamagedFilesTest : public ::testing::Test {
         WaitForTrim();
       }
     }
-    node.contents = client.All();
-    server_->Kill();
-    fs::copy(server_->data_directory(), node.data, fs::copy_options::recursive);
-    Forget();
-    return node;
   }
   void WaitForTrim() {
     const absl::Time deadline = absl::Now() + absl::Seconds(20);
@@ -368,6 +375,21 @@ class DamagedFilesTest : public ::testing::Test {
       CHECK_MSG(absl::Now() < deadline, Log());
       absl::SleepFor(absl::Milliseconds(20));
     }
+  }
+  // A round that began after this call.
+  void WaitForCheckpoints() {
+    const int before = CheckpointsMade();
+    CHECK(Client(*server_).Put("checkpoint", "now").ok());
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (CheckpointsMade() < before + 2 * kPartitions) {
+      CHECK_MSG(absl::Now() < deadline, Log());
+      absl::SleepFor(absl::Milliseconds(100));
+      CHECK(Client(*server_).Put("checkpoint", "now").ok());
+    }
+  }
+  int CheckpointsMade() const {
+    const std::vector<std::string> parts = absl::StrSplit(Log(), "\"made a checkpoint\"");
+    return static_cast<int>(parts.size()) - 1;
   }
   std::string Log() const { return Content(server_->log_path()); }
 
@@ -439,25 +461,88 @@ class DamagedFilesTest : public ::testing::Test {
         wrong = absl::StrCat("it does not say what to do: ", reason);
       }
     }
+    last_log_ = Log();
     Forget();
     return wrong;
+  }
+  static std::vector<std::string> FilesOf(const DeadNode& node, const std::string& under) {
+    std::vector<std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(node.data + "/" + under)) {
+      if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), node.data));
+    }
+    return files;
   }
 
   const std::string directory_;
   std::unique_ptr<ServerProcess> server_;
+  std::string last_log_;
   int served_ = 0;
   int refused_ = 0;
   int refused_for_identity_ = 0;
 };
 
+// Nothing is lost with checkpoints while the journal has everything, so nothing stops a start.
+TEST_F(DamagedFilesTest, OfCheckpointsAreNotMissedWhereTheJournalIsWhole) {
+  const DeadNode node = MakeNode("a", 5);
+  const DeadNode other = MakeNode("b", 5);
+  int warned = 0;
+  for (const std::string& file : FilesOf(node, "checkpoints/rocksdb")) {
+    for (const Damage damage : kDamages) {
+      const std::string what = absl::StrCat(file, ", ", kDamageNames[static_cast<int>(damage)]);
+      EXPECT_EQ(Judge(node, other, file, damage), "") << what;
+      EXPECT_EQ(refused_, 0) << what;
+      warned += absl::StrContains(last_log_, "is damaged") ||
+                absl::StrContains(last_log_, "were set aside");
+    }
+  }
+  EXPECT_GT(warned, 10);
+}
+
+// Where memory is left, a start needs no more of a checkpoint than its header; the next round
+// replaces it.
+TEST_F(DamagedFilesTest, OfRecordsAreNotMissedWhereMemoryIsLeft) {
+  server_->Start();
+  ASSERT_TRUE(server_->WaitReady()) << Log();
+  Fill("a", 60);
+  const Contents contents = Client(*server_).All();
+  server_->Kill();
+  const std::string data = directory_ + "/data";
+  const std::string memory = directory_ + "/memory";
+  fs::copy(server_->data_directory(), data, fs::copy_options::recursive);
+  fs::copy(server_->memory_directory(), memory, fs::copy_options::recursive);
+  int healed = 0;
+  for (const auto& table : fs::directory_iterator(data + "/checkpoints/rocksdb")) {
+    if (table.path().extension() != ".sst") continue;
+    Forget();
+    fs::copy(data, server_->data_directory(), fs::copy_options::recursive);
+    fs::copy(memory, server_->memory_directory(), fs::copy_options::recursive);
+    const fs::path path =
+        fs::path(server_->data_directory()) / "checkpoints/rocksdb" / table.path().filename();
+    fs::resize_file(path, fs::file_size(path) / 2);
+    server_->Start();
+    if (!server_->WaitReady()) {  // headers were in it
+      EXPECT_THAT(LastWords(), HasSubstr("cannot replace them"));
+      continue;
+    }
+    EXPECT_EQ(Client(*server_).All(), contents);
+    EXPECT_THAT(Log(), HasSubstr("a checkpoint is damaged"));
+    if (healed++ > 0) continue;
+    WaitForCheckpoints();
+    const Contents before = Client(*server_).All();
+    server_->Kill();
+    RemoveTree(server_->memory_directory());
+    server_->Start();
+    ASSERT_TRUE(server_->WaitReady()) << Log();
+    EXPECT_EQ(Client(*server_).All(), before);
+  }
+  EXPECT_GE(healed, 3);  // partitions with keys
+}
+
 TEST_F(DamagedFilesTest, AreServedRightOrRefusedInWords) {
   const DeadNode node = MakeNode("a");
   const DeadNode other = MakeNode("b");
   std::ofstream(other.data + "/identity.json") << MakeIdentity("other");
-  std::vector<std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(node.data)) {
-    if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), node.data));
-  }
+  const std::vector<std::string> files = FilesOf(node, "");
   ASSERT_GT(files.size(), 10u);
   for (const std::string& file : files) {
     for (const Damage damage : kDamages) {

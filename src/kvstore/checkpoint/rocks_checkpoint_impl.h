@@ -53,8 +53,10 @@ class Generation {
 class RocksCheckpointStore : public CheckpointStore {
  public:
   enum class Access { kReadWrite, kReadOnly };
+  // Whether every table has to be usable, or only those that are asked for later.
+  enum class Opening { kStrict, kTolerant };
 
-  RocksCheckpointStore(const RocksCheckpointOptions& options, Access access);
+  RocksCheckpointStore(const RocksCheckpointOptions& options, Access access, Opening opening);
   ~RocksCheckpointStore() override;
 
   absl::Status Open();
@@ -62,6 +64,7 @@ class RocksCheckpointStore : public CheckpointStore {
 
   std::vector<PartitionId> Partitions() const override;
   absl::StatusOr<std::optional<CheckpointHeader>> Newest(PartitionId partition) const override;
+  absl::Status KnownDamage(PartitionId partition) const override;
   absl::StatusOr<std::unique_ptr<CheckpointReader>> ReadPart(
       PartitionId partition, const CheckpointPart& part) const override;
   std::vector<CheckpointPart> Cut(PartitionId partition, size_t parts_max) const override;
@@ -81,6 +84,7 @@ class RocksCheckpointStore : public CheckpointStore {
   struct Current {
     std::shared_ptr<Generation> generation;
     std::optional<CheckpointHeader> header;
+    absl::Status damage;  // known from opening
   };
   struct Partition {
     Current current;
@@ -107,6 +111,8 @@ class RocksCheckpointStore : public CheckpointStore {
   absl::Status LoadHeaders(Families* families);
   absl::Status UseHeader(const StoredHeader& stored, Families* families);
   absl::Status DropOrphans(Families families);
+  void LookForDamage();
+  absl::Status TryTables(rocksdb::ColumnFamilyHandle* handle) const;
 
   // Writing.
   absl::StatusOr<std::unique_ptr<CheckpointWriter>> Begin(PartitionId partition,
@@ -132,6 +138,7 @@ class RocksCheckpointStore : public CheckpointStore {
 
   RocksCheckpointOptions options_;  // `store` is set once, by OpenReadOnly
   const Access access_;
+  const Opening opening_;
   const std::string rocks_directory_;
   const std::string scratch_directory_;
   std::unique_ptr<FileLock> lock_;

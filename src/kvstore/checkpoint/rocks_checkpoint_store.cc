@@ -61,9 +61,11 @@ std::shared_ptr<rocksdb::FileSystem> BaseFiles(const RocksCheckpointOptions& opt
 
 }  // namespace
 
-RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options, Access access)
+RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options, Access access,
+                                           Opening opening)
     : options_(options),
       access_(access),
+      opening_(opening),
       rocks_directory_(absl::StrCat(options.directory, "/rocksdb")),
       scratch_directory_(absl::StrCat(options.directory, "/building")),
       files_(std::make_shared<FailStopFileSystem>(BaseFiles(options, access),
@@ -74,6 +76,8 @@ RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options
   CHECK(options.file_system != nullptr && !options.directory.empty());
   CHECK(options.table_bytes > 0 && options.background_threads > 0);
   rocks_options_.listeners.push_back(listener_);
+  // Else one table that cannot be opened keeps all of them from being used.
+  rocks_options_.paranoid_checks = opening == Opening::kStrict;
 }
 
 RocksCheckpointStore::~RocksCheckpointStore() {
@@ -118,6 +122,10 @@ std::vector<PartitionId> RocksCheckpointStore::Partitions() const {
 absl::StatusOr<std::optional<CheckpointHeader>> RocksCheckpointStore::Newest(
     PartitionId partition) const {
   return CurrentOf(partition).header;
+}
+
+absl::Status RocksCheckpointStore::KnownDamage(PartitionId partition) const {
+  return CurrentOf(partition).damage;
 }
 
 absl::Status RocksCheckpointStore::Verify(PartitionId partition) const {
@@ -289,6 +297,7 @@ absl::Status RocksCheckpointStore::Publish(Publication publication) {
     Current& current = partitions_[publication.home.partition].current;
     current.generation.swap(generation);
     current.header = std::move(publication.header);
+    current.damage = absl::OkStatus();
   }
   if (publication.base == nullptr && generation != nullptr) {
     doomed_.push_back(std::move(generation));

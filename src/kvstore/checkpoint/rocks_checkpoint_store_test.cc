@@ -39,6 +39,7 @@ class RocksCheckpointStoreTest : public ::testing::Test {
     options.file_system = &files_;
     options.table_bytes = table_bytes_;
     options.rocks_file_system = rocks_files_;
+    options.may_begin_anew = may_begin_anew_;
     return options;
   }
   absl::StatusOr<std::unique_ptr<CheckpointStore>> TryOpen() {
@@ -114,6 +115,7 @@ class RocksCheckpointStoreTest : public ::testing::Test {
   PosixFileSystem files_;
   uint64_t table_bytes_ = 2048;
   std::shared_ptr<rocksdb::FileSystem> rocks_files_;
+  bool may_begin_anew_ = false;
   sim::SeededRandom random_{23};
   std::unique_ptr<CheckpointStore> store_;
 };
@@ -391,6 +393,63 @@ TEST_F(DamageTest, SwappedTables) {
     Files files = files_at_rest_;
     std::swap(files[tables[i]], files[tables[i + 1]]);
     EXPECT_FALSE(ExpectRightOrDataLoss(files, tables[i] + " swapped with the next", false));
+  }
+}
+
+TEST_F(DamageTest, ATableOfRecordsHarmsItsPartitionOnly) {
+  MakeFiles();
+  int of_records = 0;
+  for (const auto& [name, content] : files_at_rest_) {
+    if (!absl::EndsWith(name, ".sst")) continue;
+    SCOPED_TRACE(name);
+    Files files = files_at_rest_;
+    files[name].resize(content.size() / 2);
+    WriteFiles(files);
+    auto opened = TryOpen();
+    if (!opened.ok()) continue;  // headers were in it
+    store_ = *std::move(opened);
+    ++of_records;
+    const PartitionId damaged = store_->KnownDamage(kNodes).ok() ? kPods : kNodes;
+    const PartitionId other = damaged == kPods ? kNodes : kPods;
+    ExpectDataLoss(store_->KnownDamage(damaged), "known");
+    ExpectDataLoss(ReadAll(*store_, damaged).status(), "read");
+    EXPECT_EQ((*store_->Newest(damaged))->at.position, images_[damaged].back().header.at.position);
+    EXPECT_TRUE(store_->KnownDamage(other).ok());
+    ExpectStored(images_[other].back());
+    // The next ones replace it, and nothing of it is left.
+    const CheckpointImage next = NextImage(random_, images_[damaged].back());
+    ASSERT_TRUE(WriteWhole(*store_, next).ok());
+    EXPECT_TRUE(store_->KnownDamage(damaged).ok());
+    const CheckpointImage more = NextImage(random_, next);
+    ASSERT_TRUE(WriteIncrement(*store_, next, more).ok());
+    Open();
+    EXPECT_TRUE(store_->KnownDamage(damaged).ok());
+    ExpectStored(more);
+    ExpectStored(images_[other].back());
+  }
+  EXPECT_GT(of_records, 3);
+}
+
+TEST_F(DamageTest, WhatCannotBeOpenedIsSetAsideIfNothingIsLostWithIt) {
+  MakeFiles();
+  for (int round = 1; round <= 2; ++round) {
+    files_at_rest_["CURRENT"] = "MANIFEST-999999\n";
+    store_.reset();
+    std::filesystem::remove_all(RocksPath());
+    std::filesystem::create_directories(RocksPath());
+    for (const auto& [name, content] : files_at_rest_) {
+      std::ofstream(RocksPath() + "/" + name, std::ios::binary) << content;
+    }
+    ExpectDataLoss(TryOpen().status(), "may not");
+    may_begin_anew_ = true;
+    Open();
+    may_begin_anew_ = false;
+    EXPECT_TRUE(store_->Partitions().empty());
+    ASSERT_TRUE(WriteWhole(*store_, images_[kPods][0]).ok());
+    Open();
+    ExpectStored(images_[kPods][0]);
+    const std::string aside = absl::StrCat(Options().directory, "/damaged-", round);
+    EXPECT_EQ(std::filesystem::file_size(aside + "/CURRENT"), files_at_rest_["CURRENT"].size());
   }
 }
 

@@ -8,8 +8,6 @@ namespace tidemark::sim {
 inline constexpr const char* kPlantedBugs[] = {
     "journal_ack_before_sync",        // R1
     "journal_recovery_without_sync",  // D3
-    "journal_refused_block_stays",    // D4
-    "journal_unknown_is_refused",     // D4
     "kvstore_refusal_not_confirmed",  // stale refusals
     "kvstore_answer_before_apply",
     "kvstore_dependent_put_does_not_wait",

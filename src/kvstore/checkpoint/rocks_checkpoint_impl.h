@@ -7,7 +7,9 @@
 // Invariants:
 //  1. A column family holds a whole checkpoint and its increments; the header in the default column
 //     family names it. Both change in one ingestion.
-//  2. A column family that no header names is dropped: at open, or retried at each Begin.
+//  2. What the database has of a partition's header is as new as the copy, or the checkpoint is
+//  lost.
+//  3. A column family that no header names is dropped: at open, or retried at each Begin.
 #pragma once
 
 #include <atomic>
@@ -23,6 +25,7 @@
 #include "src/base/mutex.h"
 #include "src/kvstore/checkpoint/checkpoint_rules.h"
 #include "src/kvstore/checkpoint/fail_stop_file_system.h"
+#include "src/kvstore/checkpoint/header_copies.h"
 #include "src/kvstore/checkpoint/record_codec.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
 
@@ -80,11 +83,12 @@ class RocksCheckpointStore : public CheckpointStore {
   friend class RocksCheckpointReader;
   friend class RocksCheckpointWriter;
 
-  // What a partition has: both or neither.
+  // What a partition has: header and generation, or neither; or a header that is lost.
   struct Current {
     std::shared_ptr<Generation> generation;
     std::optional<CheckpointHeader> header;
-    absl::Status damage;  // known from opening
+    absl::Status damage;   // known from opening
+    bool is_lost = false;  // the header is a copy of what the database had once
   };
   struct Partition {
     Current current;
@@ -112,6 +116,7 @@ class RocksCheckpointStore : public CheckpointStore {
   absl::Status UseHeader(const StoredHeader& stored, Families* families);
   absl::Status DropOrphans(Families families);
   void LookForDamage();
+  void CompareWithCopies();
   absl::Status TryTables(rocksdb::ColumnFamilyHandle* handle) const;
 
   // Writing.
@@ -141,6 +146,7 @@ class RocksCheckpointStore : public CheckpointStore {
   const Opening opening_;
   const std::string rocks_directory_;
   const std::string scratch_directory_;
+  const HeaderCopies copies_;
   std::unique_ptr<FileLock> lock_;
   std::shared_ptr<FailStopFileSystem> files_;
   std::unique_ptr<rocksdb::Env> env_;

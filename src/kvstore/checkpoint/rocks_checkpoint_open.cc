@@ -74,11 +74,12 @@ absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStore(
   if (status.ok()) return store;
   store.reset();
   if (!absl::IsDataLoss(status)) return status;
-  if (!options.may_begin_anew) return damage;
+  const HeaderCopies copies(*options.file_system, options.directory);
+  if (!options.may_begin_anew && copies.Load(options.store).empty()) return damage;
   std::string where;
   status = SetAside(options, &where);
   if (!status.ok()) return status;
-  TLOG(kWarn, "checkpoints that cannot be opened were set aside; the journal has everything",
+  TLOG(kWarn, "checkpoints that cannot be opened were set aside",
        {{"moved-to", where}, {"reason", damage.message()}});
   store = std::make_unique<RocksCheckpointStore>(options, Access::kReadWrite, Opening::kStrict);
   status = store->Open();
@@ -113,6 +114,7 @@ absl::Status RocksCheckpointStore::Open() {
   if (status.ok()) status = CheckIdentity(families.empty());
   if (status.ok()) status = LoadHeaders(&families);
   if (status.ok()) LookForDamage();
+  if (status.ok()) CompareWithCopies();
   if (status.ok()) status = DropOrphans(std::move(families));
   return status;
 }
@@ -139,6 +141,7 @@ absl::Status RocksCheckpointStore::OpenReadOnly(uint64_t* store) {
   if (status.ok()) status = CheckIdentity(families.empty());
   if (status.ok()) status = LoadHeaders(&families);
   if (status.ok()) LookForDamage();
+  if (status.ok()) CompareWithCopies();
   return status;
 }
 
@@ -296,6 +299,28 @@ void RocksCheckpointStore::LookForDamage() {
          {{"partition", id.value()},
           {"position", partition.current.header->at.position.value()},
           {"reason", partition.current.damage.message()}});
+  }
+}
+
+// What the database should have, and has not: it was set aside, or its manifest lost its end.
+void RocksCheckpointStore::CompareWithCopies() {
+  for (StoredHeader& copy : copies_.Load(options_.store)) {
+    const PartitionId id = copy.header.partition;
+    MutexLock lock(&mutex_);
+    Partition& partition = partitions_[id];
+    partition.next_generation = std::max(partition.next_generation, copy.generation + 1);
+    Current& current = partition.current;
+    if (current.header.has_value() && current.header->at.position >= copy.header.at.position) {
+      continue;
+    }
+    current.damage = DamageError(
+        absl::StrCat("the newest checkpoint of partition ", id.value(), ", at position ",
+                     copy.header.at.position.value(), ", is not in the database any more"),
+        options_.directory);
+    current.header = std::move(copy.header);
+    current.is_lost = true;
+    TLOG(kWarn, "a checkpoint is lost, but for its header",
+         {{"partition", id.value()}, {"reason", current.damage.message()}});
   }
 }
 

@@ -68,6 +68,7 @@ RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options
       opening_(opening),
       rocks_directory_(absl::StrCat(options.directory, "/rocksdb")),
       scratch_directory_(absl::StrCat(options.directory, "/building")),
+      copies_(*options.file_system, options.directory),
       files_(std::make_shared<FailStopFileSystem>(BaseFiles(options, access),
                                                   scratch_directory_ + "/")),
       env_(rocksdb::NewCompositeEnv(files_)),
@@ -191,7 +192,8 @@ absl::StatusOr<std::unique_ptr<CheckpointWriter>> RocksCheckpointStore::Begin(
     return absl::FailedPreconditionError(
         absl::StrCat("a checkpoint of partition ", id.value(), " is being written already"));
   }
-  if (base.has_value() && (!current.header.has_value() || current.header->at.position != *base)) {
+  if (base.has_value() &&
+      (!current.header.has_value() || current.is_lost || current.header->at.position != *base)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the newest checkpoint of partition ", id.value(), " is not at position ", base->value()));
   }
@@ -296,9 +298,11 @@ absl::Status RocksCheckpointStore::Publish(Publication publication) {
     MutexLock lock(&mutex_);
     Current& current = partitions_[publication.home.partition].current;
     current.generation.swap(generation);
-    current.header = std::move(publication.header);
+    current.header = publication.header;
     current.damage = absl::OkStatus();
+    current.is_lost = false;
   }
+  copies_.Write({options_.store, publication.home.generation, std::move(publication.header)});
   if (publication.base == nullptr && generation != nullptr) {
     doomed_.push_back(std::move(generation));
   }

@@ -38,7 +38,7 @@ struct RocksCheckpointOptions {
   int background_threads = 2;
 
   // Nothing is lost with them, since the journal has everything: checkpoints that cannot be opened
-  // are set aside, and new ones begun.
+  // are set aside, and new ones begun. They are as well where there are copies of headers.
   bool may_begin_anew = false;
 
   // What RocksDB uses instead of the machine's files: tests' faults. nullptr: the machine's.

@@ -49,6 +49,11 @@ class CheckpointPart : public Part {
     } else if (absl::IsNotFound(opened.status())) {
       report.Add(Kind::kNote, "there are no checkpoints yet");
       report.facts["next_start"] = {{"opens", true}};
+    } else if (absl::IsDataLoss(opened.status()) && facts_.journal_opens && !facts_.is_trimmed()) {
+      report.Add(Kind::kNote, absl::StrCat(opened.status().message(),
+                                           "; the next start sets them aside, and replays the "
+                                           "journal from its beginning"));
+      report.facts["next_start"] = {{"opens", true}};
     } else if (!opened.ok()) {
       const bool is_damage = absl::IsDataLoss(opened.status()) || is_foreign;
       AddRefusal(opened.status(), is_damage ? Kind::kDamage : Kind::kUnknown, &report);

@@ -1,7 +1,7 @@
 // What the parts of a data directory have to know of each other, to be checked against each other.
 //
-// Filled by the journal's and the checkpoints' parts in that order, read by those that come later
-// in the list. Plain values; used by one thread.
+// Filled by the identity's, the journal's and the checkpoints' parts in that order, read by those
+// that come later in the list. Plain values; used by one thread.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,9 @@
 namespace tidemark::inspect {
 
 struct DirectoryFacts {
+  // --- Of the identity ---
+  std::string owner;  // who the next start would say it is; empty: not known
+
   // --- Of the journal ---
   bool has_journal = false;       // set up at least
   std::optional<uint64_t> store;  // its identity

@@ -113,13 +113,14 @@ class JournalPart : public Part {
     Sequencer sequencer;
     EntryCounts counts;
     LogSurvey survey;
-    const absl::Status status = journal::SurveyLog(
+    absl::Status status = journal::SurveyLog(
         files_, clock_, directory,
         journal::ReplayInto(&sequencer, Sequencer::Limits(),
                             [&](const journal::Entry& entry) { return counts.Add(entry); }),
         &survey);
     report->facts["format_version"] = directory.format_version();
     report->facts["store"] = Hex(directory.store().value());
+    if (absl::Status owned = AddOwner(directory, report); !owned.ok()) status.Update(owned);
     AddSurvey(survey, report);
     AddContents(survey, sequencer, counts, report);
     AddNextStart(status, survey.stored_term.value_or(Term(0)).Next().value(), report);
@@ -137,6 +138,16 @@ class JournalPart : public Part {
     } else {
       report->Add(KindOf(status), std::string(status.message()));
     }
+  }
+
+  // Of another node's journal a start refuses what it would open otherwise.
+  absl::Status AddOwner(DataDirectory& directory, PartReport* report) const {
+    const absl::StatusOr<std::optional<std::string>> owner = directory.LoadOwner();
+    if (!owner.ok()) return owner.status();
+    if (owner->has_value()) report->facts["owner"] = **owner;
+    if (facts_ == nullptr || facts_->owner.empty()) return absl::OkStatus();
+    const absl::Status checked = directory.CheckOwner(*owner, facts_->owner);
+    return checked.ok() ? checked : absl::DataLossError(checked.message());
   }
 
   void TellOthers(const DataDirectory& directory, const LogSurvey& survey,

@@ -82,6 +82,7 @@ class Process {
     checkpoints.directory = root_ + "/data/checkpoints";
     checkpoints.store = journal_->store_id();
     checkpoints.file_system = &files_;
+    checkpoints.may_begin_anew = journal_->KnownFirst() == Position(1);
     auto store = kvstore::OpenRocksCheckpointStore(checkpoints);
     if (!store.ok()) return store.status();
     checkpoints_ = *std::move(store);

@@ -29,6 +29,7 @@ struct History {
   };
   std::map<Position, Known> delivered;                    // J3: never changes
   std::map<std::pair<OriginId, uint64_t>, Placed> acked;  // J4, J8
+  std::set<std::string> refused;                          // D4: payloads, for want of space
   Position trimmed;
   Tail tail;  // newest seen
   Term term;  // J5
@@ -126,6 +127,8 @@ class Simulation {
     for (const Entry& entry : batch.entries) {
       ASSERT_EQ(entry.position, seen_.position.Next());
       ASSERT_GE(entry.term, seen_.term);
+      ASSERT_FALSE(history_.refused.contains(std::string(entry.payload)))
+          << "entry " << entry.position << " had been refused";
       if (seen_revision_known_) {
         ASSERT_EQ(entry.revision.value(), seen_.revision.value() + (entry.changes_keys ? 1 : 0));
       }
@@ -169,12 +172,14 @@ class Simulation {
     record.origin = origin_;
     record.origin_number =
         Draw(10) == 0 && next_number_ > 1 ? 1 + Draw(next_number_) : next_number_;
-    record.payload = absl::StrCat(origin_.value(), ":", record.origin_number, ":",
+    record.payload = absl::StrCat(origin_.value(), ":", record.origin_number, ":", ++payloads_, ":",
                                   std::string(Draw(Draw(20) == 0 ? 20000 : 600), 'v'));
     auto id = std::make_pair(origin_, record.origin_number);
     bool wrong_epoch = record.partitions[0].epoch != epoch_;
     if (record.origin_number == next_number_ && !wrong_epoch) ++next_number_;
-    journal_->Append(std::move(record), [this, id](absl::StatusOr<Placed> placed) {
+    const std::string payload = record.payload;
+    journal_->Append(std::move(record), [this, id, payload](absl::StatusOr<Placed> placed) {
+      if (absl::IsResourceExhausted(placed.status())) history_.refused.insert(payload);
       if (!placed.ok()) {
         // The numbers behind a refused one come again from there.
         if (id.first == origin_ && id.second < next_number_ && !history_.acked.contains(id)) {
@@ -214,6 +219,7 @@ class Simulation {
           break;
         case 3:
           disk_.SetCapacityBytes(disk_.used_bytes() + Draw(8192));
+          if (Draw(2) == 0) disk_.FillCopyOnWrite();
           break;
         case 4:
         case 5:
@@ -258,6 +264,7 @@ class Simulation {
   bool is_calm_ = false;  // the end: no faults, and every batch is acknowledged at once
   OriginId origin_;
   uint64_t next_number_ = 1;
+  uint64_t payloads_ = 0;
   Epoch epoch_;
   Tail seen_;
   bool seen_revision_known_ = false;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "src/base/check.h"
 #include "src/base/crc32c.h"
+#include "src/base/failpoint.h"
 #include "src/journal/damage.h"
 #include "src/journal/durable_file.h"
 #include "src/journal/little_endian.h"
@@ -19,10 +20,12 @@ namespace {
 
 constexpr char kLockName[] = "LOCK";
 constexpr char kFormatName[] = "FORMAT";
+constexpr char kOwnerName[] = "owner";
 constexpr char kTermName[] = "term";
 constexpr char kSnapshotName[] = "snapshot";
 constexpr absl::string_view kFormatTitle = "tidemark journal";
 constexpr uint64_t kDirectoryVersion = 1;
+constexpr uint32_t kOwnerMagic = 0x4F4A4D54;     // "TMJO"
 constexpr uint32_t kTermMagic = 0x544A4D54;      // "TMJT"
 constexpr uint32_t kSnapshotMagic = 0x4E4A4D54;  // "TMJN"
 
@@ -155,55 +158,90 @@ absl::Status DataDirectory::RemoveTemporaries() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<Term>> DataDirectory::LoadTerm() {
-  std::string path = PathOf(kTermName);
-  if (!file_system_.Exists(path)) return std::optional<Term>();
+absl::StatusOr<std::optional<std::string>> DataDirectory::LoadSmall(absl::string_view name,
+                                                                    uint32_t magic) {
+  const std::string path = PathOf(name);
+  if (!file_system_.Exists(path)) return std::optional<std::string>();
   absl::StatusOr<std::string> wrapped = ReadWholeFile(file_system_, path);
   if (!wrapped.ok()) return wrapped.status();
-  absl::StatusOr<std::string> content = UnwrapContent(kTermMagic, *wrapped, path);
+  absl::StatusOr<std::string> content = UnwrapContent(magic, *wrapped, path);
   if (!content.ok()) return content.status();
   ByteReader in(*content);
-  StoreId store(in.Read<uint64_t>());
-  Term term(in.Read<uint64_t>());
-  if (in.failed() || !in.rest().empty() || store != store_ || term == Term(0)) {
-    return FileDamage(path, "belongs to another journal");
+  const StoreId store(in.Read<uint64_t>());
+  if (in.failed() || store != store_) return FileDamage(path, "belongs to another journal");
+  return std::optional<std::string>(in.rest());
+}
+
+absl::Status DataDirectory::StoreSmall(absl::string_view name, uint32_t magic,
+                                       absl::string_view content) {
+  CHECK(lock_ != nullptr);
+  std::string bytes;
+  AppendLittle(&bytes, store_.value());
+  bytes.append(content.data(), content.size());
+  return ReplaceFile(file_system_, path_, std::string(name), WrapContent(magic, bytes));
+}
+
+absl::StatusOr<std::optional<std::string>> DataDirectory::LoadOwner() {
+  return LoadSmall(kOwnerName, kOwnerMagic);
+}
+
+absl::Status DataDirectory::ClaimFor(const std::string& owner) {
+  absl::StatusOr<std::optional<std::string>> found = LoadOwner();
+  if (!found.ok()) return found.status();
+  if (found->has_value()) return CheckOwner(*found, owner);
+  return Annotate(StoreSmall(kOwnerName, kOwnerMagic, owner),
+                  "cannot write to the journal's directory");
+}
+
+absl::Status DataDirectory::CheckOwner(const std::optional<std::string>& found,
+                                       const std::string& owner) const {
+  if (!found.has_value() || *found == owner || PLANTED_BUG("journal_of_anybody")) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the journal in ", path_, " was made by ", *found, ", and this is ", owner,
+      ": identity and journal were taken from different nodes. Nothing was changed. Restore the "
+      "one that is not this node's from a copy; to give the journal to this node on purpose, "
+      "remove ",
+      PathOf(kOwnerName)));
+}
+
+absl::StatusOr<std::optional<Term>> DataDirectory::LoadTerm() {
+  absl::StatusOr<std::optional<std::string>> content = LoadSmall(kTermName, kTermMagic);
+  if (!content.ok()) return content.status();
+  if (!content->has_value()) return std::optional<Term>();
+  ByteReader in(**content);
+  const Term term(in.Read<uint64_t>());
+  if (in.failed() || !in.rest().empty() || term == Term(0)) {
+    return FileDamage(PathOf(kTermName), "belongs to another journal");
   }
   return std::optional<Term>(term);
 }
 
 absl::Status DataDirectory::StoreTerm(Term term) {
-  CHECK(term > Term(0) && lock_ != nullptr);
+  CHECK(term > Term(0));
   std::string content;
-  AppendLittle(&content, store_.value());
   AppendLittle(&content, term.value());
-  return ReplaceFile(file_system_, path_, kTermName, WrapContent(kTermMagic, content));
+  return StoreSmall(kTermName, kTermMagic, content);
 }
 
 absl::StatusOr<std::optional<DataDirectory::Snapshot>> DataDirectory::LoadSnapshot() {
-  std::string path = PathOf(kSnapshotName);
-  if (!file_system_.Exists(path)) return std::optional<Snapshot>();
-  absl::StatusOr<std::string> wrapped = ReadWholeFile(file_system_, path);
-  if (!wrapped.ok()) return wrapped.status();
-  absl::StatusOr<std::string> content = UnwrapContent(kSnapshotMagic, *wrapped, path);
+  absl::StatusOr<std::optional<std::string>> content = LoadSmall(kSnapshotName, kSnapshotMagic);
   if (!content.ok()) return content.status();
-  ByteReader in(*content);
-  StoreId store(in.Read<uint64_t>());
+  if (!content->has_value()) return std::optional<Snapshot>();
+  ByteReader in(**content);
   Snapshot snapshot;
   snapshot.position = Position(in.Read<uint64_t>());
-  if (in.failed() || store != store_) {
-    return FileDamage(path, "belongs to another journal");
-  }
+  if (in.failed()) return FileDamage(PathOf(kSnapshotName), "belongs to another journal");
   snapshot.state = std::string(in.rest());
   return std::optional<Snapshot>(std::move(snapshot));
 }
 
 absl::Status DataDirectory::StoreSnapshot(const Snapshot& snapshot) {
-  CHECK(lock_ != nullptr);
   std::string content;
-  AppendLittle(&content, store_.value());
   AppendLittle(&content, snapshot.position.value());
   content += snapshot.state;
-  return ReplaceFile(file_system_, path_, kSnapshotName, WrapContent(kSnapshotMagic, content));
+  return StoreSmall(kSnapshotName, kSnapshotMagic, content);
 }
 
 }  // namespace tidemark::journal

@@ -4,7 +4,7 @@
 // Owned by one process at a time while this object lives, unless it was opened read-only. Used by
 // one thread at a time.
 //
-// Files: LOCK, FORMAT (identity and version, text), term, snapshot; docs/journal-format.md.
+// Files: LOCK, FORMAT (identity and version, text), owner, term, snapshot; docs/journal-format.md.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,13 @@ class DataDirectory {
   StoreId store() const { return store_; }
   uint64_t format_version() const { return format_version_; }
 
+  // For whom the journal was made, in words that mean nothing here; nullopt: it does not say.
+  absl::StatusOr<std::optional<std::string>> LoadOwner();
+  // FailedPrecondition if it was made for somebody else. One that does not say is taken over.
+  absl::Status ClaimFor(const std::string& owner);
+  // That refusal; OK if there is none.
+  absl::Status CheckOwner(const std::optional<std::string>& found, const std::string& owner) const;
+
   // nullopt before the first StoreTerm.
   absl::StatusOr<std::optional<Term>> LoadTerm();
   // REQUIRES term > the stored one. J5: durable when it returns.
@@ -61,6 +68,9 @@ class DataDirectory {
   absl::Status CreateFormat(Random& random);
   absl::Status ParseFormat(const std::string& text);
   absl::Status RemoveTemporaries();
+  // The content of a small file behind the journal's identity; nullopt: no such file.
+  absl::StatusOr<std::optional<std::string>> LoadSmall(absl::string_view name, uint32_t magic);
+  absl::Status StoreSmall(absl::string_view name, uint32_t magic, absl::string_view content);
   std::string PathOf(absl::string_view name) const;
 
   FileSystem& file_system_;

@@ -62,6 +62,27 @@ TEST_F(DataDirectoryTest, ASecondOwnerIsRefusedInWords) {
   EXPECT_TRUE(Open().ok());
 }
 
+TEST_F(DataDirectoryTest, AJournalMadeForAnotherIsRefusedInWords) {
+  {
+    auto directory = Open();
+    ASSERT_TRUE(directory.ok());
+    EXPECT_FALSE((*directory)->LoadOwner()->has_value());  // made before anybody asked
+    EXPECT_TRUE((*directory)->ClaimFor("member a").ok());
+    EXPECT_TRUE((*directory)->ClaimFor("member a").ok());
+  }
+  auto directory = Open();
+  ASSERT_TRUE(directory.ok());
+  EXPECT_EQ(**(*directory)->LoadOwner(), "member a");
+  const absl::Status refused = (*directory)->ClaimFor("member b");
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  for (const char* word : {"member a", "member b", "Restore", "/journal/owner"}) {
+    EXPECT_TRUE(absl::StrContains(refused.message(), word)) << refused;
+  }
+  EXPECT_EQ(**(*directory)->LoadOwner(), "member a");
+  std::filesystem::resize_file(base_ + "/journal/owner", 10);
+  EXPECT_TRUE(absl::IsDataLoss((*directory)->ClaimFor("member a")));
+}
+
 TEST_F(DataDirectoryTest, ADirectoryOfSomethingElseIsRefused) {
   std::filesystem::create_directory(base_ + "/photos");
   std::ofstream(base_ + "/photos/cat.jpg") << "meow";

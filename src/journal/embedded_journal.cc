@@ -15,6 +15,7 @@ absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
   auto stats = std::make_unique<JournalStats>();
   SingleVoterLog::Options log_options;
   log_options.directory = options.directory;
+  log_options.owner = options.owner;
   log_options.segment_bytes = options.segment_bytes;
   log_options.file_system = options.file_system;
   log_options.clock = options.clock;

@@ -44,6 +44,8 @@ struct JournalLimits {
 
 struct EmbeddedJournalOptions {
   std::string directory;
+  // For whom the directory is made; another's is refused (DataDirectory::ClaimFor). Empty: anybody.
+  std::string owner;
   uint64_t segment_bytes = kSegmentBytesDefault;
   JournalLimits limits;
   FileSystem* file_system = nullptr;

@@ -299,7 +299,11 @@ void JournalNode::FinishBlock(std::shared_ptr<BlockInProgress> block, const absl
   is_busy_ = false;
   if (!status.ok()) {
     sequencer_.AbandonBlock();
-    for (Answer& answer : answers_) answer.result = status;
+    for (Answer& answer : answers_) {
+      const bool is_old =
+          answer.result.ok() && answer.result->position <= sequencer_.tail().position;
+      if (!is_old) answer.result = status;  // what was committed before stays so
+    }
     RunAnswers();
     return;
   }

@@ -53,8 +53,8 @@ class LogStorage {
   virtual Position last() const = 0;
 
   // REQUIRES block.first == last() + 1. ResourceExhausted: no space, nothing happened, a later
-  // append may succeed. Unavailable: no space, and it could not be undone yet either: whether the
-  // block will be there after a crash is unknown, but not after the next successful append.
+  // append may succeed. Unknown: no space, and it could not be undone yet either: should the
+  // process die before the next successful append, the next one may find the block, or not.
   virtual absl::Status Append(const LogBlock& block) = 0;
   // Returns only when everything appended is durable; ends the process when the disk cannot say so.
   virtual void Sync() = 0;

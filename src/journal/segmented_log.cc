@@ -29,7 +29,11 @@ absl::Status OnlyNoSpace(absl::Status status) {
 }
 
 void MustSucceed(const absl::Status& status) {
-  if (!status.ok()) Fatal(absl::StrCat("journal: ", status.message()));
+  if (status.ok()) return;
+  Fatal(absl::StrCat("journal: ", status.message(),
+                     absl::IsResourceExhausted(status)
+                         ? "; what is on this disk is unknown now: make space, then start again"
+                         : ""));
 }
 
 }  // namespace
@@ -169,6 +173,25 @@ absl::Status SegmentedLog::MakeRoom(uint64_t frame_bytes) {
 }
 
 absl::Status SegmentedLog::Append(const LogBlock& block) {
+  absl::Status written = WriteBlock(block);
+  TellOfSpace(written);
+  return written;
+}
+
+// Once when it begins and once when it ends: every write meets a full disk.
+void SegmentedLog::TellOfSpace(const absl::Status& appended) {
+  if (is_full_ != appended.ok()) return;
+  is_full_ = !appended.ok();
+  const std::string& directory = options_.recovery.directory;
+  if (is_full_) {
+    TLOG(kWarn, "the journal's disk is full: writes are refused until there is space",
+         {{"directory", directory}, {"error", appended.message()}});
+  } else {
+    TLOG(kInfo, "the journal's disk has space again", {{"directory", directory}});
+  }
+}
+
+absl::Status SegmentedLog::WriteBlock(const LogBlock& block) {
   CHECK(block.first == last_.Next());
   CHECK(block.entry_count > 0);
   CHECK(!has_unsynced_);
@@ -196,9 +219,11 @@ absl::Status SegmentedLog::Append(const LogBlock& block) {
   FAIL_POINT("journal.before_write");
   absl::Status written = OnlyNoSpace(newest_file_->WriteAt(newest().end_offset, runs));
   if (!written.ok()) {
+    if (PLANTED_BUG("journal_refused_block_stays")) return written;
     undo_is_due_ = true;
     absl::Status undone = OnlyNoSpace(Undo());
-    return undone.ok() ? written : absl::UnavailableError(undone.message());
+    if (undone.ok() || PLANTED_BUG("journal_unknown_is_refused")) return written;
+    return absl::UnknownError(undone.message());
   }
   FAIL_POINT("journal.after_write");
   newest().AddToIndex(block.first, newest().end_offset);

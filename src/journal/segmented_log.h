@@ -10,8 +10,9 @@
 //     anything valid behind it had been synced, and is damage, not a torn write.
 //  3. Everything behind the newest block of the newest segment is zeros, a mark, or a block in
 //     progress.
-//  4. No space refuses appends and changes nothing; any other error of a write or sync ends the
-//     process.
+//  4. No space refuses appends, also where it was reserved (file systems that copy on write), and
+//     changes nothing; what it left behind is taken away before anything else is written. Any
+//     other error of a write, and every error of a sync, ends the process.
 #pragma once
 
 #include <functional>
@@ -67,6 +68,8 @@ class SegmentedLog : public LogStorage {
   absl::Status ReserveSpare(uint64_t size_bytes);
   absl::Status StartSegment(Position first, uint64_t capacity_bytes);
   absl::Status MakeRoom(uint64_t frame_bytes);
+  absl::Status WriteBlock(const LogBlock& block);
+  void TellOfSpace(const absl::Status& appended);
   void WriteMark(TailMark::Kind kind, File* file, uint64_t offset);
   absl::Status Undo();
   absl::Status ReadSegment(const Segment& segment, Position from, size_t size_bytes,
@@ -82,6 +85,7 @@ class SegmentedLog : public LogStorage {
   ChainHash chain_;
   bool has_unsynced_ = false;
   bool undo_is_due_ = false;  // a refused block may still be readable at the newest end
+  bool is_full_ = false;      // the last append was refused for want of space
 };
 
 }  // namespace tidemark::journal

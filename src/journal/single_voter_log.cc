@@ -27,6 +27,10 @@ absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
   auto directory = DataDirectory::Open(*options.file_system, options.directory, *options.random);
   if (!directory.ok()) return directory.status();
   opened.directory = *std::move(directory);
+  if (!options.owner.empty()) {
+    absl::Status claimed = opened.directory->ClaimFor(options.owner);
+    if (!claimed.ok()) return claimed;
+  }
   LogSurvey survey;
   absl::Status surveyed =
       SurveyLog(*options.file_system, *options.clock, *opened.directory, visitor, &survey);

@@ -43,6 +43,7 @@ class SingleVoterLog : public ReplicatedLog {
  public:
   struct Options {
     std::string directory;
+    std::string owner;  // whose journal it shall be; empty: anybody's
     uint64_t segment_bytes = kSegmentBytesDefault;
     FileSystem* file_system = nullptr;
     const Clock* clock = nullptr;

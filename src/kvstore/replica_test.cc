@@ -147,6 +147,22 @@ TEST_F(ReplicaTest, NoSpaceRefusesAndNumberingGoesOn) {
   h_.replica->CheckInvariants();
 }
 
+TEST_F(ReplicaTest, AnAppendThatMayBeFoundLaterIsNotCalledRefused) {
+  h_.journal.FailNext(absl::UnknownError("full, and not undone"));
+  Put("a", "k");
+  h_.journal.ReportFailures();
+  h_.executor.RunAll();
+  h_.journal.FailNext(absl::ResourceExhaustedError("full"));
+  Put("b", "k");
+  h_.journal.ReportFailures();
+  h_.executor.RunAll();
+  Put("c", "k");
+  h_.Settle();
+  EXPECT_EQ(TakeLog(),
+            "a!etcdserver: request timed out b!etcdserver: mvcc: database space exceeded c=2 ");
+  h_.replica->CheckInvariants();
+}
+
 TEST_F(ReplicaTest, FencedReplicaWritesNothingMore) {
   h_.journal.FailNext(absl::FailedPreconditionError("epoch"));
   Put("a", "k");

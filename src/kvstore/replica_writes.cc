@@ -260,6 +260,10 @@ absl::Status ReplicaImpl::RefusalFor(const absl::Status& append_error) {
     case absl::StatusCode::kResourceExhausted:
       append_refusal_ = ErrNoSpace();
       break;
+    case absl::StatusCode::kUnknown:
+      // Full as well, but this one may be found by the next life; those behind it will not.
+      append_refusal_ = ErrNoSpace();
+      return ErrTimeout();
     case absl::StatusCode::kInvalidArgument:
       append_refusal_ = ErrRequestTooLarge();
       break;

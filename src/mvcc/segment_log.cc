@@ -91,8 +91,10 @@ SegmentTable::Filled SegmentLog::FilledOf(uint32_t slot) const {
   return {slots_[slot]->sequence(), slots_[slot]->used_bytes()};
 }
 
-void SegmentLog::Publish(Revision main, uint64_t state_hash, int64_t live_keys) {
-  table_->Publish({main, state_hash, live_keys, FilledOf(fresh_slot_), FilledOf(survivor_slot_)});
+void SegmentLog::Publish(SegmentTable::Commit commit) {
+  commit.fresh = FilledOf(fresh_slot_);
+  commit.survivors = FilledOf(survivor_slot_);
+  table_->Publish(commit);
 }
 
 void SegmentLog::Release(Location location) {
@@ -127,8 +129,8 @@ std::vector<uint32_t> SegmentLog::SparseSegments(Revision bound, int max_live_pe
 bool SegmentLog::MayMove(size_t wire_size) const {
   if (room_ == nullptr) return true;
   if (survivor_slot_ != kNoSlot && slots_[survivor_slot_]->HasRoomFor(wire_size)) return true;
-  return room_->MayClean(std::max(Segment::kFirstOffset + RecordSizeBytes(wire_size),
-                                  maker_.segment_size_bytes()));
+  return room_->MayClean(
+      std::max(Segment::kFirstOffset + RecordSizeBytes(wire_size), maker_.segment_size_bytes()));
 }
 
 Location SegmentLog::Move(Location location) {

@@ -61,8 +61,8 @@ class SegmentLog {
   Location Append(RevisionKey revision, bool tombstone, const KeyValueFields& fields);
   // Marks the record as the end of a complete entry.
   void MarkCommitted(Location location);
-  // Tells a later process how far this one got.
-  void Publish(Revision main, uint64_t state_hash, int64_t live_keys);
+  // Tells a later process how far this one got; where the streams are filled is added here.
+  void Publish(SegmentTable::Commit commit);
 
   const RecordHeader& Record(Location location) const {
     return *reinterpret_cast<const RecordHeader*>(bases_[location.slot()] + location.offset());

@@ -12,7 +12,9 @@
 namespace tidemark::mvcc {
 namespace {
 
-constexpr uint64_t kMagic = 0x31304C4254474D54;  // "TMGTBL01"
+constexpr uint64_t kMagic = 0x32304C4254474D54;   // "TMGTBL02"
+constexpr uint64_t kMagicOfAny = 0x4C4254474D54;  // "TMGTBL"
+constexpr uint64_t kMagicMask = 0xFFFFFFFFFFFF;
 constexpr size_t kPlaces = 32768;
 
 void Store(uint64_t& word, uint64_t value) {
@@ -87,8 +89,12 @@ absl::StatusOr<std::unique_ptr<SegmentTable>> SegmentTable::Open(MemoryMapper& m
 }
 
 absl::Status SegmentTable::Load(uint64_t identity) {
-  if (region_->size_bytes() != sizeof(Layout)) return absl::DataLossError("table of another size");
   const Layout& layout = this->layout();
+  const bool has_magic = region_->size_bytes() >= sizeof(layout.magic);
+  if (has_magic && layout.magic != kMagic && (layout.magic & kMagicMask) == kMagicOfAny) {
+    return absl::DataLossError("a segment table of another version");
+  }
+  if (region_->size_bytes() != sizeof(Layout)) return absl::DataLossError("table of another size");
   if (layout.magic != kMagic || layout.check != layout.ComputeCheck()) {
     return absl::DataLossError("not a segment table");
   }

@@ -107,6 +107,8 @@ int64_t VersionStoreImpl::Prune(KeyNode* node, Revision bound, int64_t max_remov
 
 void VersionStoreImpl::RemoveVersion(const Version& version) {
   const RecordHeader& record = log_.Record(version.location());
+  Publish(record.Hash());
+  FAIL_POINT("mvcc.before_removal");
   stats_.versions -= 1;
   stats_.logical_bytes -= LogicalBytes(record);
   stats_.stored_hash -= record.Hash();
@@ -118,6 +120,7 @@ void VersionStoreImpl::RemoveVersion(const Version& version) {
   }
   changes_.Remove(revision);
   log_.Release(version.location());
+  FAIL_POINT("mvcc.after_removal");
 }
 
 bool VersionStoreImpl::CleanStep(int64_t max_records) {

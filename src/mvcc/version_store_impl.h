@@ -92,8 +92,15 @@ class VersionStoreImpl final : public VersionStore {
   void TakeIn(const IndexBuilder::Built& built);
   absl::Status CheckAdopted(const SegmentTable::Commit& commit) const;
   void Clear();
-  // Tells a later process what it will find.
-  void Publish() { log_.Publish(stats_.last_change, stats_.state_hash, stats_.live_keys); }
+  // Tells a later process what it will find; `removing`: the hash of a record that is marked dead
+  // next.
+  void Publish(uint64_t removing = 0) {
+    log_.Publish({.main = stats_.last_change,
+                  .state_hash = stats_.state_hash,
+                  .live_keys = stats_.live_keys,
+                  .stored_hash = stats_.stored_hash,
+                  .removing = removing});
+  }
 
   // --- version_store_write.cc ---
   void BecomeNewest(const RecordHeader& record, const RecordHeader* replaced);

@@ -13,6 +13,8 @@
 #include "src/base/thread_pool.h"
 #include "src/mvcc/key_value_codec.h"
 #include "src/mvcc/map_model_for_test.h"
+#include "src/mvcc/segment.h"
+#include "src/mvcc/segment_table.h"
 #include "src/mvcc/version_store.h"
 
 namespace tidemark::mvcc {
@@ -344,6 +346,86 @@ TEST(VersionStoreRestart, RefusesTheMemoryOfAnotherStore) {
   std::unique_ptr<VersionStore> foreign = VersionStore::Create(other, memory);
   EXPECT_EQ(foreign->Adopt().code(), absl::StatusCode::kDataLoss);
   EXPECT_TRUE(memory.Leftovers().empty());
+}
+
+// Versions of one key over several segments, all but the newest superseded, and a deleted key.
+class HistoryTest : public ::testing::Test {
+ protected:
+  HistoryTest() {
+    std::unique_ptr<VersionStore> store = VersionStore::CreateEmpty(options_, memory_);
+    for (int64_t main = 2; main < 100; ++main) {
+      store->BeginEntry(Revision(main));
+      if (main == 50) store->Put(0, "deleted", "value", LeaseId(0));
+      if (main == 51) store->Delete(0, "deleted");
+      store->Put(1, "k", std::string(100, 'v'), LeaseId(0));
+      store->CommitEntry();
+    }
+    store.reset();
+    for (const std::string& name : memory_.Leftovers()) content_[name] = Text(name);
+  }
+  std::string Text(const std::string& name) {
+    const absl::Span<char> bytes = memory_.Bytes(name);
+    return std::string(bytes.data(), bytes.size());
+  }
+  // Of what was left, changed by `damage`, which gets the region `name`.
+  template <typename Damage>
+  absl::Status Adopt(const std::string& name, Damage damage) {
+    for (const std::string& left : memory_.Leftovers()) memory_.Remove(left);
+    for (const auto& [region, bytes] : content_) {
+      std::copy(bytes.begin(), bytes.end(), (*memory_.Create(region, bytes.size()))->data());
+    }
+    damage(memory_.Bytes(name).data());
+    return VersionStore::Create(options_, memory_)->Adopt();
+  }
+  static void Nothing(char*) {}
+
+  const StoreOptions options_{.name = "p1", .identity = 1, .segment_size_bytes = 4096};
+  const std::string table_ = SegmentTable::NameFor("p1");
+  HeapMapper memory_;
+  std::map<std::string, std::string> content_;
+};
+
+TEST_F(HistoryTest, NoticesWhatNoLiveKeyMisses) {
+  ASSERT_TRUE(Adopt(table_, &Nothing).ok());
+  int records = 0;
+  for (const auto& [name, bytes] : content_) {
+    if (name == table_) continue;
+    size_t offset = Segment::kFirstOffset;
+    size_t before = offset;
+    while (offset + sizeof(RecordHeader) <= bytes.size()) {
+      const auto* record = reinterpret_cast<const RecordHeader*>(bytes.data() + offset);
+      if (record->wire_size == 0) break;
+      const absl::Status dead = Adopt(name, [offset](char* data) {
+        auto* marked = reinterpret_cast<RecordHeader*>(data + offset);
+        marked->mark = RecordHeader::DeadMarkOf(marked->checksum);
+      });
+      EXPECT_TRUE(absl::IsDataLoss(dead)) << name << " at " << offset << ": " << dead;
+      ++records;
+      before = std::exchange(offset, offset + RecordSizeBytes(record->wire_size));
+    }
+    const absl::Status cut = Adopt(name, [before](char* data) {
+      reinterpret_cast<SegmentHeader*>(data)->sealed_bytes = before;
+    });
+    EXPECT_TRUE(absl::IsDataLoss(cut)) << name << ": " << cut;
+  }
+  EXPECT_EQ(records, 100);
+  // Its places: the first ones are used.
+  constexpr size_t kPlacesOffset = 208;
+  for (size_t place = 0; place + 1 < content_.size(); ++place) {
+    const absl::Status unlisted = Adopt(table_, [place](char* data) {
+      auto* word = reinterpret_cast<uint64_t*>(data + kPlacesOffset) + place;
+      EXPECT_NE(*word, 0);
+      *word = 0;
+    });
+    EXPECT_TRUE(absl::IsDataLoss(unlisted)) << place << ": " << unlisted;
+  }
+}
+
+TEST_F(HistoryTest, ATableOfAnotherVersionIsRefusedInWords) {
+  const absl::Status refused = Adopt(table_, [](char* data) { data[7] = '1'; });
+  EXPECT_TRUE(absl::IsDataLoss(refused));
+  EXPECT_EQ(refused.message(), "a segment table of another version");
+  EXPECT_EQ(memory_.Bytes(table_).size(), 0u);
 }
 
 TEST(VersionStoreRestart, FindsNothingWhereNothingWasLeft) {

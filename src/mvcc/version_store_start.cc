@@ -52,6 +52,13 @@ absl::Status VersionStoreImpl::CheckAdopted(const SegmentTable::Commit& commit) 
         "the segments hold ", stats_.live_keys, " live keys with hash ", stats_.state_hash,
         "; the former process had ", commit.live_keys, " with hash ", commit.state_hash));
   }
+  const uint64_t stored = stats_.stored_hash;
+  if (stored != commit.stored_hash && stored != commit.stored_hash - commit.removing &&
+      !PLANTED_BUG("mvcc_stored_hash_unchecked")) {
+    return absl::DataLossError(absl::StrCat("a version or tombstone was lost: the segments hold ",
+                                            stats_.versions, " with hash ", stored,
+                                            "; the former process had ", commit.stored_hash));
+  }
   return absl::OkStatus();
 }
 

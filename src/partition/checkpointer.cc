@@ -38,8 +38,8 @@ Checkpointer::~Checkpointer() {
   walk_->step.clear();
 }
 
-void Checkpointer::Start() {
-  for (PartitionId id : doors_.parts.ids()) {
+void Checkpointer::Start(const std::set<PartitionId>& good) {
+  for (PartitionId id : good) {
     auto header = doors_.checkpoints.Newest(id);
     if (header.ok() && header->has_value()) good_[id] = (*header)->at.position;
   }

@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,8 +73,9 @@ class Checkpointer {
   Checkpointer(CheckpointPolicy policy, Doors doors, std::string partition_map);
   ~Checkpointer();
 
-  // Home. From now on rounds are made.
-  void Start();
+  // Home. From now on rounds are made. `good`: partitions whose newest checkpoint, of a former
+  // process, is not known to be damaged.
+  void Start(const std::set<PartitionId>& good);
   void Stop();
   const CheckpointStats& stats() const { return stats_; }
 
@@ -121,7 +123,8 @@ class Checkpointer {
   Position last_round_position_;
   std::vector<PartitionId> waiting_;  // of this round, the next one last
   std::map<PartitionId, Base> bases_;
-  // Newest checkpoints that are known to be good: made by a former process, or verified.
+  // Newest checkpoints that count as good: made by a former process and not known to be damaged, or
+  // verified.
   std::map<PartitionId, Position> good_;
 };
 

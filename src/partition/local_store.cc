@@ -200,7 +200,7 @@ void LocalStoreImpl::Serve() {
   leases_->StartServing();
   compactions_->FinishReplayed();
   auto_compactor_->Start();
-  if (checkpointer_ != nullptr) checkpointer_->Start();
+  if (checkpointer_ != nullptr) checkpointer_->Start(starter_->good_checkpoints());
 }
 
 void LocalStoreImpl::Stop() {

@@ -174,9 +174,18 @@ absl::Status ReplicaStarter::CheckLoaded() const {
 absl::StatusOr<ReplicaStarter::Way> ReplicaStarter::LoadWithoutCheckpoint(const absl::Status& why) {
   if (!absl::IsDataLoss(why)) return why;
   if (journal_.first > Position(1)) {
-    return absl::DataLossError(
-        absl::StrCat(why.message(), "; the journal begins at ", journal_.first.value(),
-                     " and cannot replace it: restore the data directory from a copy"));
+    std::string lost = "a checkpoint";
+    if (header_) {
+      lost = absl::StrCat("the checkpoint at position ", header_->at.position.value(),
+                          ", revision ", header_->at.revision.value(), ", with ", header_->records,
+                          " versions of keys,");
+    }
+    return absl::DataLossError(absl::StrCat(
+        lost, " cannot be read: ", why.message(), "; the journal begins at ",
+        journal_.first.value(),
+        " and cannot replace it, so what was written to this partition before is lost here (of "
+        "the others, `tidemark inspect` says what is whole): restore the data directory from a "
+        "copy"));
   }
   TLOG(kWarn, "a damaged checkpoint is not used; the journal is replayed from its beginning",
        {{"partition", name_}, {"reason", why.message()}});
@@ -207,6 +216,8 @@ void ReplicaStarter::Finish(absl::StatusOr<Way> way) {
         {"took", doors_.clock.Monotonic() - began_}});
   doors_.replica.Start(from);
   Started started{*way, from.at.position.Next(), header_.has_value()};
+  started.is_good =
+      header_.has_value() && doors_.checkpoints->KnownDamage(doors_.replica.partition()).ok();
   if (PLANTED_BUG("start_skips_an_entry") && header_) started.next = started.next.Next();
   std::exchange(done_, nullptr)(started);
 }

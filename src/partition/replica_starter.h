@@ -40,7 +40,8 @@ class ReplicaStarter {
   struct Started {
     Way way = Way::kEmpty;
     Position next;           // the journal goes on here
-    bool has_image = false;  // a checkpoint stands behind it
+    bool has_image = false;  // a checkpoint stands behind it,
+    bool is_good = false;    // of which no damage is known
   };
   using Done = absl::AnyInvocable<void(absl::StatusOr<Started>)>;
   struct Doors {

@@ -128,6 +128,31 @@ TEST_F(RestartTest, ADamagedCheckpointIsReplacedByTheJournalWhileThatIsWhole) {
   EXPECT_EQ(StateOf(store_), before);
 }
 
+// J9: the next checkpoints fail, and the journal, which has everything, must not be trimmed behind
+// one that is known to be damaged.
+TEST(CheckpointRoundsTest, ADamagedCheckpointCountsForNothing) {
+  LocalStoreOptions options;
+  options.checkpoints.interval = absl::Minutes(20);
+  for (const bool warm : {true, false}) {
+    StoreForTest store(options);
+    ASSERT_TRUE(store.Start().ok());
+    ASSERT_TRUE(store.Put("/registry/pods/a", "1").ok());
+    store.MakeCheckpoints();  // all is in one segment, which stays
+    store.Shut();
+    if (!warm) store.LoseMemory();
+    ASSERT_TRUE(store.checkpoints().FlipRecordBit(kPods, 0, 20, 1).ok());
+    ASSERT_TRUE(store.Start().ok());
+    ASSERT_EQ(store.journal().KnownFirst(), Position(1));
+    store.checkpoints().FailAddsAfter(0);
+    store.world().RunFor(absl::Hours(1));
+    EXPECT_GT(store.store().checkpoint_stats().failures, 0);
+    EXPECT_EQ(store.journal().KnownFirst(), Position(1));
+    store.checkpoints().ClearFaults();
+    store.MakeCheckpoints();
+    EXPECT_GT(store.journal().KnownFirst(), Position(1));
+  }
+}
+
 TEST(TrimmedJournalTest, ADamagedCheckpointOverItIsAnErrorThatSaysWhatToDo) {
   StoreForTest store(Options());
   store.journal_segment_bytes = 1 << 12;
@@ -140,7 +165,9 @@ TEST(TrimmedJournalTest, ADamagedCheckpointOverItIsAnErrorThatSaysWhatToDo) {
   ASSERT_TRUE(store.checkpoints().FlipRecordBit(kPods, 0, 20, 1).ok());
   const absl::Status status = store.Start();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("partition pods"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("partition pods: the checkpoint at position"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cannot replace it"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("restore the data directory from a copy"));
 }
 

@@ -75,7 +75,9 @@ void StoreStarter::LoadFeed(Feed& feed) {
 }
 
 void StoreStarter::OnLoaded(Feed& feed, PartitionId id, const ReplicaStarter::Started& started) {
-  home().Post([this, next = started.next] {
+  const bool is_good = started.is_good || PLANTED_BUG("checkpoint_damaged_counts_as_good");
+  home().Post([this, id, is_good, next = started.next] {
+    if (is_good) good_checkpoints_.insert(id);
     progress_.LoadedOne();
     replay_from_ = std::min(replay_from_, next);
     if (++loaded_ == parts_.size()) progress_.BeginReplay(replay_from_);

@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -47,6 +48,8 @@ class StoreStarter {
 
   // What the partitions that are not whole may still take, about.
   int64_t BytesToLoad() const;
+  // Those whose newest checkpoint was found good, once the start has ended.
+  const std::set<PartitionId>& good_checkpoints() const { return good_checkpoints_; }
 
  private:
   void OnTail(absl::StatusOr<journal::Tail> tail);
@@ -76,6 +79,7 @@ class StoreStarter {
   journal::Tail tail_;  // immutable once loading
   absl::Duration began_;
   std::map<PartitionId, int64_t> bytes_to_load_;  // of those that are not whole
+  std::set<PartitionId> good_checkpoints_;
   size_t loaded_ = 0;
   Position replay_from_{UINT64_MAX};
   MapEntry map_entry_;

@@ -71,6 +71,7 @@ const char* const kFailPoints[] = {
     "mvcc.segment_not_listed",
     "mvcc.before_commit_mark",
     "mvcc.before_publish",
+    "mvcc.before_removal",
     "checkpoint.before_commit",
     "checkpoint.after_commit",
     "checkpoint.before_ingest",

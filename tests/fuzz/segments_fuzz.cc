@@ -233,7 +233,11 @@ FUZZ_TARGET(segments) {
   FinishStart(*store);
   if (!forged) {
     CHECK(store->stats().last_change <= original->last_change);
-    for (const auto& [revision, wire] : ReadStored(*store)) {
+    const auto stored = ReadStored(*store);
+    if (store->stats().last_change == original->last_change) {
+      CHECK(stored.size() == original->stored.size());  // nothing is missing either
+    }
+    for (const auto& [revision, wire] : stored) {
       const auto was = original->stored.find(revision);
       CHECK(was != original->stored.end() && was->second == wire);
     }

@@ -76,13 +76,15 @@ Function Real(const char* name, Function /*type*/) {
 }
 
 bool IsFull(int fd) {
-  if (!Has(DiskControl::kFull, fd)) return false;
+  if (!Has(DiskControl::kFull, fd) && !Has(DiskControl::kFullCopies, fd)) return false;
   errno = ENOSPC;
   return true;
 }
 
 // As on ext4: what was reserved can be written.
 bool IsFullAt(int fd, off64_t end) {
+  DiskControl* control = Control();
+  if (control == nullptr || control->fault.load() == DiskControl::kFullCopies) return IsFull(fd);
   struct stat info {};
   const bool is_reserved = fstat(fd, &info) == 0 && end <= info.st_size &&
                            end <= static_cast<off64_t>(info.st_blocks) * 512;

@@ -21,6 +21,7 @@ struct DiskControl {
     kShortWrite = 2,  // a write of several bytes writes the first half of them
     kFailSync = 3,    // EIO
     kFull = 4,        // ENOSPC for what was not reserved before
+    kFullCopies = 6,  // ENOSPC for every write, as on a full file system that copies on write
     kReadOnly = 5,    // EROFS from whatever would change a file or a directory
   };
   std::atomic<int32_t> fault{kNone};

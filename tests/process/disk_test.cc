@@ -232,6 +232,51 @@ TEST_F(BadDiskTest, AFullDiskRefusesWritesUntilThereIsRoom) {
   EXPECT_EQ(Client(*server_).All(), before);
 }
 
+// A file system that copies on write refuses even what was reserved, and the journal cannot take
+// back what it tried: nobody is told that nothing happened until it can.
+TEST_F(BadDiskTest, AFullDiskThatCopiesOnWriteRefusesUntilThereIsRoom) {
+  ASSERT_NO_FATAL_FAILURE(StartAndFill());
+  for (const char* round : {"first", "second"}) {
+    const Contents before = Client(*server_).All();
+    disk_->fault = DiskControl::kFullCopies;
+    const grpc::Status unknown = Client(*server_).Put(absl::StrCat(round, " unknown"), "value");
+    EXPECT_EQ(unknown.error_message(), "etcdserver: request timed out");
+    for (const char* key : {"refused", "/registry/pods/refused", "/registry/pods/0"}) {
+      const grpc::Status refused = Client(*server_).Put(key, "value");
+      EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+      EXPECT_EQ(refused.error_message(), "etcdserver: mvcc: database space exceeded");
+    }
+    absl::SleepFor(absl::Seconds(2));  // a checkpoint is tried
+    EXPECT_EQ(Client(*server_).All(), before);
+    disk_->fault = DiskControl::kNone;
+    const grpc::Status put = Client(*server_).Put(absl::StrCat(round, " again"), "value");
+    EXPECT_TRUE(put.ok()) << put.error_message();
+    EXPECT_EQ(Client(*server_).All().size(), before.size() + 1);
+  }
+  EXPECT_THAT(Log(), HasSubstr("the journal's disk is full"));
+  EXPECT_THAT(Log(), HasSubstr("the journal's disk has space again"));
+  const Contents before = Client(*server_).All();
+  Restart(/*keep_memory=*/false);
+  EXPECT_EQ(Client(*server_).All(), before);
+}
+
+TEST_F(BadDiskTest, AStartOnAFullDiskIsRefusedInWords) {
+  ASSERT_NO_FATAL_FAILURE(StartAndFill());
+  for (const DiskControl::Fault full : {DiskControl::kFull, DiskControl::kFullCopies}) {
+    server_->Kill();
+    disk_->fault = full;
+    fs::resize_file(server_->log_path(), 0);
+    server_->Start();
+    EXPECT_FALSE(server_->WaitReady());
+    EXPECT_THAT(Log(), HasSubstr("No space left on device"));
+    EXPECT_THAT(Log(), HasSubstr(server_->data_directory()));
+    disk_->fault = DiskControl::kNone;
+    server_->Start();
+    ASSERT_TRUE(server_->WaitReady()) << Log();
+    ExpectFilled(50);
+  }
+}
+
 TEST_F(BadDiskTest, AReadOnlyDirectoryIsRefusedInWords) {
   ASSERT_NO_FATAL_FAILURE(StartAndFill());
   server_->Kill();
@@ -254,6 +299,8 @@ constexpr Damage kDamages[] = {Damage::kFlippedBit, Damage::kCut, Damage::kEmpti
                                Damage::kRemoved, Damage::kOfAnotherNode};
 constexpr const char* kDamageNames[] = {"a bit flipped", "cut", "emptied", "removed",
                                         "of another node"};
+
+constexpr int kPartitions = 5;
 
 // A node that lived for a while, has checkpoints and a trimmed journal, and was killed.
 struct DeadNode {
@@ -282,13 +329,36 @@ class DamagedFilesTest : public ::testing::Test {
     RemoveTree(server_->log_path());
   }
 
-  DeadNode MakeNode(const std::string& name) {
+  // The ids of a node, from the flags of its first start.
+  std::string MakeIdentity(const std::string& token) {
+    ServerOptions options;
+    options.binary = Variable("TIDEMARK_BIN");
+    options.directory = absl::StrCat(directory_, "/", token);
+    options.extra_flags = {"--initial-cluster-token=" + token};
+    ServerProcess server(std::move(options));
+    server.Start();
+    CHECK(server.WaitReady());
+    server.Kill();
+    return Content(fs::path(server.data_directory()) / "identity.json");
+  }
+
+  // Of 60 rounds the journal is trimmed, of a few it is not.
+  DeadNode MakeNode(const std::string& name, int rounds = 60) {
     server_->Start();
     CHECK_MSG(server_->WaitReady(), Log());
     DeadNode node;
     node.data = absl::StrCat(directory_, "/", name);
+    Fill(name, rounds);
+    if (rounds <= 30) WaitForCheckpoints();
+    node.contents = Client(*server_).All();
+    server_->Kill();
+    fs::copy(server_->data_directory(), node.data, fs::copy_options::recursive);
+    Forget();
+    return node;
+  }
+  void Fill(const std::string& name, int rounds) {
     Client client(*server_);
-    for (int round = 0; round < 60; ++round) {
+    for (int round = 0; round < rounds; ++round) {
       for (const char* prefix : {"/registry/pods/", "/registry/minions/", "/else/"}) {
         const std::string key = absl::StrCat(prefix, name, round % 7);
         CHECK(client.Put(key, absl::StrCat(name, round, std::string(16000, 'v'))).ok());
@@ -298,11 +368,6 @@ class DamagedFilesTest : public ::testing::Test {
         WaitForTrim();
       }
     }
-    node.contents = client.All();
-    server_->Kill();
-    fs::copy(server_->data_directory(), node.data, fs::copy_options::recursive);
-    Forget();
-    return node;
   }
   void WaitForTrim() {
     const absl::Time deadline = absl::Now() + absl::Seconds(20);
@@ -310,6 +375,21 @@ class DamagedFilesTest : public ::testing::Test {
       CHECK_MSG(absl::Now() < deadline, Log());
       absl::SleepFor(absl::Milliseconds(20));
     }
+  }
+  // A round that began after this call.
+  void WaitForCheckpoints() {
+    const int before = CheckpointsMade();
+    CHECK(Client(*server_).Put("checkpoint", "now").ok());
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (CheckpointsMade() < before + 2 * kPartitions) {
+      CHECK_MSG(absl::Now() < deadline, Log());
+      absl::SleepFor(absl::Milliseconds(100));
+      CHECK(Client(*server_).Put("checkpoint", "now").ok());
+    }
+  }
+  int CheckpointsMade() const {
+    const std::vector<std::string> parts = absl::StrSplit(Log(), "\"made a checkpoint\"");
+    return static_cast<int>(parts.size()) - 1;
   }
   std::string Log() const { return Content(server_->log_path()); }
 
@@ -371,6 +451,7 @@ class DamagedFilesTest : public ::testing::Test {
       int wait_status = 0;
       if (!server_->HasEnded(&wait_status)) wrong = "it neither serves nor ends";
       const std::string reason = LastWords();
+      refused_for_identity_ += absl::StrContains(reason, "taken from different nodes");
       const bool says_where = absl::StrContains(reason, server_->data_directory()) ||
                               absl::StrContains(reason, "partition ");
       if (wrong.empty() && !says_where) {
@@ -380,23 +461,91 @@ class DamagedFilesTest : public ::testing::Test {
         wrong = absl::StrCat("it does not say what to do: ", reason);
       }
     }
+    last_log_ = Log();
     Forget();
     return wrong;
+  }
+  static std::vector<std::string> FilesOf(const DeadNode& node, const std::string& under) {
+    std::vector<std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(node.data + "/" + under)) {
+      if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), node.data));
+    }
+    return files;
   }
 
   const std::string directory_;
   std::unique_ptr<ServerProcess> server_;
+  std::string last_log_;
   int served_ = 0;
   int refused_ = 0;
+  int refused_for_identity_ = 0;
 };
+
+// Nothing is lost with checkpoints while the journal has everything, so nothing stops a start.
+TEST_F(DamagedFilesTest, OfCheckpointsAreNotMissedWhereTheJournalIsWhole) {
+  const DeadNode node = MakeNode("a", 5);
+  const DeadNode other = MakeNode("b", 5);
+  int warned = 0;
+  for (const std::string& file : FilesOf(node, "checkpoints/rocksdb")) {
+    for (const Damage damage : kDamages) {
+      const std::string what = absl::StrCat(file, ", ", kDamageNames[static_cast<int>(damage)]);
+      EXPECT_EQ(Judge(node, other, file, damage), "") << what;
+      EXPECT_EQ(refused_, 0) << what;
+      warned += absl::StrContains(last_log_, "is damaged") ||
+                absl::StrContains(last_log_, "were set aside");
+    }
+  }
+  EXPECT_GT(warned, 10);
+}
+
+// Where memory is left, a start needs no more of a checkpoint than its header; the next round
+// replaces it.
+TEST_F(DamagedFilesTest, OfCheckpointsAreNotMissedWhereMemoryIsLeft) {
+  server_->Start();
+  ASSERT_TRUE(server_->WaitReady()) << Log();
+  Fill("a", 60);
+  const Contents contents = Client(*server_).All();
+  server_->Kill();
+  const std::string data = directory_ + "/data";
+  const std::string memory = directory_ + "/memory";
+  fs::copy(server_->data_directory(), data, fs::copy_options::recursive);
+  fs::copy(server_->memory_directory(), memory, fs::copy_options::recursive);
+  int lost = 0;
+  int damaged = 0;
+  for (const auto& file : fs::directory_iterator(data + "/checkpoints/rocksdb")) {
+    if (fs::file_size(file.path()) < 2) continue;
+    SCOPED_TRACE(file.path());
+    Forget();
+    fs::copy(data, server_->data_directory(), fs::copy_options::recursive);
+    fs::copy(memory, server_->memory_directory(), fs::copy_options::recursive);
+    const fs::path path =
+        fs::path(server_->data_directory()) / "checkpoints/rocksdb" / file.path().filename();
+    fs::resize_file(path, fs::file_size(path) / 2);
+    server_->Start();
+    ASSERT_TRUE(server_->WaitReady()) << LastWords();
+    EXPECT_EQ(Client(*server_).All(), contents);
+    const bool is_lost = absl::StrContains(Log(), "a checkpoint is lost, but for its header");
+    lost += is_lost;
+    damaged += absl::StrContains(Log(), "a checkpoint is damaged");
+    // Of both kinds one is looked at for longer.
+    if (!absl::StrContains(Log(), "\"a checkpoint is ") || (is_lost ? lost : damaged) > 1) continue;
+    WaitForCheckpoints();
+    const Contents before = Client(*server_).All();
+    server_->Kill();
+    RemoveTree(server_->memory_directory());
+    server_->Start();
+    ASSERT_TRUE(server_->WaitReady()) << Log();
+    EXPECT_EQ(Client(*server_).All(), before);
+  }
+  EXPECT_GE(damaged, 3);  // partitions with keys
+  EXPECT_GE(lost, 3);     // tables of headers, CURRENT, the manifest
+}
 
 TEST_F(DamagedFilesTest, AreServedRightOrRefusedInWords) {
   const DeadNode node = MakeNode("a");
   const DeadNode other = MakeNode("b");
-  std::vector<std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(node.data)) {
-    if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), node.data));
-  }
+  std::ofstream(other.data + "/identity.json") << MakeIdentity("other");
+  const std::vector<std::string> files = FilesOf(node, "");
   ASSERT_GT(files.size(), 10u);
   for (const std::string& file : files) {
     for (const Damage damage : kDamages) {
@@ -404,6 +553,7 @@ TEST_F(DamagedFilesTest, AreServedRightOrRefusedInWords) {
       EXPECT_EQ(wrong, "") << file << ", " << kDamageNames[static_cast<int>(damage)];
     }
   }
+  EXPECT_GE(refused_for_identity_, 1);
   // Each way is taken: what is needed is missed, what is not is not.
   EXPECT_GT(served_, 0);
   EXPECT_GT(refused_, 10);

@@ -38,7 +38,8 @@ constexpr int kWatchers = 1000;
 constexpr int kReaders = 1000;
 constexpr int kCallsPerConnection = 50;
 constexpr int32_t kSlowWindowBytes = 2048;
-// Nothing here is about speed: on an idle machine all of it takes a few seconds.
+// Nothing here is about speed: on an idle machine all of it takes a few seconds, on a busy one each
+// step may take this long.
 constexpr absl::Duration kPatience = absl::Seconds(60);
 
 std::string Key(int i) { return absl::StrCat("/registry/pods/", 100000 + i); }
@@ -53,12 +54,11 @@ class MemoryProcessTest : public ::testing::Test {
     options.directory = directory_ = MakeTestDirectory("memory");
     options.extra_flags = {absl::StrCat("--memory-budget-bytes=", kBudgetBytes),
                            "--unsafe-no-fsync", "--event-loops=2"};
-    // Freed memory goes back to the system soon, also when nothing is done any more.
-    options.environment = {
-        "MALLOC_CONF=background_thread:true,dirty_decay_ms:300,muzzy_decay_ms:0"};
+    // Freed memory goes back to the system at once: how much is held does not depend on time.
+    options.environment = {"MALLOC_CONF=dirty_decay_ms:0,muzzy_decay_ms:0"};
     server_ = std::make_unique<ServerProcess>(std::move(options));
     server_->Start();
-    ASSERT_TRUE(server_->WaitReady());
+    ASSERT_TRUE(server_->WaitReady(kPatience));
     channel_ = server_->Connect();
     Fill();
     base_rss_bytes_ = HeapBytes();
@@ -132,6 +132,21 @@ class MemoryProcessTest : public ::testing::Test {
       // A few are looked at more closely.
       calls.push_back(&clients_.back()->Start(path, message(i), half_closes, i % 100 == 0));
     }
+  }
+  // A list that is read as it comes, again and again until it is served.
+  bool ListIsServed(const std::string& message) {
+    Call* call = nullptr;
+    return PumpUntil(kPatience, [&] {
+      if (call != nullptr && !call->closed) return false;
+      if (call != nullptr && call->grpc_status == "0") {
+        EXPECT_GE(call->received_bytes, size_t{kKeys - 1} * kValueBytes);
+        return true;
+      }
+      clients_.push_back(std::make_unique<SlowClient>(server_->endpoint(), kSlowWindowBytes));
+      call = &clients_.back()->Start("/etcdserverpb.KV/Range", message, true, false);
+      clients_.back()->ReadAll(*call);
+      return false;
+    });
   }
   // Until `done`, or time is up.
   bool PumpUntil(absl::Duration limit, const std::function<bool()>& done) {
@@ -251,6 +266,11 @@ TEST_F(MemoryProcessTest, AThousandSlowWatchersAndReaders) {
                        [](const Call* call) { return call->received_bytes > 0 || call->closed; });
   }));
 
+  // Some were let in; how many of them get everything depends on how soon they read.
+  const auto let_in = std::count_if(readers.begin(), readers.end(),
+                                    [](const Call* call) { return call->received_bytes > 0; });
+  EXPECT_GE(let_in, 3);
+
   // What keeps the node alive and well gets through.
   etcdserverpb::KV::Stub kv(channel_);
   etcdserverpb::Lease::Stub lease(channel_);
@@ -289,11 +309,11 @@ TEST_F(MemoryProcessTest, AThousandSlowWatchersAndReaders) {
       EXPECT_TRUE(call->refused_busy()) << call->grpc_status << " " << call->grpc_message;
     }
   }
-  EXPECT_GE(served, 3);
   EXPECT_EQ(served + refused, kReaders);
+  EXPECT_TRUE(ListIsServed(ListMessage()));
   EXPECT_GT(Metric("tidemark_memory_budget_refusals_total{account=\"reads\"}"), 0);
+  EXPECT_TRUE(PumpUntil(kPatience, [&] { return writer.written() > 20; }));
   writer.Stop();
-  EXPECT_GT(writer.written(), 20);
   EXPECT_EQ(writer.failed(), 0);
 
   // Watchers hold little, and have lost nothing: one that reads gets its events in order; one that

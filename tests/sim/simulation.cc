@@ -73,6 +73,30 @@ RunKnobs DrawKnobs(Random& random) {
   return knobs;
 }
 
+// Where a process may die.
+constexpr const char* kPoints[] = {"journal.before_write",
+                                   "journal.after_write",
+                                   "journal.before_sync",
+                                   "journal.after_sync",
+                                   "journal.before_ack",
+                                   "journal.before_segment_create",
+                                   "journal.after_segment_create",
+                                   "journal.before_segment_remove",
+                                   "kvstore.before_apply",
+                                   "kvstore.after_apply",
+                                   "mvcc.map_segment",
+                                   "mvcc.segment_not_listed",
+                                   "mvcc.segment_not_discarded",
+                                   "mvcc.before_commit_mark",
+                                   "mvcc.before_publish",
+                                   "mvcc.compact_step",
+                                   "mvcc.before_removal",
+                                   "mvcc.after_removal",
+                                   "checkpoint.before_commit",
+                                   "checkpoint.after_commit",
+                                   "checkpoint.before_ingest",
+                                   "checkpoint.after_ingest"};
+
 class Simulation {
  public:
   explicit Simulation(uint64_t seed)
@@ -198,26 +222,6 @@ class Simulation {
 
   void InjectOne() {
     if (!node_.running()) return;
-    static const char* const kPoints[] = {"journal.before_write",
-                                          "journal.after_write",
-                                          "journal.before_sync",
-                                          "journal.after_sync",
-                                          "journal.before_ack",
-                                          "journal.before_segment_create",
-                                          "journal.after_segment_create",
-                                          "journal.before_segment_remove",
-                                          "kvstore.before_apply",
-                                          "kvstore.after_apply",
-                                          "mvcc.map_segment",
-                                          "mvcc.segment_not_listed",
-                                          "mvcc.segment_not_discarded",
-                                          "mvcc.before_commit_mark",
-                                          "mvcc.before_publish",
-                                          "mvcc.compact_step",
-                                          "checkpoint.before_commit",
-                                          "checkpoint.after_commit",
-                                          "checkpoint.before_ingest",
-                                          "checkpoint.after_ingest"};
     // A start that found no room gives up, and is begun again.
     if (!node_.serving() && !node_.start_error().empty()) return NodeDied();
     switch (DrawBelow(world_.random(), 14)) {
@@ -238,6 +242,7 @@ class Simulation {
       case 5:
         NoteFault("disk full");
         node_.disk().SetCapacityBytes(node_.disk().used_bytes());
+        if (DrawOneIn(world_.random(), 2)) node_.disk().FillCopyOnWrite();
         world_.At(world_.clock().Monotonic() + absl::Milliseconds(300),
                   [this] { node_.disk().ClearFaults(); });
         break;

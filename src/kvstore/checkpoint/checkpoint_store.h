@@ -124,6 +124,9 @@ class CheckpointStore {
   virtual std::vector<PartitionId> Partitions() const = 0;
   // Kept in memory: quick. nullopt: none.
   virtual absl::StatusOr<std::optional<CheckpointHeader>> Newest(PartitionId partition) const = 0;
+  // DataLoss when opening found the newest damaged; OK proves nothing, only reading does. The
+  // header is right all the same.
+  virtual absl::Status KnownDamage(PartitionId /*partition*/) const { return absl::OkStatus(); }
   // The newest, or a part of it.
   virtual absl::StatusOr<std::unique_ptr<CheckpointReader>> ReadPart(
       PartitionId partition, const CheckpointPart& part) const = 0;

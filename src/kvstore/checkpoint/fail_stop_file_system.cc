@@ -82,7 +82,7 @@ class FailStopFileSystem::GuardedDirectory : public rocksdb::FSDirectoryWrapper 
 
 FailStopFileSystem::FailStopFileSystem(const std::shared_ptr<rocksdb::FileSystem>& target,
                                        std::string scratch_directory)
-    : FileSystemWrapper(target), scratch_directory_(std::move(scratch_directory)) {}
+    : GatedFileSystem(target), scratch_directory_(std::move(scratch_directory)) {}
 
 absl::Status FailStopFileSystem::status() const {
   if (!is_broken()) return absl::OkStatus();
@@ -124,6 +124,11 @@ void FailStopFileSystem::Guard(const std::string& path,
   *file = std::make_unique<GuardedFile>(*this, path, std::move(*file));
 }
 
+void FailStopFileSystem::Guard(const std::string& path,
+                               std::unique_ptr<rocksdb::FSDirectory>* directory) {
+  *directory = std::make_unique<GuardedDirectory>(*this, path, std::move(*directory));
+}
+
 namespace {
 
 absl::StatusOr<std::string> ReadExactly(rocksdb::FSRandomAccessFile& file, uint64_t offset,
@@ -157,66 +162,10 @@ IOStatus FailStopFileSystem::NewRandomAccessFile(const std::string& path,
   return status;
 }
 
-IOStatus FailStopFileSystem::NewWritableFile(const std::string& path, const FileOptions& options,
-                                             std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                             IODebugContext* debug) {
-  IOStatus status = Refusal();
-  if (status.ok()) status = target()->NewWritableFile(path, options, file, debug);
-  if (status.ok()) Guard(path, file);
-  return status;
-}
-
-IOStatus FailStopFileSystem::ReopenWritableFile(const std::string& path, const FileOptions& options,
-                                                std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                                IODebugContext* debug) {
-  IOStatus status = Refusal();
-  if (status.ok()) status = target()->ReopenWritableFile(path, options, file, debug);
-  if (status.ok()) Guard(path, file);
-  return status;
-}
-
-IOStatus FailStopFileSystem::ReuseWritableFile(const std::string& path, const std::string& old_path,
-                                               const FileOptions& options,
-                                               std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                               IODebugContext* debug) {
-  IOStatus status = Refusal();
-  if (status.ok()) status = target()->ReuseWritableFile(path, old_path, options, file, debug);
-  if (status.ok()) Guard(path, file);
-  return status;
-}
-
-IOStatus FailStopFileSystem::NewDirectory(const std::string& path, const IOOptions& options,
-                                          std::unique_ptr<rocksdb::FSDirectory>* directory,
-                                          IODebugContext* debug) {
-  IOStatus status = target()->NewDirectory(path, options, directory, debug);
-  if (status.ok()) {
-    *directory = std::make_unique<GuardedDirectory>(*this, path, std::move(*directory));
-  }
-  return status;
-}
-
-IOStatus FailStopFileSystem::DeleteFile(const std::string& path, const IOOptions& options,
-                                        IODebugContext* debug) {
-  IOStatus refusal = Refusal();
-  return refusal.ok() ? target()->DeleteFile(path, options, debug) : refusal;
-}
-
-IOStatus FailStopFileSystem::Truncate(const std::string& path, size_t size_bytes,
-                                      const IOOptions& options, IODebugContext* debug) {
-  IOStatus refusal = Refusal();
-  return refusal.ok() ? target()->Truncate(path, size_bytes, options, debug) : refusal;
-}
-
 IOStatus FailStopFileSystem::RenameFile(const std::string& from, const std::string& to,
                                         const IOOptions& options, IODebugContext* debug) {
   IOStatus refusal = Refusal();
   return refusal.ok() ? JudgeWrite(target()->RenameFile(from, to, options, debug), to) : refusal;
-}
-
-IOStatus FailStopFileSystem::LinkFile(const std::string& from, const std::string& to,
-                                      const IOOptions& options, IODebugContext* debug) {
-  IOStatus refusal = Refusal();
-  return refusal.ok() ? target()->LinkFile(from, to, options, debug) : refusal;
 }
 
 }  // namespace tidemark::kvstore

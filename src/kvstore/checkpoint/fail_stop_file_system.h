@@ -21,10 +21,11 @@
 #include "absl/status/status.h"
 #include "rocksdb/file_system.h"
 #include "src/base/mutex.h"
+#include "src/kvstore/checkpoint/gated_file_system.h"
 
 namespace tidemark::kvstore {
 
-class FailStopFileSystem : public rocksdb::FileSystemWrapper {
+class FailStopFileSystem : public GatedFileSystem {
  public:
   FailStopFileSystem(const std::shared_ptr<rocksdb::FileSystem>& target,
                      std::string scratch_directory);
@@ -40,30 +41,14 @@ class FailStopFileSystem : public rocksdb::FileSystemWrapper {
                                         const rocksdb::FileOptions& options,
                                         std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
                                         rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
-                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                    rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus ReopenWritableFile(const std::string& path, const rocksdb::FileOptions& options,
-                                       std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                       rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus ReuseWritableFile(const std::string& path, const std::string& old_path,
-                                      const rocksdb::FileOptions& options,
-                                      std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                      rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus NewDirectory(const std::string& path, const rocksdb::IOOptions& options,
-                                 std::unique_ptr<rocksdb::FSDirectory>* directory,
-                                 rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus DeleteFile(const std::string& path, const rocksdb::IOOptions& options,
-                               rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus Truncate(const std::string& path, size_t size_bytes,
-                             const rocksdb::IOOptions& options,
-                             rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
                                const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus LinkFile(const std::string& from, const std::string& to,
-                             const rocksdb::IOOptions& options,
-                             rocksdb::IODebugContext* debug) override;
+
+ protected:
+  rocksdb::IOStatus MayChange(const std::string& /*path*/) override { return Refusal(); }
+  void Guard(const std::string& path, std::unique_ptr<rocksdb::FSWritableFile>* file) override;
+  void Guard(const std::string& path, std::unique_ptr<rocksdb::FSDirectory>* directory) override;
 
  private:
   class GuardedFile;
@@ -74,7 +59,6 @@ class FailStopFileSystem : public rocksdb::FileSystemWrapper {
   // Break the file system when they must (above); give `result` back.
   rocksdb::IOStatus JudgeSync(rocksdb::IOStatus result, const std::string& path);
   rocksdb::IOStatus JudgeWrite(rocksdb::IOStatus result, const std::string& path);
-  void Guard(const std::string& path, std::unique_ptr<rocksdb::FSWritableFile>* file);
 
   const std::string scratch_directory_;
   std::atomic<bool> is_broken_{false};

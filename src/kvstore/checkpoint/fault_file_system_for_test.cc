@@ -76,8 +76,7 @@ class FaultFileSystem::FaultDirectory : public rocksdb::FSDirectoryWrapper {
 };
 
 FaultFileSystem::FaultFileSystem(std::string keep_directory)
-    : FileSystemWrapper(rocksdb::FileSystem::Default()),
-      keep_directory_(std::move(keep_directory)) {}
+    : GatedFileSystem(rocksdb::FileSystem::Default()), keep_directory_(std::move(keep_directory)) {}
 
 void FaultFileSystem::FailSyncAfter(int64_t syncs) {
   MutexLock lock(&mutex_);
@@ -191,31 +190,20 @@ IOStatus FaultFileSystem::NewWritableFile(const std::string& path, const FileOpt
   return status;
 }
 
-IOStatus FaultFileSystem::ReopenWritableFile(const std::string& path, const FileOptions& options,
-                                             std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                             IODebugContext* debug) {
-  IOStatus status = Change();
-  if (status.ok()) status = target()->ReopenWritableFile(path, options, file, debug);
-  if (!status.ok()) return status;
+void FaultFileSystem::Guard(const std::string& path,
+                            std::unique_ptr<rocksdb::FSWritableFile>* file) {
   MutexLock lock(&mutex_);
   *file = std::make_unique<FaultFile>(*this, InodeOf(path), std::move(*file));
-  return status;
 }
 
-IOStatus FaultFileSystem::NewDirectory(const std::string& path, const IOOptions& options,
-                                       std::unique_ptr<rocksdb::FSDirectory>* directory,
-                                       IODebugContext* debug) {
-  IOStatus status = target()->NewDirectory(path, options, directory, debug);
-  if (status.ok()) {
-    *directory = std::make_unique<FaultDirectory>(*this, path, std::move(*directory));
-  }
-  return status;
+void FaultFileSystem::Guard(const std::string& path,
+                            std::unique_ptr<rocksdb::FSDirectory>* directory) {
+  *directory = std::make_unique<FaultDirectory>(*this, path, std::move(*directory));
 }
 
 IOStatus FaultFileSystem::DeleteFile(const std::string& path, const IOOptions& options,
                                      IODebugContext* debug) {
-  IOStatus status = Change();
-  if (status.ok()) status = target()->DeleteFile(path, options, debug);
+  IOStatus status = GatedFileSystem::DeleteFile(path, options, debug);
   MutexLock lock(&mutex_);
   if (status.ok()) names_.erase(path);
   return status;
@@ -223,8 +211,7 @@ IOStatus FaultFileSystem::DeleteFile(const std::string& path, const IOOptions& o
 
 IOStatus FaultFileSystem::RenameFile(const std::string& from, const std::string& to,
                                      const IOOptions& options, IODebugContext* debug) {
-  IOStatus status = Change();
-  if (status.ok()) status = target()->RenameFile(from, to, options, debug);
+  IOStatus status = GatedFileSystem::RenameFile(from, to, options, debug);
   MutexLock lock(&mutex_);
   if (!status.ok() || !names_.contains(from)) return status;
   names_[to] = names_[from];
@@ -234,8 +221,7 @@ IOStatus FaultFileSystem::RenameFile(const std::string& from, const std::string&
 
 IOStatus FaultFileSystem::LinkFile(const std::string& from, const std::string& to,
                                    const IOOptions& options, IODebugContext* debug) {
-  IOStatus status = Change();
-  if (status.ok()) status = target()->LinkFile(from, to, options, debug);
+  IOStatus status = GatedFileSystem::LinkFile(from, to, options, debug);
   MutexLock lock(&mutex_);
   if (status.ok()) names_[to] = InodeOf(from);
   return status;

@@ -19,10 +19,11 @@
 #include "rocksdb/file_system.h"
 #include "src/base/mutex.h"
 #include "src/base/random.h"
+#include "src/kvstore/checkpoint/gated_file_system.h"
 
 namespace tidemark::kvstore {
 
-class FaultFileSystem : public rocksdb::FileSystemWrapper {
+class FaultFileSystem : public GatedFileSystem {
  public:
   // Keeps second names in `keep_directory`, which exists and is on the same disk.
   explicit FaultFileSystem(std::string keep_directory);
@@ -43,12 +44,6 @@ class FaultFileSystem : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                     rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus ReopenWritableFile(const std::string& path, const rocksdb::FileOptions& options,
-                                       std::unique_ptr<rocksdb::FSWritableFile>* file,
-                                       rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus NewDirectory(const std::string& path, const rocksdb::IOOptions& options,
-                                 std::unique_ptr<rocksdb::FSDirectory>* directory,
-                                 rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus DeleteFile(const std::string& path, const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
@@ -57,6 +52,11 @@ class FaultFileSystem : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus LinkFile(const std::string& from, const std::string& to,
                              const rocksdb::IOOptions& options,
                              rocksdb::IODebugContext* debug) override;
+
+ protected:
+  rocksdb::IOStatus MayChange(const std::string& /*path*/) override { return Change(); }
+  void Guard(const std::string& path, std::unique_ptr<rocksdb::FSWritableFile>* file) override;
+  void Guard(const std::string& path, std::unique_ptr<rocksdb::FSDirectory>* directory) override;
 
  private:
   class FaultFile;

@@ -7,7 +7,9 @@
 // Invariants:
 //  1. A column family holds a whole checkpoint and its increments; the header in the default column
 //     family names it. Both change in one ingestion.
-//  2. A column family that no header names is dropped: at open, or retried at each Begin.
+//  2. What the database has of a partition's header is as new as the copy, or the checkpoint is
+//  lost.
+//  3. A column family that no header names is dropped: at open, or retried at each Begin.
 #pragma once
 
 #include <atomic>
@@ -23,6 +25,7 @@
 #include "src/base/mutex.h"
 #include "src/kvstore/checkpoint/checkpoint_rules.h"
 #include "src/kvstore/checkpoint/fail_stop_file_system.h"
+#include "src/kvstore/checkpoint/header_copies.h"
 #include "src/kvstore/checkpoint/record_codec.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
 
@@ -53,8 +56,10 @@ class Generation {
 class RocksCheckpointStore : public CheckpointStore {
  public:
   enum class Access { kReadWrite, kReadOnly };
+  // Whether every table has to be usable, or only those that are asked for later.
+  enum class Opening { kStrict, kTolerant };
 
-  RocksCheckpointStore(const RocksCheckpointOptions& options, Access access);
+  RocksCheckpointStore(const RocksCheckpointOptions& options, Access access, Opening opening);
   ~RocksCheckpointStore() override;
 
   absl::Status Open();
@@ -62,6 +67,7 @@ class RocksCheckpointStore : public CheckpointStore {
 
   std::vector<PartitionId> Partitions() const override;
   absl::StatusOr<std::optional<CheckpointHeader>> Newest(PartitionId partition) const override;
+  absl::Status KnownDamage(PartitionId partition) const override;
   absl::StatusOr<std::unique_ptr<CheckpointReader>> ReadPart(
       PartitionId partition, const CheckpointPart& part) const override;
   std::vector<CheckpointPart> Cut(PartitionId partition, size_t parts_max) const override;
@@ -77,10 +83,12 @@ class RocksCheckpointStore : public CheckpointStore {
   friend class RocksCheckpointReader;
   friend class RocksCheckpointWriter;
 
-  // What a partition has: both or neither.
+  // What a partition has: header and generation, or neither; or a header that is lost.
   struct Current {
     std::shared_ptr<Generation> generation;
     std::optional<CheckpointHeader> header;
+    absl::Status damage;   // known from opening
+    bool is_lost = false;  // the header is a copy of what the database had once
   };
   struct Partition {
     Current current;
@@ -107,6 +115,9 @@ class RocksCheckpointStore : public CheckpointStore {
   absl::Status LoadHeaders(Families* families);
   absl::Status UseHeader(const StoredHeader& stored, Families* families);
   absl::Status DropOrphans(Families families);
+  void LookForDamage();
+  void CompareWithCopies();
+  absl::Status TryTables(rocksdb::ColumnFamilyHandle* handle) const;
 
   // Writing.
   absl::StatusOr<std::unique_ptr<CheckpointWriter>> Begin(PartitionId partition,
@@ -132,8 +143,10 @@ class RocksCheckpointStore : public CheckpointStore {
 
   RocksCheckpointOptions options_;  // `store` is set once, by OpenReadOnly
   const Access access_;
+  const Opening opening_;
   const std::string rocks_directory_;
   const std::string scratch_directory_;
+  const HeaderCopies copies_;
   std::unique_ptr<FileLock> lock_;
   std::shared_ptr<FailStopFileSystem> files_;
   std::unique_ptr<rocksdb::Env> env_;

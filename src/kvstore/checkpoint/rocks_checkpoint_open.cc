@@ -6,7 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "src/base/log.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_impl.h"
+#include "src/kvstore/checkpoint/rocks_options.h"
 #include "src/kvstore/checkpoint/rocks_status.h"
 
 namespace tidemark::kvstore {
@@ -28,6 +30,23 @@ std::optional<RecordHome> ParseFamilyName(absl::string_view name) {
   return home;
 }
 
+using Access = RocksCheckpointStore::Access;
+using Opening = RocksCheckpointStore::Opening;
+
+// For whoever wants to find out what was in them.
+absl::Status SetAside(const RocksCheckpointOptions& options, std::string* where) {
+  FileSystem& files = *options.file_system;
+  auto lock = files.Lock(absl::StrCat(options.directory, "/LOCK"));
+  if (!lock.ok()) return WithPath(lock.status(), options.directory);
+  int number = 1;
+  do {
+    *where = absl::StrCat(options.directory, "/damaged-", number++);
+  } while (files.Exists(*where));
+  absl::Status status = files.Rename(absl::StrCat(options.directory, "/rocksdb"), *where);
+  if (status.ok()) status = files.SyncDirectory(options.directory);
+  return WithPath(status, options.directory);
+}
+
 }  // namespace
 
 std::string FamilyName(const RecordHome& home) {
@@ -45,8 +64,25 @@ std::string HeaderKey(PartitionId partition) {
 absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStore(
     const RocksCheckpointOptions& options) {
   auto store =
-      std::make_unique<RocksCheckpointStore>(options, RocksCheckpointStore::Access::kReadWrite);
+      std::make_unique<RocksCheckpointStore>(options, Access::kReadWrite, Opening::kStrict);
+  const absl::Status damage = store->Open();
+  if (damage.ok()) return store;
+  store.reset();
+  if (!absl::IsDataLoss(damage)) return damage;
+  store = std::make_unique<RocksCheckpointStore>(options, Access::kReadWrite, Opening::kTolerant);
   absl::Status status = store->Open();
+  if (status.ok()) return store;
+  store.reset();
+  if (!absl::IsDataLoss(status)) return status;
+  const HeaderCopies copies(*options.file_system, options.directory);
+  if (!options.may_begin_anew && copies.Load(options.store).empty()) return damage;
+  std::string where;
+  status = SetAside(options, &where);
+  if (!status.ok()) return status;
+  TLOG(kWarn, "checkpoints that cannot be opened were set aside",
+       {{"moved-to", where}, {"reason", damage.message()}});
+  store = std::make_unique<RocksCheckpointStore>(options, Access::kReadWrite, Opening::kStrict);
+  status = store->Open();
   if (!status.ok()) return status;
   return store;
 }
@@ -54,10 +90,14 @@ absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStore(
 absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStoreReadOnly(
     const RocksCheckpointOptions& options, uint64_t* store) {
   auto opened =
-      std::make_unique<RocksCheckpointStore>(options, RocksCheckpointStore::Access::kReadOnly);
-  absl::Status status = opened->OpenReadOnly(store);
-  if (!status.ok()) return status;
-  return opened;
+      std::make_unique<RocksCheckpointStore>(options, Access::kReadOnly, Opening::kStrict);
+  const absl::Status damage = opened->OpenReadOnly(store);
+  if (damage.ok()) return opened;
+  opened.reset();
+  if (!absl::IsDataLoss(damage)) return damage;
+  opened = std::make_unique<RocksCheckpointStore>(options, Access::kReadOnly, Opening::kTolerant);
+  if (opened->OpenReadOnly(store).ok()) return opened;
+  return damage;
 }
 
 absl::Status RocksCheckpointStore::Open() {
@@ -70,8 +110,11 @@ absl::Status RocksCheckpointStore::Open() {
   if (!status.ok()) return status;
   Families families;
   status = TakeFamilies(handles, &families);
+  if (status.ok() && opening_ == Opening::kTolerant) status = TryTables(headers_);
   if (status.ok()) status = CheckIdentity(families.empty());
   if (status.ok()) status = LoadHeaders(&families);
+  if (status.ok()) LookForDamage();
+  if (status.ok()) CompareWithCopies();
   if (status.ok()) status = DropOrphans(std::move(families));
   return status;
 }
@@ -94,8 +137,11 @@ absl::Status RocksCheckpointStore::OpenReadOnly(uint64_t* store) {
   if (options_.store == kAnyCheckpointStore) options_.store = *store;
   Families families;
   status = TakeFamilies(handles, &families);
+  if (status.ok() && opening_ == Opening::kTolerant) status = TryTables(headers_);
   if (status.ok()) status = CheckIdentity(families.empty());
   if (status.ok()) status = LoadHeaders(&families);
+  if (status.ok()) LookForDamage();
+  if (status.ok()) CompareWithCopies();
   return status;
 }
 
@@ -238,6 +284,58 @@ absl::Status RocksCheckpointStore::UseHeader(const StoredHeader& stored, Familie
   MutexLock lock(&mutex_);
   partitions_[home.partition].current = {family->second, stored.header};
   families->erase(family);
+  return absl::OkStatus();
+}
+
+// Of the tables that a tolerant opening left alone.
+void RocksCheckpointStore::LookForDamage() {
+  if (opening_ == Opening::kStrict) return;
+  MutexLock lock(&mutex_);
+  for (auto& [id, partition] : partitions_) {
+    if (!partition.current.header.has_value()) continue;
+    partition.current.damage = TryTables(partition.current.generation->handle());
+    if (partition.current.damage.ok()) continue;
+    TLOG(kWarn, "a checkpoint is damaged",
+         {{"partition", id.value()},
+          {"position", partition.current.header->at.position.value()},
+          {"reason", partition.current.damage.message()}});
+  }
+}
+
+// What the database should have, and has not: it was set aside, or its manifest lost its end.
+void RocksCheckpointStore::CompareWithCopies() {
+  for (StoredHeader& copy : copies_.Load(options_.store)) {
+    const PartitionId id = copy.header.partition;
+    MutexLock lock(&mutex_);
+    Partition& partition = partitions_[id];
+    partition.next_generation = std::max(partition.next_generation, copy.generation + 1);
+    Current& current = partition.current;
+    if (current.header.has_value() && current.header->at.position >= copy.header.at.position) {
+      continue;
+    }
+    current.damage = DamageError(
+        absl::StrCat("the newest checkpoint of partition ", id.value(), ", at position ",
+                     copy.header.at.position.value(), ", is not in the database any more"),
+        options_.directory);
+    current.header = std::move(copy.header);
+    current.is_lost = true;
+    TLOG(kWarn, "a checkpoint is lost, but for its header",
+         {{"partition", id.value()}, {"reason", current.damage.message()}});
+  }
+}
+
+// Seeks into each: an iterator of RocksDB 7.8.3 that moves on to a table and cannot open it may
+// leave it out, and all that are behind it, without an error.
+absl::Status RocksCheckpointStore::TryTables(rocksdb::ColumnFamilyHandle* handle) const {
+  rocksdb::ColumnFamilyMetaData family;
+  db_->GetColumnFamilyMetaData(handle, &family);
+  std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator(MakeReadOptions(options_), handle));
+  for (const rocksdb::LevelMetaData& level : family.levels) {
+    for (const rocksdb::SstFileMetaData& table : level.files) {
+      rows->Seek(table.smallestkey);
+      if (!rows->status().ok()) return Failed(rows->status(), "open");
+    }
+  }
   return absl::OkStatus();
 }
 

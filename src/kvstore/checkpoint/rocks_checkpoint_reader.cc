@@ -28,6 +28,7 @@ absl::StatusOr<std::unique_ptr<CheckpointReader>> RocksCheckpointStore::ReadPart
   if (!current.header.has_value()) {
     return absl::NotFoundError(absl::StrCat("partition ", partition.value(), " has no checkpoint"));
   }
+  if (current.is_lost) return current.damage;
   return std::make_unique<RocksCheckpointReader>(*this, std::move(current), part);
 }
 

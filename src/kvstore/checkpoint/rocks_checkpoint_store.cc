@@ -61,11 +61,14 @@ std::shared_ptr<rocksdb::FileSystem> BaseFiles(const RocksCheckpointOptions& opt
 
 }  // namespace
 
-RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options, Access access)
+RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options, Access access,
+                                           Opening opening)
     : options_(options),
       access_(access),
+      opening_(opening),
       rocks_directory_(absl::StrCat(options.directory, "/rocksdb")),
       scratch_directory_(absl::StrCat(options.directory, "/building")),
+      copies_(*options.file_system, options.directory),
       files_(std::make_shared<FailStopFileSystem>(BaseFiles(options, access),
                                                   scratch_directory_ + "/")),
       env_(rocksdb::NewCompositeEnv(files_)),
@@ -74,6 +77,8 @@ RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options
   CHECK(options.file_system != nullptr && !options.directory.empty());
   CHECK(options.table_bytes > 0 && options.background_threads > 0);
   rocks_options_.listeners.push_back(listener_);
+  // Else one table that cannot be opened keeps all of them from being used.
+  rocks_options_.paranoid_checks = opening == Opening::kStrict;
 }
 
 RocksCheckpointStore::~RocksCheckpointStore() {
@@ -118,6 +123,10 @@ std::vector<PartitionId> RocksCheckpointStore::Partitions() const {
 absl::StatusOr<std::optional<CheckpointHeader>> RocksCheckpointStore::Newest(
     PartitionId partition) const {
   return CurrentOf(partition).header;
+}
+
+absl::Status RocksCheckpointStore::KnownDamage(PartitionId partition) const {
+  return CurrentOf(partition).damage;
 }
 
 absl::Status RocksCheckpointStore::Verify(PartitionId partition) const {
@@ -183,7 +192,8 @@ absl::StatusOr<std::unique_ptr<CheckpointWriter>> RocksCheckpointStore::Begin(
     return absl::FailedPreconditionError(
         absl::StrCat("a checkpoint of partition ", id.value(), " is being written already"));
   }
-  if (base.has_value() && (!current.header.has_value() || current.header->at.position != *base)) {
+  if (base.has_value() &&
+      (!current.header.has_value() || current.is_lost || current.header->at.position != *base)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the newest checkpoint of partition ", id.value(), " is not at position ", base->value()));
   }
@@ -288,8 +298,11 @@ absl::Status RocksCheckpointStore::Publish(Publication publication) {
     MutexLock lock(&mutex_);
     Current& current = partitions_[publication.home.partition].current;
     current.generation.swap(generation);
-    current.header = std::move(publication.header);
+    current.header = publication.header;
+    current.damage = absl::OkStatus();
+    current.is_lost = false;
   }
+  copies_.Write({options_.store, publication.home.generation, std::move(publication.header)});
   if (publication.base == nullptr && generation != nullptr) {
     doomed_.push_back(std::move(generation));
   }

@@ -37,6 +37,10 @@ struct RocksCheckpointOptions {
   uint64_t compaction_bytes_per_second = uint64_t{32} << 20;
   int background_threads = 2;
 
+  // Nothing is lost with them, since the journal has everything: checkpoints that cannot be opened
+  // are set aside, and new ones begun. They are as well where there are copies of headers.
+  bool may_begin_anew = false;
+
   // What RocksDB uses instead of the machine's files: tests' faults. nullptr: the machine's.
   std::shared_ptr<rocksdb::FileSystem> rocks_file_system;
 };
@@ -44,7 +48,8 @@ struct RocksCheckpointOptions {
 // The store's identity does not matter to whoever only looks.
 inline constexpr uint64_t kAnyCheckpointStore = 0;
 
-// Removes what a crash left unfinished. Does not read records; see Verify.
+// Removes what a crash left unfinished. Does not read records; see Verify. Damaged tables of
+// records do no harm to other partitions: see KnownDamage.
 absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStore(
     const RocksCheckpointOptions& options);
 

@@ -39,6 +39,7 @@ class RocksCheckpointStoreTest : public ::testing::Test {
     options.file_system = &files_;
     options.table_bytes = table_bytes_;
     options.rocks_file_system = rocks_files_;
+    options.may_begin_anew = may_begin_anew_;
     return options;
   }
   absl::StatusOr<std::unique_ptr<CheckpointStore>> TryOpen() {
@@ -69,6 +70,14 @@ class RocksCheckpointStoreTest : public ::testing::Test {
     EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
     EXPECT_TRUE(absl::StrContains(status.message(), words)) << status;
     EXPECT_TRUE(absl::StrContains(status.message(), Options().directory)) << status;
+  }
+
+  void RemoveCopies() {
+    for (const auto& entry : std::filesystem::directory_iterator(Options().directory)) {
+      if (absl::StartsWith(entry.path().filename().string(), "header-p")) {
+        std::filesystem::remove(entry.path());
+      }
+    }
   }
 
   // RocksDB itself on the directory, past the store.
@@ -114,6 +123,7 @@ class RocksCheckpointStoreTest : public ::testing::Test {
   PosixFileSystem files_;
   uint64_t table_bytes_ = 2048;
   std::shared_ptr<rocksdb::FileSystem> rocks_files_;
+  bool may_begin_anew_ = false;
   sim::SeededRandom random_{23};
   std::unique_ptr<CheckpointStore> store_;
 };
@@ -170,6 +180,7 @@ TEST_F(RocksCheckpointStoreTest, HeadersThatFitNothingAreDamage) {
        {StoredHeader{kStore, 2, pods.header}, StoredHeader{kStore + 1, 1, pods.header},
         StoredHeader{kStore, 1, Filled(kNodes).header}}) {
     PutRow(key, EncodeHeader(wrong));
+    RemoveCopies();
     EXPECT_TRUE(absl::IsDataLoss(TryOpen().status())) << TryOpen().status();
   }
 }
@@ -316,6 +327,12 @@ class DamageTest : public RocksCheckpointStoreTest {
   }
   ~DamageTest() override { store_.reset(); }
 
+  void ExpectLost(const CheckpointHeader& header) {
+    EXPECT_TRUE(**store_->Newest(header.partition) == header);
+    ExpectDataLoss(store_->KnownDamage(header.partition), "known");
+    ExpectDataLoss(ReadAll(*store_, header.partition).status(), "read");
+    ExpectDataLoss(store_->Verify(header.partition), "verified");
+  }
   void ExpectDataLoss(const absl::Status& status, const std::string& what) {
     EXPECT_TRUE(absl::IsDataLoss(status)) << what << ": " << status;
     EXPECT_TRUE(absl::StrContains(status.message(), Options().directory)) << what << ": " << status;
@@ -392,6 +409,93 @@ TEST_F(DamageTest, SwappedTables) {
     std::swap(files[tables[i]], files[tables[i + 1]]);
     EXPECT_FALSE(ExpectRightOrDataLoss(files, tables[i] + " swapped with the next", false));
   }
+}
+
+TEST_F(DamageTest, ATableOfRecordsHarmsItsPartitionOnly) {
+  MakeFiles();
+  int of_records = 0;
+  for (const auto& [name, content] : files_at_rest_) {
+    if (!absl::EndsWith(name, ".sst")) continue;
+    SCOPED_TRACE(name);
+    Files files = files_at_rest_;
+    files[name].resize(content.size() / 2);
+    WriteFiles(files);
+    auto opened = TryOpen();
+    if (!opened.ok()) continue;  // headers were in it
+    store_ = *std::move(opened);
+    ++of_records;
+    const PartitionId damaged = store_->KnownDamage(kNodes).ok() ? kPods : kNodes;
+    const PartitionId other = damaged == kPods ? kNodes : kPods;
+    ExpectDataLoss(store_->KnownDamage(damaged), "known");
+    ExpectDataLoss(ReadAll(*store_, damaged).status(), "read");
+    EXPECT_EQ((*store_->Newest(damaged))->at.position, images_[damaged].back().header.at.position);
+    EXPECT_TRUE(store_->KnownDamage(other).ok());
+    ExpectStored(images_[other].back());
+    // The next ones replace it, and nothing of it is left.
+    const CheckpointImage next = NextImage(random_, images_[damaged].back());
+    ASSERT_TRUE(WriteWhole(*store_, next).ok());
+    EXPECT_TRUE(store_->KnownDamage(damaged).ok());
+    const CheckpointImage more = NextImage(random_, next);
+    ASSERT_TRUE(WriteIncrement(*store_, next, more).ok());
+    Open();
+    EXPECT_TRUE(store_->KnownDamage(damaged).ok());
+    ExpectStored(more);
+    ExpectStored(images_[other].back());
+  }
+  EXPECT_GT(of_records, 3);
+}
+
+TEST_F(DamageTest, WhatCannotBeOpenedIsSetAside) {
+  MakeFiles();
+  files_at_rest_["CURRENT"] = "MANIFEST-999999\n";
+  const CheckpointImage last = images_[kPods].back();
+  for (int round = 1; round <= 2; ++round) {
+    const bool has_copies = round == 1;
+    store_.reset();
+    if (!has_copies) RemoveCopies();
+    std::filesystem::remove_all(RocksPath());
+    std::filesystem::create_directories(RocksPath());
+    for (const auto& [name, content] : files_at_rest_) {
+      std::ofstream(RocksPath() + "/" + name, std::ios::binary) << content;
+    }
+    if (!has_copies) ExpectDataLoss(TryOpen().status(), "nothing is known of it");
+    may_begin_anew_ = !has_copies;
+    Open();
+    const std::string aside = absl::StrCat(Options().directory, "/damaged-", round);
+    EXPECT_EQ(std::filesystem::file_size(aside + "/CURRENT"), files_at_rest_["CURRENT"].size());
+    EXPECT_EQ(store_->Partitions().size(), has_copies ? 2u : 0u);
+    if (has_copies) ExpectLost(last.header);
+    ASSERT_TRUE(WriteWhole(*store_, NextImage(random_, last)).ok());
+    EXPECT_TRUE(store_->KnownDamage(kPods).ok());
+    Open();
+    EXPECT_TRUE(store_->KnownDamage(kPods).ok());
+    EXPECT_TRUE(store_->Verify(kPods).ok());
+    if (has_copies) ExpectLost(images_[kNodes].back().header);
+  }
+}
+
+// As a manifest that lost its end: RocksDB opens what was before.
+TEST_F(DamageTest, AnOlderStateOfTheDatabaseIsNoticed) {
+  Open();
+  const CheckpointImage before = Filled(kPods);
+  ASSERT_TRUE(WriteWhole(*store_, before).ok());
+  store_.reset();
+  std::filesystem::copy(RocksPath(), path_ + "/before");
+  Open();
+  const CheckpointImage after = NextImage(random_, before);
+  ASSERT_TRUE(WriteWhole(*store_, after).ok());
+  store_.reset();
+  std::filesystem::remove_all(RocksPath());
+  std::filesystem::rename(path_ + "/before", RocksPath());
+  rocks_files_ = nullptr;  // it remembers the files that were
+  Open();
+  ExpectLost(after.header);
+  EXPECT_FALSE(store_->BeginIncrement(kPods, after.header.at.position).ok());
+  const CheckpointImage next = NextImage(random_, after);
+  ASSERT_TRUE(WriteWhole(*store_, next).ok());
+  Open();
+  EXPECT_TRUE(store_->KnownDamage(kPods).ok());
+  ExpectStored(next);
 }
 
 // A file system of its own, gone with this object.

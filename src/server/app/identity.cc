@@ -90,6 +90,10 @@ absl::StatusOr<Identity> ReadIdentity(FileSystem& files, const std::string& path
   return identity;
 }
 
+std::string OwnerText(const Identity& identity) {
+  return absl::StrCat("member ", Hex(identity.member_id), " of cluster ", Hex(identity.cluster_id));
+}
+
 std::string IdentityPath(const std::string& data_dir) { return data_dir + "/identity.json"; }
 
 absl::Status CheckNotEtcds(FileSystem& files, const std::string& data_dir) {

@@ -30,6 +30,9 @@ struct Identity {
   std::vector<std::string> peer_urls;
 };
 
+// What the journal keeps of it, to notice that one of the two is of another node.
+std::string OwnerText(const Identity& identity);
+
 struct OpenedDataDir {
   Identity identity;
   bool fresh = false;

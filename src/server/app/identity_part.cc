@@ -12,8 +12,8 @@ using Kind = inspect::Finding::Kind;
 
 class IdentityPart : public inspect::Part {
  public:
-  IdentityPart(FileSystem& files, std::string data_dir)
-      : files_(files), data_dir_(std::move(data_dir)) {}
+  IdentityPart(FileSystem& files, std::string data_dir, inspect::DirectoryFacts* facts)
+      : files_(files), data_dir_(std::move(data_dir)), facts_(*facts) {}
 
   std::string lock_path() const override { return data_dir_ + "/LOCK"; }
 
@@ -36,6 +36,7 @@ class IdentityPart : public inspect::Part {
                  std::string(identity.status().message()), path);
       return report;
     }
+    facts_.owner = OwnerText(*identity);
     report.facts["member_id"] = absl::StrCat(absl::Hex(identity->member_id));
     report.facts["cluster_id"] = absl::StrCat(absl::Hex(identity->cluster_id));
     report.facts["peer_urls"] = identity->peer_urls;
@@ -45,12 +46,14 @@ class IdentityPart : public inspect::Part {
  private:
   FileSystem& files_;
   const std::string data_dir_;
+  inspect::DirectoryFacts& facts_;
 };
 
 }  // namespace
 
-std::unique_ptr<inspect::Part> MakeIdentityPart(FileSystem& files, std::string data_dir) {
-  return std::make_unique<IdentityPart>(files, std::move(data_dir));
+std::unique_ptr<inspect::Part> MakeIdentityPart(FileSystem& files, std::string data_dir,
+                                                inspect::DirectoryFacts* facts) {
+  return std::make_unique<IdentityPart>(files, std::move(data_dir), facts);
 }
 
 }  // namespace tidemark::server

@@ -81,8 +81,8 @@ InspectOutcome RunInspect(absl::Span<const std::string> arguments, FileSystem& f
   const std::string& data_dir = parsed->options.data_dir;
   const std::string journal = parsed->wal_dir.empty() ? data_dir + "/journal" : parsed->wal_dir;
   std::vector<std::unique_ptr<inspect::Part>> parts;
-  parts.push_back(MakeIdentityPart(files, data_dir));
   inspect::DirectoryFacts facts;
+  parts.push_back(MakeIdentityPart(files, data_dir, &facts));
   parts.push_back(inspect::MakeJournalPart(files, clock, journal, &facts));
   parts.push_back(inspect::MakeCheckpointPart(files, data_dir + "/checkpoints", &facts));
   parts.push_back(

@@ -40,6 +40,7 @@ class InspectCommandTest : public ::testing::Test {
   std::unique_ptr<journal::EmbeddedJournal> OpenJournal() {
     journal::EmbeddedJournalOptions options;
     options.directory = data_dir_ + "/journal";
+    options.owner = OwnerText(*ReadIdentity(files_, IdentityPath(data_dir_)));
     options.segment_bytes = 4096;
     options.file_system = &files_;
     options.clock = &clock_;
@@ -100,6 +101,19 @@ TEST_F(InspectCommandTest, HealthyThenDamagedThenInUse) {
   outcome = Run({data_dir_});
   EXPECT_EQ(outcome.code, 1) << outcome.out;
   EXPECT_THAT(outcome.out, HasSubstr("journal/term is damaged"));
+}
+
+TEST_F(InspectCommandTest, AnIdentityOfAnotherNodeIsDamage) {
+  SetUpDataDir();
+  const std::string other = data_dir_ + "/other";
+  auto decision = DecideStart(
+      std::vector<std::string>{"--data-dir", other, "--initial-cluster-token", "o"}, {}, nullptr);
+  ASSERT_TRUE(OpenDataDir(files_, std::get<Options>(decision)).ok());
+  std::filesystem::copy_file(IdentityPath(other), IdentityPath(data_dir_),
+                             std::filesystem::copy_options::overwrite_existing);
+  const InspectOutcome outcome = Run({data_dir_});
+  EXPECT_EQ(outcome.code, 1) << outcome.out;
+  EXPECT_THAT(outcome.out, HasSubstr("was made by member 8e9e05c52164694d"));
 }
 
 TEST_F(InspectCommandTest, CheckpointsAndMemoryAreLookedFor) {

@@ -175,6 +175,7 @@ absl::Status Node::OpenJournal() {
   journal_executor_ = std::make_unique<ThreadExecutor>("tm-journal", clock_);
   journal::EmbeddedJournalOptions journal;
   journal.directory = options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
+  journal.owner = OwnerText(data_dir_.identity);
   journal.segment_bytes = options_.journal_segment_bytes;
   journal.file_system = &files_;
   journal.unsafe_no_sync = options_.unsafe_no_fsync;
@@ -197,8 +198,15 @@ absl::Status Node::OpenCheckpoints() {
   checkpoints.directory = options_.data_dir + "/checkpoints";
   checkpoints.store = journal_->store_id();
   checkpoints.file_system = &files_;
+  const Position first = journal_->KnownFirst();
+  checkpoints.may_begin_anew = first == Position(1);
   absl::StatusOr<std::unique_ptr<kvstore::CheckpointStore>> opened =
       kvstore::OpenRocksCheckpointStore(checkpoints);
+  if (absl::IsDataLoss(opened.status())) {
+    return absl::DataLossError(
+        absl::StrCat(opened.status().message(), ". The journal begins at ", first.value(),
+                     " and cannot replace them: with them, what was written before is lost here"));
+  }
   if (!opened.ok()) return opened.status();
   checkpoints_ = *std::move(opened);
   checkpoint_disk_ = std::make_unique<ThreadBlockingRunner>("tm-checkpoint");

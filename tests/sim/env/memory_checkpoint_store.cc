@@ -176,6 +176,12 @@ absl::StatusOr<std::optional<CheckpointHeader>> MemoryCheckpointStore::Newest(
   return std::move(stored->header);
 }
 
+absl::Status MemoryCheckpointStore::KnownDamage(PartitionId partition) const {
+  const Checkpoint* newest = NewestOf(partition);
+  if (newest == nullptr || !newest->is_damaged) return absl::OkStatus();
+  return absl::DataLossError("a record is damaged");
+}
+
 absl::StatusOr<std::unique_ptr<CheckpointReader>> MemoryCheckpointStore::ReadPart(
     PartitionId partition, const kvstore::CheckpointPart& part) const {
   const Checkpoint* newest = NewestOf(partition);
@@ -319,7 +325,9 @@ absl::Status MemoryCheckpointStore::FlipRecordBit(PartitionId partition, size_t 
   byte = static_cast<char>(byte ^ (1 << bit));
   rows->erase(at);
   rows->insert_or_assign(std::move(key), std::make_shared<const std::string>(std::move(value)));
-  partitions_[partition].newest->rows = std::make_shared<const Rows>(*std::move(rows));
+  Checkpoint& newest = *partitions_[partition].newest;
+  newest.rows = std::make_shared<const Rows>(*std::move(rows));
+  newest.is_damaged = true;
   return absl::OkStatus();
 }
 
@@ -336,7 +344,9 @@ absl::Status MemoryCheckpointStore::LoseRecord(PartitionId partition, size_t rec
   absl::StatusOr<Rows> rows = RowsToDamage(partition, record);
   if (!rows.ok()) return rows.status();
   rows->erase(std::next(rows->begin(), static_cast<int64_t>(record)));
-  partitions_[partition].newest->rows = std::make_shared<const Rows>(*std::move(rows));
+  Checkpoint& newest = *partitions_[partition].newest;
+  newest.rows = std::make_shared<const Rows>(*std::move(rows));
+  newest.is_damaged = true;
   return absl::OkStatus();
 }
 

@@ -33,6 +33,7 @@ class MemoryCheckpointStore : public kvstore::CheckpointStore {
   std::vector<PartitionId> Partitions() const override;
   absl::StatusOr<std::optional<kvstore::CheckpointHeader>> Newest(
       PartitionId partition) const override;
+  absl::Status KnownDamage(PartitionId partition) const override;
   absl::StatusOr<std::unique_ptr<kvstore::CheckpointReader>> ReadPart(
       PartitionId partition, const kvstore::CheckpointPart& part) const override;
   std::vector<kvstore::CheckpointPart> Cut(PartitionId partition, size_t parts_max) const override;
@@ -73,6 +74,7 @@ class MemoryCheckpointStore : public kvstore::CheckpointStore {
   struct Checkpoint {
     std::string header;  // encoded
     std::shared_ptr<const Rows> rows;
+    bool is_damaged = false;  // a record; opening finds it
   };
   struct Partition {
     std::optional<Checkpoint> newest;

@@ -65,6 +65,9 @@ class SimDisk::SimFile : public File {
   absl::Status WriteAt(uint64_t offset, absl::Span<const absl::string_view> runs) override {
     if (absl::Status status = CheckWritable("pwritev"); !status.ok()) return status;
     const bool fails = !TakeOne(disk_.writes_left_);
+    if (!fails && disk_.is_full_copy_on_write_ && DrawOneIn(disk_.random_, 2)) {
+      return RefuseCopy(offset, runs);
+    }
     for (absl::string_view run : runs) {
       // A failing write has got some of the way.
       if (fails) run = run.substr(0, DrawBelow(disk_.random_, run.size() + 1));
@@ -106,6 +109,15 @@ class SimDisk::SimFile : public File {
   }
 
  private:
+  absl::Status RefuseCopy(uint64_t offset, absl::Span<const absl::string_view> runs) {
+    const uint64_t taken = DrawBelow(disk_.random_, 3);  // none, some, all
+    for (absl::string_view run : runs) {
+      if (taken == 1) run = run.substr(0, DrawBelow(disk_.random_, run.size() + 1));
+      if (taken == 0 || !inode_->Write(offset, run, disk_.FreeBytes())) break;
+      offset += run.size();
+    }
+    return NoSpace("pwritev", path_);
+  }
   absl::Status CheckAlive(absl::string_view operation) const {
     if (incarnation_ == disk_.incarnation_) return absl::OkStatus();
     return Failed(operation, path_, "opened before the crash");
@@ -306,6 +318,7 @@ void SimDisk::SetCapacityBytes(uint64_t capacity_bytes) { capacity_bytes_ = capa
 
 void SimDisk::ClearFaults() {
   capacity_bytes_ = std::numeric_limits<uint64_t>::max();
+  is_full_copy_on_write_ = false;
   reads_left_ = kNever;
   writes_left_ = kNever;
   syncs_left_ = kNever;

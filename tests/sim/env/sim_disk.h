@@ -10,7 +10,8 @@
 //  - ProcessDied: handles and locks end, all bytes stay (kill -9).
 //  - A failed sync marks pages clean without writing them, as Linux does: a later sync succeeds
 //    and the bytes are still not on the disk.
-//  - A full disk takes as many pages of a write as fit, then refuses.
+//  - A full disk takes as many pages of a write as fit, then refuses. One that copies on write
+//    refuses every other write, also of what was reserved, having taken none, some or all of it.
 //
 // Bound to the simulator's one thread. Handles opened before a crash answer every call with an
 // error; the disk must outlive them.
@@ -58,6 +59,7 @@ class SimDisk : public FileSystem {
 
   // Faults; they last until ClearFaults. Counts are of calls that still succeed.
   void SetCapacityBytes(uint64_t capacity_bytes);
+  void FillCopyOnWrite() { is_full_copy_on_write_ = true; }
   void FailReadsAfter(int64_t reads) { reads_left_ = reads; }
   void FailWritesAfter(int64_t writes) { writes_left_ = writes; }
   void FailSyncsAfter(int64_t syncs) { syncs_left_ = syncs; }
@@ -103,6 +105,7 @@ class SimDisk : public FileSystem {
   uint64_t incarnation_ = 0;  // handles of an earlier one are dead
 
   uint64_t capacity_bytes_;
+  bool is_full_copy_on_write_ = false;
   int64_t reads_left_;
   int64_t writes_left_;
   int64_t syncs_left_;

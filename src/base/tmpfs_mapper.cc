@@ -12,7 +12,7 @@
 #include "absl/types/span.h"
 #include "src/base/check.h"
 #include "src/base/posix_file_system.h"
-#include "src/base/region_file.h"
+#include "src/base/tmpfs_region_file.h"
 
 namespace tidemark {
 namespace {
@@ -91,8 +91,8 @@ TmpfsMapper::TmpfsMapper(std::string directory, std::set<std::string> leftovers,
       lock_(std::move(lock)),
       space_(std::make_shared<TmpfsSpace>(directory_)),
       background_(std::move(background)),
-      spare_(std::make_shared<SpareRegion>(directory_,
-                                           [space = space_] { return space->Get().free_bytes; })),
+      spare_(std::make_shared<TmpfsSpare>(directory_,
+                                          [space = space_] { return space->Get().free_bytes; })),
       leftovers_(std::move(leftovers)) {}
 
 std::string TmpfsMapper::PathOf(const std::string& name) const {
@@ -110,7 +110,7 @@ absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Lock(
   absl::StatusOr<std::vector<std::string>> names = files.List(directory);
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
-    if (absl::EndsWith(name, SpareRegion::kSuffix)) ::unlink((directory + "/" + name).c_str());
+    if (absl::EndsWith(name, TmpfsSpare::kSuffix)) ::unlink((directory + "/" + name).c_str());
   }
   const std::vector<std::string> regions = RegionNames(*names);
   return std::unique_ptr<TmpfsMapper>(

@@ -1,7 +1,7 @@
 // Memory regions as files in one directory of a tmpfs, or without files at all.
 //
 // Hides that one region is made ahead, and that pages are given back elsewhere; for what a file of
-// memory takes see region_file.h.
+// memory takes see tmpfs_region_file.h.
 // Thread-safe; regions may outlive the mapper and be released on any thread.
 //
 // Invariants:
@@ -25,7 +25,7 @@
 #include "src/base/inline_blocking_runner.h"
 #include "src/base/memory_mapper.h"
 #include "src/base/mutex.h"
-#include "src/base/spare_region.h"
+#include "src/base/tmpfs_spare.h"
 
 namespace tidemark {
 
@@ -68,7 +68,7 @@ class TmpfsMapper : public MemoryMapper {
   const std::shared_ptr<FileLock> lock_;
   const std::shared_ptr<TmpfsSpace> space_;
   const std::shared_ptr<BlockingRunner> background_;
-  const std::shared_ptr<SpareRegion> spare_;
+  const std::shared_ptr<TmpfsSpare> spare_;
   std::atomic<size_t> expected_bytes_{0};
   mutable Mutex mutex_;
   std::set<std::string> leftovers_ ABSL_GUARDED_BY(mutex_);

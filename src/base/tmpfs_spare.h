@@ -21,14 +21,14 @@
 
 namespace tidemark {
 
-class SpareRegion : public std::enable_shared_from_this<SpareRegion> {
+class TmpfsSpare : public std::enable_shared_from_this<TmpfsSpare> {
  public:
   static constexpr absl::string_view kSuffix = ".spare";
 
   // `free_bytes` of the directory, now.
-  SpareRegion(const std::string& directory, std::function<uint64_t()> free_bytes)
+  TmpfsSpare(const std::string& directory, std::function<uint64_t()> free_bytes)
       : path_(directory + "/next" + std::string(kSuffix)), free_bytes_(std::move(free_bytes)) {}
-  ~SpareRegion();
+  ~TmpfsSpare();
 
   // Makes one on `runner`, unless there is one or it is being made.
   void Make(size_t size_bytes, BlockingRunner& runner) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -1,4 +1,4 @@
-#include "src/base/region_file.h"
+#include "src/base/tmpfs_region_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -8,8 +8,7 @@
 // Invariants:
 //  1. Nothing passes before every partition that it needs is whole.
 //  2. What waits is answered once: let through, refused when its patience is over, or at the end.
-//  No more
-//     than the limits wait.
+//     No more than the limits wait.
 #pragma once
 
 #include <atomic>

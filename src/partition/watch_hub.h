@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "absl/container/btree_map.h"
 
@@ -23,12 +25,14 @@ class WatchHub {
   // Until then the store is not to be touched. Any thread.
   bool whole() const { return whole_.load(std::memory_order_acquire); }
   void SetWhole();
-  void AddWaiting(std::shared_ptr<WatchPort> port);
-  void RemoveWaiting(const WatchPort* port) { waiting_.erase(port); }
+  void AddWaiting(std::shared_ptr<WatchPort> port) { waiting_.push_back(std::move(port)); }
+  void RemoveWaiting(const WatchPort* port) {
+    std::erase_if(waiting_, [port](const auto& waiting) { return waiting.get() == port; });
+  }
 
  private:
   std::atomic<bool> whole_{false};
-  absl::btree_map<const WatchPort*, std::shared_ptr<WatchPort>> waiting_;
+  std::vector<std::shared_ptr<WatchPort>> waiting_;  // in the order added
   uint64_t next_ = 0;
   absl::btree_map<uint64_t, std::shared_ptr<WatchPort>> ports_;  // in the order added
 };

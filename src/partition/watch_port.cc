@@ -67,14 +67,9 @@ void WatchHub::OnApplied() {
   for (auto& [number, port] : ports_) port->ReportFloor();
 }
 
-void WatchHub::AddWaiting(std::shared_ptr<WatchPort> port) {
-  const WatchPort* key = port.get();
-  waiting_.emplace(key, std::move(port));
-}
-
 void WatchHub::SetWhole() {
   whole_.store(true, std::memory_order_release);
-  for (auto& [key, port] : std::exchange(waiting_, {})) port->OnWhole();
+  for (const auto& port : std::exchange(waiting_, {})) port->OnWhole();
 }
 
 void WatchPort::Add(WatchKey watch, mvcc::WatchSpec spec) {
@@ -84,8 +79,8 @@ void WatchPort::Add(WatchKey watch, mvcc::WatchSpec spec) {
         if (self->wiring_.hub.whole() || PLANTED_BUG("watch_port_does_not_wait")) {
           return self->AddHere(watch, std::move(spec));
         }
+        if (self->pending_.empty()) self->wiring_.hub.AddWaiting(self);
         self->pending_.push_back({watch, std::move(spec)});
-        self->wiring_.hub.AddWaiting(self);
       });
 }
 

@@ -110,7 +110,8 @@ absl::StatusOr<std::unique_ptr<TmpfsMapper>> TmpfsMapper::Lock(
   absl::StatusOr<std::vector<std::string>> names = files.List(directory);
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
-    if (absl::EndsWith(name, TmpfsSpare::kSuffix)) ::unlink((directory + "/" + name).c_str());
+    if (!absl::EndsWith(name, TmpfsSpare::kSuffix)) continue;
+    ::unlink(absl::StrCat(directory, "/", name).c_str());
   }
   const std::vector<std::string> regions = RegionNames(*names);
   return std::unique_ptr<TmpfsMapper>(

@@ -17,7 +17,7 @@ namespace tidemark::partition {
 struct HashWalkSpec {
   Revision at{0};
   Revision compacted{0};  // the compact revision to reckon with
-  int64_t step = 2000;    // stored changes looked at in one step of a partition
+  int64_t step = 256;     // stored changes looked at in one step of a partition
 };
 
 // The hash of `spec`; `done` runs on `home`.

@@ -20,6 +20,19 @@ void GatedRouter::Pass(Partitions needed, const CallContext& context, ReplyCallb
                });
 }
 
+template <typename Result, typename Request, typename Needed>
+void GatedRouter::PassOne(Call<Result, Request> call, CallContext context, Request request,
+                          ReplyCallback<Result> done, Needed needed) {
+  if (w_.gate.open()) {
+    return (w_.inner.*call)(std::move(context), std::move(request), std::move(done));
+  }
+  Partitions partitions = needed(request);
+  Pass<Result>(std::move(partitions), context, std::move(done),
+               [this, call, context, request = std::move(request)](auto d) mutable {
+                 (w_.inner.*call)(std::move(context), std::move(request), std::move(d));
+               });
+}
+
 template <typename Result, typename Run>
 void GatedRouter::PassAll(const CallContext& context, ReplyCallback<Result> done, Run go) {
   if (w_.gate.open()) return go(std::move(done));
@@ -51,66 +64,37 @@ GatedRouter::Partitions GatedRouter::NeededBy(const etcdserverpb::TxnRequest& re
 
 void GatedRouter::Range(CallContext context, etcdserverpb::RangeRequest request,
                         ReplyCallback<kvstore::RangeResult> done) {
-  if (w_.gate.open()) {
-    return w_.inner.Range(std::move(context), std::move(request), std::move(done));
-  }
-  Partitions needed = NeededToRead(request);
-  Pass<kvstore::RangeResult>(std::move(needed), context, std::move(done),
-                             [this, context, request = std::move(request)](auto d) mutable {
-                               w_.inner.Range(std::move(context), std::move(request), std::move(d));
-                             });
+  PassOne(&Router::Range, std::move(context), std::move(request), std::move(done),
+          [this](const etcdserverpb::RangeRequest& r) { return NeededToRead(r); });
 }
 
 void GatedRouter::RangePage(CallContext context, etcdserverpb::RangeRequest request,
                             ReplyCallback<kvstore::RangeResult> done) {
-  if (w_.gate.open()) {
-    return w_.inner.RangePage(std::move(context), std::move(request), std::move(done));
-  }
-  Partitions needed = NeededToRead(request);
-  Pass<kvstore::RangeResult>(std::move(needed), context, std::move(done),
-                             [this, context, request = std::move(request)](auto d) mutable {
-                               w_.inner.RangePage(std::move(context), std::move(request),
-                                                  std::move(d));
-                             });
+  PassOne(&Router::RangePage, std::move(context), std::move(request), std::move(done),
+          [this](const etcdserverpb::RangeRequest& r) { return NeededToRead(r); });
 }
 
 void GatedRouter::Put(CallContext context, etcdserverpb::PutRequest request,
                       ReplyCallback<kvstore::PutResult> done) {
-  if (w_.gate.open()) {
-    return w_.inner.Put(std::move(context), std::move(request), std::move(done));
-  }
-  Partitions needed =
-      NeededToWrite({w_.map.Owner(request.key())}, kvstore::QuotaCostBytes(request));
-  Pass<kvstore::PutResult>(std::move(needed), context, std::move(done),
-                           [this, context, request = std::move(request)](auto d) mutable {
-                             w_.inner.Put(std::move(context), std::move(request), std::move(d));
-                           });
+  PassOne(&Router::Put, std::move(context), std::move(request), std::move(done),
+          [this](const etcdserverpb::PutRequest& r) {
+            return NeededToWrite({w_.map.Owner(r.key())}, kvstore::QuotaCostBytes(r));
+          });
 }
 
 void GatedRouter::DeleteRange(CallContext context, etcdserverpb::DeleteRangeRequest request,
                               ReplyCallback<kvstore::DeleteResult> done) {
-  if (w_.gate.open()) {
-    return w_.inner.DeleteRange(std::move(context), std::move(request), std::move(done));
-  }
-  Partitions needed = NeededToWrite(
-      w_.map.Owners(mvcc::FromEtcd(request.key(), request.range_end())), /*cost_bytes=*/0);
-  Pass<kvstore::DeleteResult>(std::move(needed), context, std::move(done),
-                              [this, context, request = std::move(request)](auto d) mutable {
-                                w_.inner.DeleteRange(std::move(context), std::move(request),
-                                                     std::move(d));
-                              });
+  PassOne(&Router::DeleteRange, std::move(context), std::move(request), std::move(done),
+          [this](const etcdserverpb::DeleteRangeRequest& r) {
+            return NeededToWrite(w_.map.Owners(mvcc::FromEtcd(r.key(), r.range_end())),
+                                 /*cost_bytes=*/0);
+          });
 }
 
 void GatedRouter::Txn(CallContext context, etcdserverpb::TxnRequest request,
                       ReplyCallback<kvstore::TxnResult> done) {
-  if (w_.gate.open()) {
-    return w_.inner.Txn(std::move(context), std::move(request), std::move(done));
-  }
-  Partitions needed = NeededBy(request);
-  Pass<kvstore::TxnResult>(std::move(needed), context, std::move(done),
-                           [this, context, request = std::move(request)](auto d) mutable {
-                             w_.inner.Txn(std::move(context), std::move(request), std::move(d));
-                           });
+  PassOne(&Router::Txn, std::move(context), std::move(request), std::move(done),
+          [this](const etcdserverpb::TxnRequest& r) { return NeededBy(r); });
 }
 
 void GatedRouter::Compact(CallContext context, etcdserverpb::CompactionRequest request,

@@ -60,6 +60,8 @@ class GatedRouter final : public Router {
 
  private:
   using Partitions = std::vector<PartitionId>;
+  template <typename Result, typename Request>
+  using Call = void (Router::*)(CallContext, Request, ReplyCallback<Result>);
 
   Partitions NeededToRead(const etcdserverpb::RangeRequest& request) const;
   Partitions NeededToWrite(Partitions owners, int64_t cost_bytes) const;
@@ -67,6 +69,10 @@ class GatedRouter final : public Router {
   // Runs `go(done)` at once, or when all that are needed are whole.
   template <typename Result, typename Run>
   void Pass(Partitions needed, const CallContext& context, ReplyCallback<Result> done, Run go);
+  // The same for what concerns the partitions that `needed(request)` names.
+  template <typename Result, typename Request, typename Needed>
+  void PassOne(Call<Result, Request> call, CallContext context, Request request,
+               ReplyCallback<Result> done, Needed needed);
   template <typename Result, typename Run>
   void PassAll(const CallContext& context, ReplyCallback<Result> done, Run go);
 

@@ -190,7 +190,7 @@ std::shared_ptr<grpc::Channel> ServerProcess::Connect() const {
 
 std::string MakeTestDirectory(const std::string& name) {
   const char* base = std::getenv("TIDEMARK_TEST_DIR");
-  std::filesystem::path path = base ? std::filesystem::path(base) : std::filesystem::current_path();
+  std::filesystem::path path = base != nullptr ? base : "/var/tmp";
   path /= absl::StrCat("test-", name, "-", getpid());
   std::filesystem::remove_all(path);
   std::filesystem::create_directories(path);

@@ -63,8 +63,9 @@ class ServerProcess {
   pid_t pid_ = -1;
 };
 
-// A directory under $TIDEMARK_TEST_DIR (else the current one), never tmpfs on purpose: crash tests
-// belong on a real disk. Removed by the caller.
+// A directory under $TIDEMARK_TEST_DIR (else /var/tmp), never tmpfs on purpose: crash tests belong
+// on a real disk. Not the current one: a test that is killed leaves it behind. Removed by the
+// caller.
 std::string MakeTestDirectory(const std::string& name);
 void RemoveTree(const std::string& path);
 

@@ -73,7 +73,7 @@ def measure(make_node, make_client, keys, file):
         node.remove()
 
 
-# A gRPC frame: not compressed, six bytes, RangeRequest{key: "\\0", range_end: "\\0"}.
+# A gRPC frame: not compressed, six bytes, RangeRequest{key: "\0", range_end: "\0"}.
 LIST_EVERYTHING = b"\x00\x00\x00\x00\x06\x0a\x01\x00\x12\x01\x00"
 
 

@@ -22,7 +22,6 @@ void RangeItems::Swap(RangeItems& other) noexcept {
   pieces_.swap(other.pieces_);
   std::swap(first_, other.first_);
   std::swap(size_, other.size_);
-  std::swap(wire_bytes_, other.wire_bytes_);
   std::swap(message_bytes_, other.message_bytes_);
 }
 
@@ -35,13 +34,11 @@ void RangeItems::Append(RangeItem item) {
   Piece& piece = pieces_.back();
   const size_t bytes_before = piece.message_bytes;
   ++size_;
-  wire_bytes_ += item.wire.size();
   AddTo(piece, std::move(item));
   message_bytes_ += piece.message_bytes - bytes_before;
 }
 
 void RangeItems::AddTo(Piece& piece, RangeItem item) {
-  piece.wire_bytes += item.wire.size();
   piece.message_bytes += MessageBytes(item);
   piece.items.push_back(std::move(item));
 }
@@ -52,7 +49,6 @@ void RangeItems::Append(RangeItems other) {
     pieces_.push_back(std::move(other.pieces_[i]));
   }
   size_ += other.size_;
-  wire_bytes_ += other.wire_bytes_;
   message_bytes_ += other.message_bytes_;
 }
 
@@ -63,7 +59,6 @@ void RangeItems::AppendPiece(Piece piece) {
 
 void RangeItems::Count(const Piece& piece) {
   size_ += piece.items.size();
-  wire_bytes_ += piece.wire_bytes;
   message_bytes_ += piece.message_bytes;
 }
 
@@ -71,7 +66,6 @@ RangeItems::Piece RangeItems::TakePiece() {
   CHECK(!empty());
   Piece piece = std::move(pieces_[first_++]);
   size_ -= piece.items.size();
-  wire_bytes_ -= piece.wire_bytes;
   message_bytes_ -= piece.message_bytes;
   if (first_ == pieces_.size()) {
     pieces_.clear();

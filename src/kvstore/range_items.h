@@ -6,7 +6,7 @@
 //
 // Invariants:
 //  1. No piece is empty, and none has more than kPieceItems items.
-//  2. wire_bytes and message_bytes are those of the items it has now.
+//  2. message_bytes is that of the items it has now.
 #pragma once
 
 #include <cstddef>
@@ -35,8 +35,7 @@ class RangeItems {
   static constexpr size_t kPieceItems = 256;
   struct Piece {
     std::vector<RangeItem> items;
-    size_t wire_bytes = 0;     // of the items' wire forms
-    size_t message_bytes = 0;  // of these as fields of a message, each with tag and length
+    size_t message_bytes = 0;  // of the items as fields of a message, each with tag and length
   };
 
   class Iterator {
@@ -78,7 +77,6 @@ class RangeItems {
   Iterator end() const { return {pieces_.data() + pieces_.size(), 0}; }
   const RangeItem& front() const { return pieces_[first_].items.front(); }
   const RangeItem& back() const { return pieces_.back().items.back(); }
-  size_t wire_bytes() const { return wire_bytes_; }
   size_t message_bytes() const { return message_bytes_; }
 
   void Append(RangeItem item);
@@ -105,7 +103,6 @@ class RangeItems {
   absl::InlinedVector<Piece, 1> pieces_;
   size_t first_ = 0;  // pieces before it are taken
   size_t size_ = 0;
-  size_t wire_bytes_ = 0;
   size_t message_bytes_ = 0;
 };
 

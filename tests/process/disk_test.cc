@@ -260,36 +260,33 @@ TEST_F(BadDiskTest, AFullDiskThatCopiesOnWriteRefusesUntilThereIsRoom) {
   EXPECT_EQ(Client(*server_).All(), before);
 }
 
-TEST_F(BadDiskTest, AStartOnAFullDiskIsRefusedInWords) {
-  ASSERT_NO_FATAL_FAILURE(StartAndFill());
-  for (const DiskControl::Fault full : {DiskControl::kFull, DiskControl::kFullCopies}) {
+class RefusedStartTest : public BadDiskTest {
+ protected:
+  // Refused with the reason and the directory, and as it was once the fault is gone.
+  void ExpectRefusal(DiskControl::Fault fault, const std::string& reason) {
     server_->Kill();
-    disk_->fault = full;
+    disk_->fault = fault;
     fs::resize_file(server_->log_path(), 0);
     server_->Start();
     EXPECT_FALSE(server_->WaitReady());
-    EXPECT_THAT(Log(), HasSubstr("No space left on device"));
+    EXPECT_THAT(Log(), HasSubstr(reason));
     EXPECT_THAT(Log(), HasSubstr(server_->data_directory()));
     disk_->fault = DiskControl::kNone;
     server_->Start();
     ASSERT_TRUE(server_->WaitReady()) << Log();
     ExpectFilled(50);
   }
+};
+
+TEST_F(RefusedStartTest, OnAFullDiskInWords) {
+  ASSERT_NO_FATAL_FAILURE(StartAndFill());
+  ASSERT_NO_FATAL_FAILURE(ExpectRefusal(DiskControl::kFull, "No space left on device"));
+  ASSERT_NO_FATAL_FAILURE(ExpectRefusal(DiskControl::kFullCopies, "No space left on device"));
 }
 
-TEST_F(BadDiskTest, AReadOnlyDirectoryIsRefusedInWords) {
+TEST_F(RefusedStartTest, InAReadOnlyDirectoryInWords) {
   ASSERT_NO_FATAL_FAILURE(StartAndFill());
-  server_->Kill();
-  disk_->fault = DiskControl::kReadOnly;
-  fs::resize_file(server_->log_path(), 0);
-  server_->Start();
-  EXPECT_FALSE(server_->WaitReady());
-  EXPECT_THAT(Log(), HasSubstr("Read-only file system"));
-  EXPECT_THAT(Log(), HasSubstr(server_->data_directory()));
-  disk_->fault = DiskControl::kNone;
-  server_->Start();
-  ASSERT_TRUE(server_->WaitReady()) << Log();
-  ExpectFilled(50);
+  ASSERT_NO_FATAL_FAILURE(ExpectRefusal(DiskControl::kReadOnly, "Read-only file system"));
 }
 
 // ---- Files that were damaged while no server ran -----------------------------------------------

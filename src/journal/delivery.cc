@@ -57,10 +57,12 @@ void Delivery::ServeAll() {
   }
   if (read_runs_) return;
   read_runs_ = true;
+  read_from_ = *read_from;
   start_read_(*read_from, limits_.batch_bytes_max);
 }
 
 bool Delivery::IsPast(Position position) const {
+  if (read_runs_ && read_from_ <= position) return false;  // what it reads must stay
   return std::all_of(subscribers_.begin(), subscribers_.end(), [&](const auto& subscriber) {
     return subscriber->IsClosed() || subscriber->next() > position;
   });

@@ -62,6 +62,7 @@ class Delivery {
   uint64_t recent_bytes_ = 0;
   Blocks piece_;  // the last one read
   bool read_runs_ = false;
+  Position read_from_;  // of the read that runs
 };
 
 }  // namespace tidemark::journal

@@ -258,7 +258,8 @@ TEST_F(EmbeddedJournalTest, WhatIsTooLargeOrTooMuchIsRefused) {
   }
   Settle();
   EXPECT_EQ(codes[absl::StatusCode::kOk], 10);
-  EXPECT_EQ(codes[absl::StatusCode::kUnavailable], 5);
+  EXPECT_EQ(codes[absl::StatusCode::kDeadlineExceeded], 5);
+  EXPECT_TRUE(AppendNow(Data(kPods, epoch, 11, "x")).ok());  // the number is free
 }
 
 TEST_F(EmbeddedJournalTest, StopAnswersWhatWaits) {

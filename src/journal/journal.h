@@ -84,7 +84,8 @@ struct Batch {
 // ResourceExhausted (no disk space: nothing was written, try again later), Unknown (no disk space,
 // and something was written: it is not ordered, and its number is free, but if this process dies
 // before another append succeeds, its next life may find it ordered), InvalidArgument (too large),
-// Aborted (hole in the origin's numbers), Unavailable (shutting down, no leader).
+// DeadlineExceeded (too many appends wait already: not ordered, its number is free), Aborted (hole
+// in the origin's numbers), Unavailable (shutting down, no leader).
 using AppendCallback = absl::AnyInvocable<void(absl::StatusOr<Placed>)>;
 using TailCallback = absl::AnyInvocable<void(absl::StatusOr<Tail>)>;
 using ClaimCallback = absl::AnyInvocable<void(absl::StatusOr<Epoch>)>;

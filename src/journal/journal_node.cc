@@ -123,7 +123,7 @@ void JournalNode::Append(EntryKind kind, Record record, AppendCallback done) {
     if (is_stopped_) {
       refused = StoppedError();
     } else if (is_full) {
-      refused = absl::UnavailableError("too many appends are waiting for the journal");
+      refused = absl::DeadlineExceededError("too many appends are waiting for the journal");
     } else {
       mailbox_bytes_ += bytes;
       mailbox_.push_back({kind, std::move(record), std::move(done)});
@@ -338,17 +338,26 @@ void JournalNode::StartTrim() {
   }
   if (wanted <= trim_started_ || !delivery_->IsPast(wanted)) return;
   CHECK(wanted <= sequencer_.tail().position);
-  trim_started_ = wanted;
+  const Position before = std::exchange(trim_started_, wanted);
   log_->Trim({wanted, sequencer_.tail().position, sequencer_.Save()},
-             [node = shared_from_this()](absl::StatusOr<Position> first) {
+             [node = shared_from_this(), before, wanted](absl::StatusOr<Position> first) {
                if (absl::IsUnavailable(first.status())) return;  // closed
-               // No space for the state: the next trim tries again.
-               if (absl::IsResourceExhausted(first.status())) return;
+               if (absl::IsResourceExhausted(first.status())) {
+                 node->TrimAgain(before, wanted);
+                 return;
+               }
                if (!first.ok()) Fatal(absl::StrCat("journal: ", first.status().message()));
                MutexLock lock(&node->mutex_);
                CHECK(*first >= node->first_);
                node->first_ = *first;
              });
+}
+
+// There was no space for the state, or to remove a file: the next step tries again, and each append
+// makes one, also one that is refused.
+void JournalNode::TrimAgain(Position before, Position wanted) {
+  MutexLock step_lock(&step_mutex_);
+  if (trim_started_ == wanted) trim_started_ = before;
 }
 
 void JournalNode::StartRead(Position from, size_t size_bytes) {

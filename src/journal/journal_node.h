@@ -82,6 +82,7 @@ class JournalNode : public std::enable_shared_from_this<JournalNode> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(step_mutex_);
   void RunAnswers() ABSL_EXCLUSIVE_LOCKS_REQUIRED(step_mutex_);
   void StartTrim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(step_mutex_);
+  void TrimAgain(Position before, Position wanted) ABSL_LOCKS_EXCLUDED(step_mutex_);
   void StartRead(Position from, size_t size_bytes);
   void FinishRead(absl::StatusOr<std::vector<StoredBlock>> blocks)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(step_mutex_);

@@ -147,7 +147,11 @@ absl::Status SegmentedLog::StartSegment(Position first, uint64_t capacity_bytes)
   if (!renamed.ok()) return renamed;
   MustSucceed(file_system_.SyncDirectory(directory));
   FAIL_POINT("journal.after_segment_create");
-  if (newest_file_ != nullptr) {
+  // Nothing was ever written to one that begins where this does: it took its name, and its place.
+  const bool replaces_newest = !segments_.empty() && newest().first == first;
+  if (replaces_newest) {
+    segments_.pop_back();
+  } else if (newest_file_ != nullptr) {
     // From now on a directory without the new file is a damaged one.
     WriteMark(TailMark::Kind::kSealed, newest_file_.get(), newest().end_offset);
     MustSucceed(newest_file_->SyncData());
@@ -313,18 +317,21 @@ bool SegmentedLog::CanTrim(Position up_to) const {
 }
 
 // Oldest first, each durably before the next: whatever a crash brings back is a contiguous rest.
+// What a full disk keeps from being removed (copy-on-write file systems) goes before all others.
 LogStorage::Removal SegmentedLog::Trim(Position up_to) {
-  std::vector<std::string> paths;
   while (CanTrim(up_to)) {
-    paths.push_back(segments_.front().path);
+    trimmed_->push_back(segments_.front().path);
     segments_.erase(segments_.begin());
+    CHECK(segments_.front().path != trimmed_->back());
   }
-  return [paths = std::move(paths), directory = options_.recovery.directory,
+  return [trimmed = trimmed_, directory = options_.recovery.directory,
           &files = file_system_]() -> absl::Status {
-    for (const std::string& path : paths) {
+    while (!trimmed->empty()) {
       FAIL_POINT("journal.before_segment_remove");
-      if (absl::Status removed = files.Remove(path); !removed.ok()) return removed;
-      if (PLANTED_BUG("journal_removals_unordered") && path != paths.back()) continue;
+      absl::Status removed = files.Remove(trimmed->front());
+      if (!removed.ok() && !PLANTED_BUG("journal_unremoved_segment_forgotten")) return removed;
+      trimmed->pop_front();
+      if (PLANTED_BUG("journal_removals_unordered") && !trimmed->empty()) continue;
       MustSucceed(files.SyncDirectory(directory));
     }
     return absl::OkStatus();

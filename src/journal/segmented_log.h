@@ -15,6 +15,7 @@
 //     other error of a write, and every error of a sync, ends the process.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -78,6 +79,9 @@ class SegmentedLog : public LogStorage {
   const Options options_;
   FileSystem& file_system_;
   std::vector<Segment> segments_;  // never empty after Open
+  // Out of the list, still to be removed. Touched by Trim and by what it returned, one at a time.
+  const std::shared_ptr<std::deque<std::string>> trimmed_ =
+      std::make_shared<std::deque<std::string>>();
   std::unique_ptr<File> newest_file_;
   std::unique_ptr<File> spare_;  // the next segment's file, not yet named as one
   uint64_t spare_bytes_ = 0;

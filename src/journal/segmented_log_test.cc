@@ -154,6 +154,7 @@ class StingyFileSystem : public FileSystem {
   int64_t writes_left = 1 << 30;
   int64_t failures_left = 0;
   bool takes_all = false;
+  bool removals_fail = false;
 
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
     auto file = base_.Open(path, mode);
@@ -170,7 +171,9 @@ class StingyFileSystem : public FileSystem {
   absl::Status Rename(const std::string& from, const std::string& to) override {
     return base_.Rename(from, to);
   }
-  absl::Status Remove(const std::string& path) override { return base_.Remove(path); }
+  absl::Status Remove(const std::string& path) override {
+    return removals_fail ? absl::ResourceExhaustedError("no space") : base_.Remove(path);
+  }
   absl::Status SyncDirectory(const std::string& d) override { return base_.SyncDirectory(d); }
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
     return base_.Lock(path);
@@ -258,6 +261,79 @@ TEST_F(SegmentedLogTest, D3AFailedSyncEndsTheProcess) {
   } catch (const sim::SimulatedCrash& crash) {
     EXPECT_EQ(crash.kind(), sim::CrashKind::kFatal);
   }
+}
+
+// The new segment takes an empty one's name: it must take its place in the list as well, or a trim
+// of the empty one would remove the file in use.
+TEST_F(SegmentedLogTest, ALargeBlockReplacesAnEmptySegment) {
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  std::string body = BodyOf(1, 100'000);
+  ASSERT_TRUE(log->Append({Position(1), 1, Term(1), {body}}).ok());
+  log->Sync();
+  EXPECT_FALSE(log->CanTrim(Position(0)));
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(AppendOne(*log).ok());
+    log->Sync();
+  }
+  ASSERT_TRUE(log->CanTrim(Position(1)));
+  ASSERT_TRUE(log->Trim(Position(1))().ok());
+  EXPECT_EQ(log->first(), Position(2));
+  ExpectAll(*log, Position(2), Position(41));
+  log.reset();
+  synced_ = Position(1);
+  disk_.Crash();
+  log = MustOpen();
+  EXPECT_EQ(log->last(), Position(41));
+  ExpectAll(*log, Position(2), Position(41));
+}
+
+TEST_F(SegmentedLogTest, AnEmptySegmentIsReplacedAfterARestartToo) {
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  log.reset();
+  disk_.Crash();
+  log = MustOpen();
+  for (uint64_t position = 1; position <= 3; ++position) {
+    std::string body = BodyOf(position, 10'000);
+    ASSERT_TRUE(log->Append({Position(position), 1, Term(1), {body}}).ok());
+    log->Sync();
+  }
+  ASSERT_TRUE(log->Trim(Position(2))().ok());
+  log.reset();
+  synced_ = Position(2);
+  disk_.Crash();
+  log = MustOpen();
+  EXPECT_EQ(log->first(), Position(3));
+  ExpectAll(*log, Position(3), Position(3), 10'000);
+}
+
+// Copy-on-write file systems need space to remove a file.
+TEST_F(SegmentedLogTest, WhatCouldNotBeRemovedGoesBeforeWhatComesLater) {
+  sim::SimDisk disk(random_);
+  ASSERT_TRUE(disk.CreateDirectories(kDirectory).ok());
+  StingyFileSystem stingy(disk);
+  SegmentedLog::Options options;
+  options.recovery = {&stingy, &world_.clock(), kDirectory, StoreId(5), Position(0)};
+  options.segment_bytes = 4096;
+  options.recovery.may_be_fresh = true;
+  auto visit = [](const StoredBlock&) { return absl::OkStatus(); };
+  auto log = SegmentedLog::Open(options, visit);
+  ASSERT_TRUE(log.ok());
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_TRUE(AppendOne(**log).ok());
+    (*log)->Sync();
+  }
+  stingy.removals_fail = true;
+  EXPECT_TRUE(absl::IsResourceExhausted((*log)->Trim(Position(20))()));
+  stingy.removals_fail = false;
+  ASSERT_TRUE((*log)->Trim(Position(40))().ok());
+  const Position first = (*log)->first();
+  log->reset();
+  disk.Crash();
+  options.recovery.synced = Position(40);
+  log = SegmentedLog::Open(options, visit);
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_EQ((*log)->first(), first);
+  ExpectAll(**log, first, Position(60));
 }
 
 TEST_F(SegmentedLogTest, TrimRemovesWholeSegmentsOnly) {

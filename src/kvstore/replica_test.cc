@@ -147,6 +147,19 @@ TEST_F(ReplicaTest, NoSpaceRefusesAndNumberingGoesOn) {
   h_.replica->CheckInvariants();
 }
 
+TEST_F(ReplicaTest, AJournalThatHasTooMuchToDoRefusesAndServesOn) {
+  Put("a", "k");
+  h_.journal.FailNext(absl::DeadlineExceededError("too many appends are waiting"));
+  Put("b", "k");
+  h_.journal.ReportFailures();
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "b!etcdserver: too many requests a=2 ");
+  Put("c", "k");
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "c=3 ");
+  h_.replica->CheckInvariants();
+}
+
 TEST_F(ReplicaTest, AnAppendThatMayBeFoundLaterIsNotCalledRefused) {
   h_.journal.FailNext(absl::UnknownError("full, and not undone"));
   Put("a", "k");

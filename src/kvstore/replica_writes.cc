@@ -270,6 +270,10 @@ absl::Status ReplicaImpl::RefusalFor(const absl::Status& append_error) {
     case absl::StatusCode::kAborted:
       // Behind a failed one: nothing was written, for the reason of the first.
       return append_refusal_.ok() ? ErrTimeout() : append_refusal_;
+    case absl::StatusCode::kDeadlineExceeded:
+      if (PLANTED_BUG("kvstore_full_mailbox_stops_it")) journal_stopped_ = true;
+      append_refusal_ = ErrTooManyRequests();
+      break;
     default:
       // The outcome is unknown, so the number cannot be used again by this origin.
       journal_stopped_ = true;

@@ -252,6 +252,7 @@ void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
   }
   ++stats_.failures;
   bases_.erase(partition);
+  last_round_position_ = Position(0);  // again also if nothing is written meanwhile
   if (absl::IsDataLoss(status)) good_.erase(partition);
   TLOG(kError, "a checkpoint failed; the journal is kept, and it is tried again",
        {{"partition", partition.value()}, {"error", status.message()}});

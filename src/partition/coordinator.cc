@@ -14,6 +14,8 @@ absl::Status AppendRefusal(const absl::Status& status) {
       return kvstore::ErrNoSpace();
     case absl::StatusCode::kInvalidArgument:
       return kvstore::ErrRequestTooLarge();
+    case absl::StatusCode::kDeadlineExceeded:
+      return kvstore::ErrTooManyRequests();
     default:
       return kvstore::ErrTimeout();  // may or may not have happened
   }
@@ -48,6 +50,11 @@ absl::Status Coordinator::Enter(absl::AnyInvocable<void()> operation) {
   }
   home_.Post(std::move(operation));
   return absl::OkStatus();
+}
+
+void Coordinator::EnterUnrefused(absl::AnyInvocable<void()> operation) {
+  operations_.fetch_add(1);
+  home_.Post(std::move(operation));
 }
 
 void Coordinator::Leave() {

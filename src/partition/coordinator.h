@@ -60,6 +60,8 @@ class Coordinator {
   // Any thread: runs `operation` on home(), or answers with a refusal at once (inline). The
   // operation calls `Leave` when it is over.
   absl::Status Enter(absl::AnyInvocable<void()> operation);
+  // For work of the node's own that others wait for and that is bounded elsewhere.
+  void EnterUnrefused(absl::AnyInvocable<void()> operation);
   void Leave();
   // Any thread.
   void Stop() { stopped_ = true; }

@@ -4,15 +4,14 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/kvstore/etcd_errors.h"
 
 namespace tidemark::kvstore {
 namespace {
 
 // Up to here the journal's knowledge may lag behind the truth.
-int64_t CheckpointLagSeconds(int64_t ttl_seconds) {
-  return std::max<int64_t>(ttl_seconds / 8, 5);
-}
+int64_t CheckpointLagSeconds(int64_t ttl_seconds) { return std::max<int64_t>(ttl_seconds / 8, 5); }
 
 int64_t CeilSeconds(absl::Duration duration) {
   return absl::ToInt64Seconds(absl::Ceil(duration, absl::Seconds(1)));
@@ -42,9 +41,9 @@ void Lessor::OnRemaining(LeaseId id, int64_t remaining_seconds) {
   if (it == leases_.end()) return;
   Lease& lease = it->second;
   by_checkpoint_due_.erase({CheckpointDueAt(lease), id});
-  lease.journaled_seconds = remaining_seconds > 0
-                                ? std::min(remaining_seconds, lease.ttl_seconds)
-                                : lease.ttl_seconds;
+  lease.being_journaled = false;
+  lease.journaled_seconds =
+      remaining_seconds > 0 ? std::min(remaining_seconds, lease.ttl_seconds) : lease.ttl_seconds;
   ScheduleCheckpoint(id, &lease);
 }
 
@@ -71,7 +70,9 @@ Lessor::Renewal Lessor::Renew(LeaseId id) {
     return Renewal::kBeingRevoked;
   }
   // The answer promises a full TTL, over a restart too.
-  if (lease.journaled_seconds < lease.ttl_seconds) return Renewal::kJournalFirst;
+  const bool may_be_lowered =
+      lease.being_journaled && !PLANTED_BUG("lease_renewed_before_its_checkpoint");
+  if (lease.journaled_seconds < lease.ttl_seconds || may_be_lowered) return Renewal::kJournalFirst;
   SetExpiry(id, &lease, clock_.Monotonic() + absl::Seconds(lease.ttl_seconds));
   return Renewal::kRenewed;
 }
@@ -113,18 +114,32 @@ void Lessor::GiveBack(LeaseId id) {
   if (it != leases_.end()) it->second.being_revoked = false;
 }
 
-std::vector<LeaseRemainingEffect> Lessor::DueCheckpoints() const {
+bool Lessor::IsBeingRevoked(LeaseId id) const {
+  const auto it = leases_.find(id);
+  return it != leases_.end() && it->second.being_revoked;
+}
+
+std::vector<LeaseRemainingEffect> Lessor::DueCheckpoints() {
   std::vector<LeaseRemainingEffect> due;
   if (!serving_) return due;
   const absl::Duration now = clock_.Monotonic();
   for (const auto& [when, id] : by_checkpoint_due_) {
     if (when > now || due.size() == options_.max_checkpoints_per_pass) break;
-    const Lease& lease = leases_.at(id);
+    Lease& lease = leases_.at(id);
     // Rounded up: the journal must never make a lease shorter.
     const int64_t remaining = CeilSeconds(Remaining(lease));
-    if (!lease.being_revoked && remaining > 0) due.push_back({id, remaining});
+    if (lease.being_revoked || lease.being_journaled || remaining <= 0) continue;
+    lease.being_journaled = true;
+    due.push_back({id, remaining});
   }
   return due;
+}
+
+void Lessor::GiveUpCheckpoints(const std::vector<LeaseRemainingEffect>& leases) {
+  for (const LeaseRemainingEffect& given_up : leases) {
+    const auto it = leases_.find(given_up.id);
+    if (it != leases_.end()) it->second.being_journaled = false;
+  }
 }
 
 absl::Duration Lessor::Remaining(const Lease& lease) const {

@@ -53,12 +53,15 @@ class Lessor {
   absl::StatusOr<int64_t> TtlToGrant(LeaseId id, int64_t ttl_seconds) const;
   bool Exists(LeaseId id) const { return leases_.contains(id); }
   size_t size() const { return leases_.size(); }
+  // Handed out as expired, and neither revoked nor given back since.
+  bool IsBeingRevoked(LeaseId id) const;
 
   enum class Renewal {
-    kRenewed,         // answer with granted_seconds
-    kJournalFirst,    // the journal knows a lower remaining time: append a reset, then ask again
-    kBeingRevoked,    // expired: wait for OnRevoked, then answer TTL 0
-    kUnknown,         // answer TTL 0
+    kRenewed,       // answer with granted_seconds
+    kJournalFirst,  // the journal knows a lower remaining time, or is being told of one: append
+                    // a reset, then ask again
+    kBeingRevoked,  // expired: wait for OnRevoked, then answer TTL 0
+    kUnknown,       // answer TTL 0
   };
   Renewal Renew(LeaseId id);
   int64_t GrantedSeconds(LeaseId id) const;    // REQUIRES Exists
@@ -71,8 +74,10 @@ class Lessor {
   // The revoke failed: it will be handed out again.
   void GiveBack(LeaseId id);
   // Remaining times that the journal should be told. They count as journaled once they are applied
-  // (OnRemaining); asking again before that gives the same ones.
-  std::vector<LeaseRemainingEffect> DueCheckpoints() const;
+  // (OnRemaining); each is handed out once until then, unless given up.
+  std::vector<LeaseRemainingEffect> DueCheckpoints();
+  // They could not be appended.
+  void GiveUpCheckpoints(const std::vector<LeaseRemainingEffect>& leases);
 
  private:
   struct Lease {
@@ -80,6 +85,7 @@ class Lessor {
     int64_t journaled_seconds = 0;  // remaining time that a restart would begin with
     absl::Duration expires_at;      // meaningful once serving
     bool being_revoked = false;
+    bool being_journaled = false;  // a remaining time is on its way into the journal
   };
   using ExpiryKey = std::pair<absl::Duration, LeaseId>;
 
@@ -93,8 +99,8 @@ class Lessor {
   Clock& clock_;
   bool serving_ = false;
   absl::flat_hash_map<LeaseId, Lease> leases_;
-  absl::btree_set<ExpiryKey> by_expiry_;         // every lease
-  absl::btree_set<ExpiryKey> by_checkpoint_due_; // every lease that may need one
+  absl::btree_set<ExpiryKey> by_expiry_;          // every lease
+  absl::btree_set<ExpiryKey> by_checkpoint_due_;  // every lease that may need one
 };
 
 }  // namespace tidemark::kvstore

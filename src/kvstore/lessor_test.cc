@@ -87,6 +87,38 @@ TEST_F(LessorTest, JournalHearsOfRemainingTimeInSteps) {
   EXPECT_EQ(lessor_.RemainingSeconds(kA), 80);
 }
 
+// Else the checkpoint, applied later, would take back what the renewal promised over a restart.
+TEST_F(LessorTest, RenewalWhileACheckpointIsOnItsWayGoesThroughTheJournal) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 6);
+  Advance(5);
+  const auto due = lessor_.DueCheckpoints();
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_TRUE(lessor_.DueCheckpoints().empty());
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);
+  lessor_.OnRemaining(kA, due[0].remaining_seconds);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);
+  lessor_.OnRemaining(kA, 0);  // the reset, ordered behind it
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
+  Advance(5);
+  const auto again = lessor_.DueCheckpoints();
+  ASSERT_EQ(again.size(), 1u);
+  lessor_.GiveUpCheckpoints(again);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
+}
+
+TEST_F(LessorTest, BeingRevokedEndsWithTheLease) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 5);
+  EXPECT_FALSE(lessor_.IsBeingRevoked(kA));
+  Advance(5);
+  ASSERT_EQ(lessor_.TakeExpired().size(), 1u);
+  EXPECT_TRUE(lessor_.IsBeingRevoked(kA));
+  lessor_.OnRevoked(kA);
+  lessor_.OnGranted(kA, 5);
+  EXPECT_FALSE(lessor_.IsBeingRevoked(kA));
+}
+
 TEST_F(LessorTest, ShortLeasesStepByFiveSeconds) {
   lessor_.StartServing();
   lessor_.OnGranted(kA, 12);

@@ -184,7 +184,10 @@ void LeaseManager::Pass() {
   std::vector<kvstore::LeaseRemainingEffect> due = lessor_.DueCheckpoints();
   if (due.empty()) return;
   journaling_ = true;
-  JournalRemaining(std::move(due), [this](absl::Status) { journaling_ = false; });
+  JournalRemaining(due, [this, due](absl::Status status) {
+    journaling_ = false;
+    if (!status.ok()) lessor_.GiveUpCheckpoints(due);
+  });
 }
 
 void LeaseManager::RevokeNextExpired() {
@@ -202,12 +205,9 @@ void LeaseManager::RevokeNextExpired() {
       }
       if (serving_) RevokeNextExpired();
     };
-    auto shared = std::make_shared<ReplyCallback<Nothing>>(std::move(done));
-    const absl::Status entered =
-        coordinator_.Enter([this, id, shared] { StartRevoke(id, std::move(*shared)); });
-    if (entered.ok()) continue;
-    --revokes_running_;
-    lessor_.GiveBack(id);
+    coordinator_.EnterUnrefused([this, id, done = std::move(done)]() mutable {
+      StartRevoke(id, Cause::kExpiry, std::move(done));
+    });
   }
 }
 

@@ -8,7 +8,10 @@
 // Invariants:
 //  1. A lease's keys go in one entry together with the lease (S7), one lease per entry.
 //  2. While a lease is being revoked nothing can be attached to it: it is held everywhere.
-//  3. At most kParallelRevokes expired leases are being revoked at a time.
+//  3. At most kParallelRevokes expired leases are being revoked at a time. These are never refused
+//     for too many operations: keep-alives that wait for them may be all of those.
+//  4. An expired lease that was revoked and granted again by clients, while its turn had not come,
+//     is left alone.
 #pragma once
 
 #include <atomic>
@@ -64,7 +67,8 @@ class LeaseManager {
   void DoKeepAlive(LeaseId id, Revision header, ReplyCallback<LeaseRemaining> done);
 
   // lease_revoke.cc
-  void StartRevoke(LeaseId id, ReplyCallback<Nothing> done);
+  enum class Cause { kRequest, kExpiry };
+  void StartRevoke(LeaseId id, Cause cause, ReplyCallback<Nothing> done);
   void ReadKeys(std::shared_ptr<Revoking> revoking);
   void AppendRevoke(std::shared_ptr<Revoking> revoking);
   void FinishRevoke(std::shared_ptr<Revoking> revoking, absl::Status status);

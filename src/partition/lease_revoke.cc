@@ -13,6 +13,7 @@ namespace tidemark::partition {
 
 struct LeaseManager::Revoking {
   LeaseId id;
+  Cause cause = Cause::kRequest;
   ReplyCallback<Nothing> done;
   std::vector<Held> held;
   std::vector<std::vector<kvstore::KeyChange>> changes;  // by partition
@@ -23,12 +24,13 @@ struct LeaseManager::Revoking {
 };
 
 void LeaseManager::Revoke(LeaseId id, ReplyCallback<Nothing> done) {
-  StartRevoke(id, std::move(done));
+  StartRevoke(id, Cause::kRequest, std::move(done));
 }
 
-void LeaseManager::StartRevoke(LeaseId id, ReplyCallback<Nothing> done) {
+void LeaseManager::StartRevoke(LeaseId id, Cause cause, ReplyCallback<Nothing> done) {
   auto revoking = std::make_shared<Revoking>();
   revoking->id = id;
+  revoking->cause = cause;
   revoking->done = std::move(done);
   std::vector<std::pair<PartitionId, kvstore::Scope>> scopes;
   for (PartitionId partition : coordinator_.parts().ids()) {
@@ -46,7 +48,11 @@ void LeaseManager::StartRevoke(LeaseId id, ReplyCallback<Nothing> done) {
 void LeaseManager::ReadKeys(std::shared_ptr<Revoking> revoking) {
   coordinator_.Barrier([this, revoking](absl::StatusOr<journal::Tail> tail) {
     if (!tail.ok()) return FinishRevoke(revoking, kvstore::ErrTimeout());
-    if (!coordinator_.parts().system().LeaseExists(revoking->id)) {
+    // Held now: who has this id, and why, does not change any more.
+    const bool is_another = revoking->cause == Cause::kExpiry &&
+                            !lessor_.IsBeingRevoked(revoking->id) &&
+                            !PLANTED_BUG("lease_expiry_takes_the_next_one");
+    if (is_another || !coordinator_.parts().system().LeaseExists(revoking->id)) {
       revoking->revision = tail->revision;
       return FinishRevoke(revoking, kvstore::ErrLeaseNotFound());
     }

@@ -334,6 +334,49 @@ TEST(LocalStore, S7_NothingAttachesToALeaseBeingRevoked) {
   }
 }
 
+// Keep-alives of an expired lease wait for its revoke: however many, they must not keep it out.
+TEST(LocalStore, WaitingKeepAlivesDoNotKeepTheRevokeOut) {
+  LocalStoreOptions options = Options();
+  options.max_pending_writes = 4;
+  StoreForTest store(options);
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Grant(1, 2).ok());
+  int sent = 0;
+  int answered = 0;
+  int ended = 0;
+  store.world().RunFor(absl::Milliseconds(2050));  // it is over; the next pass has not come
+  for (; sent < 50; ++sent) {
+    store.router().LeaseKeepAlive(LeaseId(1), [&](auto reply) {
+      ++answered;
+      if (reply.ok() && reply->result.ttl_seconds == 0) ++ended;
+    });
+  }
+  store.world().RunFor(absl::Seconds(10));
+  EXPECT_EQ(answered, sent);
+  EXPECT_GT(ended, 0);
+  EXPECT_EQ(store.KeepAlive(1)->result.ttl_seconds, 0);
+  EXPECT_EQ(store.router().Status().leases_expired_total, 1);
+}
+
+// Its turn to be revoked had not come when clients revoked it and granted it anew.
+TEST(LocalStore, S7_AnExpiredLeaseThatWasGrantedAgainLivesOn) {
+  constexpr int kLeases = 300;
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  for (int id = 1; id <= kLeases; ++id) ASSERT_TRUE(store.Grant(id, 2).ok());
+  const auto expired = [&] { return store.router().Status().leases_expired_total; };
+  ASSERT_TRUE(store.world().RunUntil([&] { return expired() > 0; }, absl::Minutes(1)));
+  const int64_t last = store.router().Status().leases_expired_total + 100;
+  ASSERT_TRUE(store.Revoke(last).ok());
+  ASSERT_TRUE(store.Grant(last, 60).ok());
+  ASSERT_TRUE(store.Put("/registry/pods/a", "1", last).ok());
+  ASSERT_LT(expired(), last);
+  store.world().RunFor(absl::Seconds(20));
+  EXPECT_EQ(expired(), kLeases - 1);
+  EXPECT_EQ(store.TimeToLive(last, true)->result.granted_seconds, 60);
+  EXPECT_THAT(store.TimeToLive(last, true)->result.keys, ElementsAre("/registry/pods/a"));
+}
+
 TEST(LocalStore, CompactionsAnswersAndStoredHashes) {
   StoreForTest store(Options());
   ASSERT_TRUE(store.Start().ok());

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/kvstore/etcd_errors.h"
 #include "src/partition/watch_stream_impl.h"
 
@@ -238,9 +239,10 @@ void WatchStreamImpl::OnMessage(PortEvents& message) {
   const auto it = by_key_.find(message.watch);
   const size_t bytes = message.batch->encoded_size_bytes();
   if (it == by_key_.end()) {
-    // Cancelled meanwhile. A merging port is closed and its budget gone with it.
-    const auto port = ports_.find(message.partition);
-    if (port != ports_.end() && !message.merging) port->second->GiveBack(bytes);
+    // Cancelled meanwhile. A merging port is closed and its budget gone with it; the other ports
+    // share one, and any of them may wait for what this takes.
+    if (PLANTED_BUG("watch_credit_of_the_cancelled_kept")) return budget_->GiveBack(bytes);
+    if (!message.merging) Consumed(bytes);
     return;
   }
   Watch& watch = *it->second;

@@ -238,6 +238,30 @@ TEST_F(WatchStreamTest, SlowStreamIsBoundedAndComplete) {
   }
 }
 
+// What a cancelled watch leaves unread must not hold up another partition's watches: nobody else
+// gives credit back.
+TEST_F(WatchStreamTest, ACancelledWatchTakesNoCreditWithIt) {
+  for (int delay_us = 0; delay_us < 1500; delay_us += 10) {
+    Open(1 + delay_us, 3, 64 << 10);
+    Create("/registry/pods/", "/registry/pods0");
+    Create("/registry/minions/", "/registry/minions0");
+    etcdserverpb::PutRequest put;
+    put.set_key("/registry/pods/a");
+    put.set_value(std::string(100'000, 'x'));
+    store_->router().Put({}, put, [](auto) {});
+    put.set_key("/registry/minions/b");
+    put.set_value("1");
+    store_->router().Put({}, put, [](auto) {});
+    store_->world().RunFor(absl::Microseconds(delay_us));
+    stream_->Cancel(0);
+    Settle();
+    const size_t unconsumed_bytes = std::exchange(output_.unconsumed_bytes, 0);
+    if (unconsumed_bytes > 0) stream_->Consumed(unconsumed_bytes);
+    Settle();
+    ASSERT_EQ(output_.LinesWith("event 1 ").size(), 1u) << delay_us;
+  }
+}
+
 TEST_F(WatchStreamTest, DestroyedStreamIsSilent) {
   Open();
   Create("/registry/", "/registry0");

@@ -28,13 +28,15 @@ class MemoryMapper {
  public:
   virtual ~MemoryMapper() = default;
 
-  // As of the last region created or released; UINT64_MAX where there is no bound to be seen.
-  // Cheap.
+  // As of the last region created or released, or of the last Refresh; UINT64_MAX where there is no
+  // bound to be seen. Cheap.
   struct Space {
     uint64_t total_bytes = UINT64_MAX;
     uint64_t free_bytes = UINT64_MAX;
   };
   virtual Space space() const = 0;
+  // Others take memory and give it back, too.
+  virtual void Refresh() const {}
 
   // Many regions of that size will be asked for: one may be made ahead.
   virtual void Expect(size_t size_bytes) {}

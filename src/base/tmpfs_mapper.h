@@ -54,6 +54,7 @@ class TmpfsMapper : public MemoryMapper {
                                                        size_t size_bytes) override;
   void Expect(size_t size_bytes) override;
   Space space() const override { return space_->Get(); }
+  void Refresh() const override { space_->Refresh(); }
   std::vector<std::string> Leftovers() const override ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const std::string& name) override
       ABSL_LOCKS_EXCLUDED(mutex_);

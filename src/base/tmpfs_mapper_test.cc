@@ -49,6 +49,18 @@ TEST_F(TmpfsMapperTest, ARegionIsAFileUntilDiscarded) {
   ExpectZeroAndWritable(**mapper->Create("p0-1", kRegionBytes));
 }
 
+TEST_F(TmpfsMapperTest, RefreshSeesWhatOthersTook) {
+  constexpr uint64_t kTakenBytes = uint64_t{256} << 20;
+  std::unique_ptr<TmpfsMapper> mapper = *TmpfsMapper::Lock(directory_.path());
+  const uint64_t before = mapper->space().free_bytes;
+  auto foreign =
+      *PosixFileSystem().Open(directory_.path() + "/foreign", OpenMode::kCreateExclusive);
+  ASSERT_TRUE(foreign->Preallocate(kTakenBytes).ok());
+  EXPECT_EQ(mapper->space().free_bytes, before);
+  mapper->Refresh();
+  EXPECT_LT(mapper->space().free_bytes, before - kTakenBytes / 2);
+}
+
 // Runs what it was given when it is told to.
 class HeldRunner : public BlockingRunner {
  public:

@@ -41,7 +41,8 @@ void Lessor::OnRemaining(LeaseId id, int64_t remaining_seconds) {
   if (it == leases_.end()) return;
   Lease& lease = it->second;
   by_checkpoint_due_.erase({CheckpointDueAt(lease), id});
-  lease.being_journaled = false;
+  // A reset may have been ordered before the checkpoint that is still on its way.
+  if (remaining_seconds > 0) lease.being_journaled = false;
   lease.journaled_seconds =
       remaining_seconds > 0 ? std::min(remaining_seconds, lease.ttl_seconds) : lease.ttl_seconds;
   ScheduleCheckpoint(id, &lease);

@@ -107,6 +107,22 @@ TEST_F(LessorTest, RenewalWhileACheckpointIsOnItsWayGoesThroughTheJournal) {
   EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
 }
 
+TEST_F(LessorTest, AResetBeforeTheCheckpointDoesNotCoverIt) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 60);
+  Advance(7.5);
+  ASSERT_EQ(lessor_.DueCheckpoints().size(), 1u);
+  lessor_.OnRemaining(kA, 53);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);  // appends a reset
+  Advance(7);
+  ASSERT_EQ(lessor_.DueCheckpoints().size(), 1u);  // appended behind it
+  lessor_.OnRemaining(kA, 0);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);
+  lessor_.OnRemaining(kA, 46);
+  lessor_.OnRemaining(kA, 0);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
+}
+
 TEST_F(LessorTest, BeingRevokedEndsWithTheLease) {
   lessor_.StartServing();
   lessor_.OnGranted(kA, 5);

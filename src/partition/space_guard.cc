@@ -188,6 +188,7 @@ void SpaceGuard::LookLater() {
   look_timer_ = coordinator_.home().PostAt(clock_.Monotonic() + kLookInterval, [this] {
     look_timer_ = 0;
     if (!raised_by_quota_) return;
+    memory_.Refresh();
     OnSpaceFreed();
     LookLater();
   });

@@ -407,6 +407,7 @@ void Node::Stop() {
   for (Transport* transport : {transport_.get(), metrics_transport_.get()}) {
     if (transport != nullptr) transport->Join();
   }
+  scrapes_.reset();  // what it still answers knows the store
   if (store_ != nullptr) store_->Stop();
   workers_.reset();
   if (journal_ != nullptr) journal_->Stop();

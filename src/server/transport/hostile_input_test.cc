@@ -195,6 +195,16 @@ TEST(HostileInputTest, ServerPingsAndClosesWithoutAnswer) {
   EXPECT_TRUE(Eventually([&] { return server.transport().open_connections() == 0; }));
 }
 
+TEST(HostileInputTest, PingsWithoutALimitOfTimeHoldNobodyUp) {
+  EchoServer server({.keepalive = {.interval = absl::Milliseconds(30), .timeout = {}}});
+  RawHttp2 idle(server.port());
+  EXPECT_TRUE(idle.NextOfType(kPing).has_value());
+  RawHttp2 client(server.port());
+  ASSERT_TRUE(client.SendRequest(1, "/test.Echo/Unary", "x"));
+  EXPECT_TRUE(client.NextOfType(kData).has_value());
+  EXPECT_TRUE(idle.NextOfType(kPing).has_value());
+}
+
 TEST(HostileInputTest, AdvertisesItsSettings) {
   EchoServer server({.max_concurrent_streams = 7});
   RawHttp2 client(server.port());

@@ -308,10 +308,12 @@ void Http2Connection::EndUnfinishedRequest(int32_t stream_id) {
   }
 }
 
-void Http2Connection::ScheduleKeepalive() {
+void Http2Connection::ScheduleKeepalive() { ScheduleKeepaliveAfter(last_input_); }
+
+void Http2Connection::ScheduleKeepaliveAfter(absl::Duration from) {
   const KeepaliveOptions& keepalive = context_.options.keepalive;
   if (keepalive.interval <= absl::ZeroDuration()) return;
-  connection_.CallAt(last_input_ + keepalive.interval, [this] { OnKeepaliveTimer(); });
+  connection_.CallAt(from + keepalive.interval, [this] { OnKeepaliveTimer(); });
 }
 
 void Http2Connection::OnKeepaliveTimer() {
@@ -321,8 +323,8 @@ void Http2Connection::OnKeepaliveTimer() {
   ping_outstanding_ = true;
   nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
   connection_.MarkDirty();
-  if (keepalive.timeout <= absl::ZeroDuration()) return ScheduleKeepalive();
   const absl::Duration asked = connection_.loop().now();
+  if (keepalive.timeout <= absl::ZeroDuration()) return ScheduleKeepaliveAfter(asked);
   connection_.CallAt(asked + keepalive.timeout, [this, asked] {
     if (ping_outstanding_ && last_input_ <= asked) return connection_.Close();
     ScheduleKeepalive();

@@ -76,6 +76,7 @@ class Http2Connection final : public Protocol {
   void ResumeWaiting();
   void SubmitSettings();
   void ScheduleKeepalive();
+  void ScheduleKeepaliveAfter(absl::Duration from);
   void OnKeepaliveTimer();
   void FinishShutdown();
   Http2Stream* Find(int32_t stream_id);

@@ -141,7 +141,8 @@ IoResult TlsSocket::Write(OutputQueue& queue) {
   return {IoState::kDone, total};
 }
 
-bool TlsSocket::HasBufferedInput() const { return SSL_has_pending(ssl_.get()) == 1; }
+// Not SSL_has_pending, which also speaks of a record that has not come whole yet.
+bool TlsSocket::HasBufferedInput() const { return SSL_pending(ssl_.get()) > 0; }
 
 void TlsSocket::CloseWrite() {
   ERR_clear_error();

@@ -35,8 +35,8 @@ void Delivery::OnCommit(std::shared_ptr<const EntryBlock> block) {
 }
 
 void Delivery::OnRead(std::vector<std::shared_ptr<const EntryBlock>> blocks) {
-  CHECK(read_runs_);
-  read_runs_ = false;
+  CHECK(reads_from_.has_value());
+  reads_from_.reset();
   piece_.assign(blocks.begin(), blocks.end());
   CHECK(piece_.empty() || piece_.back()->tail.position <= tail_.position);
   ServeAll();
@@ -52,17 +52,16 @@ void Delivery::ServeAll() {
   }
   std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber->IsClosed(); });
   if (!has_waiting) {
-    if (!read_runs_) piece_.clear();
+    if (!reads_from_) piece_.clear();
     return;
   }
-  if (read_runs_) return;
-  read_runs_ = true;
-  read_from_ = *read_from;
+  if (reads_from_) return;
+  reads_from_ = read_from;
   start_read_(*read_from, limits_.batch_bytes_max);
 }
 
 bool Delivery::IsPast(Position position) const {
-  if (read_runs_ && read_from_ <= position) return false;  // what it reads must stay
+  if (reads_from_ && *reads_from_ <= position) return false;  // what it reads must stay
   return std::all_of(subscribers_.begin(), subscribers_.end(), [&](const auto& subscriber) {
     return subscriber->IsClosed() || subscriber->next() > position;
   });

@@ -16,6 +16,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "src/journal/entry_codec.h"
@@ -60,9 +61,8 @@ class Delivery {
   std::vector<std::shared_ptr<Subscriber>> subscribers_;
   Blocks recent_;
   uint64_t recent_bytes_ = 0;
-  Blocks piece_;  // the last one read
-  bool read_runs_ = false;
-  Position read_from_;  // of the read that runs
+  Blocks piece_;                        // the last one read
+  std::optional<Position> reads_from_;  // while a read runs
 };
 
 }  // namespace tidemark::journal

@@ -47,9 +47,13 @@ class SegmentedLogTest : public ::testing::Test {
   }
 
   absl::StatusOr<std::unique_ptr<SegmentedLog>> Open(bool may_be_fresh = true) {
+    return OpenOn(disk_, may_be_fresh);
+  }
+  absl::StatusOr<std::unique_ptr<SegmentedLog>> OpenOn(FileSystem& files,
+                                                       bool may_be_fresh = true) {
     visited_.clear();
     SegmentedLog::Options options;
-    options.recovery = {&disk_, &world_.clock(), kDirectory, StoreId(5), synced_};
+    options.recovery = {&files, &world_.clock(), kDirectory, StoreId(5), synced_};
     options.segment_bytes = 4096;
     options.recovery.may_be_fresh = may_be_fresh;
     return SegmentedLog::Open(options, [this](const StoredBlock& block) {
@@ -216,12 +220,7 @@ TEST_F(SegmentedLogTest, D4ARefusedBlockNeverComesBack) {
       sim::SimDisk disk(random_);
       ASSERT_TRUE(disk.CreateDirectories(kDirectory).ok());
       StingyFileSystem stingy(disk);
-      SegmentedLog::Options options;
-      options.recovery = {&stingy, &world_.clock(), kDirectory, StoreId(5), Position(0)};
-      options.segment_bytes = 4096;
-      options.recovery.may_be_fresh = true;
-      auto visit = [](const StoredBlock&) { return absl::OkStatus(); };
-      auto log = SegmentedLog::Open(options, visit);
+      auto log = OpenOn(stingy);
       ASSERT_TRUE(log.ok());
       ASSERT_TRUE(AppendOne(**log).ok());
       (*log)->Sync();
@@ -243,7 +242,7 @@ TEST_F(SegmentedLogTest, D4ARefusedBlockNeverComesBack) {
       EXPECT_EQ(last, Position(failures == 1 ? 1 : 2));
       log->reset();
       disk.Crash();
-      log = SegmentedLog::Open(options, visit);
+      log = OpenOn(stingy);
       ASSERT_TRUE(log.ok()) << log.status();
       EXPECT_EQ((*log)->last(), last);
       ExpectAll(**log, Position(1), last);
@@ -308,15 +307,8 @@ TEST_F(SegmentedLogTest, AnEmptySegmentIsReplacedAfterARestartToo) {
 
 // Copy-on-write file systems need space to remove a file.
 TEST_F(SegmentedLogTest, WhatCouldNotBeRemovedGoesBeforeWhatComesLater) {
-  sim::SimDisk disk(random_);
-  ASSERT_TRUE(disk.CreateDirectories(kDirectory).ok());
-  StingyFileSystem stingy(disk);
-  SegmentedLog::Options options;
-  options.recovery = {&stingy, &world_.clock(), kDirectory, StoreId(5), Position(0)};
-  options.segment_bytes = 4096;
-  options.recovery.may_be_fresh = true;
-  auto visit = [](const StoredBlock&) { return absl::OkStatus(); };
-  auto log = SegmentedLog::Open(options, visit);
+  StingyFileSystem stingy(disk_);
+  auto log = OpenOn(stingy);
   ASSERT_TRUE(log.ok());
   for (int i = 0; i < 60; ++i) {
     ASSERT_TRUE(AppendOne(**log).ok());
@@ -328,9 +320,9 @@ TEST_F(SegmentedLogTest, WhatCouldNotBeRemovedGoesBeforeWhatComesLater) {
   ASSERT_TRUE((*log)->Trim(Position(40))().ok());
   const Position first = (*log)->first();
   log->reset();
-  disk.Crash();
-  options.recovery.synced = Position(40);
-  log = SegmentedLog::Open(options, visit);
+  disk_.Crash();
+  synced_ = Position(40);
+  log = OpenOn(stingy);
   ASSERT_TRUE(log.ok()) << log.status();
   EXPECT_EQ((*log)->first(), first);
   ExpectAll(**log, first, Position(60));

@@ -67,6 +67,8 @@ class ServerCall : public std::enable_shared_from_this<ServerCall> {
   virtual std::shared_ptr<const std::atomic<bool>> cancelled() const = 0;
   // Bytes given to Send that the connection has not taken yet (loop only).
   virtual size_t unsent_bytes() const = 0;
+  // One OnDrained comes when the connection has next taken bytes of this call (loop only).
+  virtual void NotifyWhenTaken() = 0;
 };
 using ServerCallPtr = std::shared_ptr<ServerCall>;
 
@@ -77,7 +79,8 @@ class CallHandler {
   // A whole request message (unary and server-streaming calls get exactly one).
   virtual void OnMessage(SharedBytes message) = 0;
   virtual void OnHalfClose() {}
-  // unsent_bytes() fell below the transport's low-water mark after having been above it.
+  // unsent_bytes() fell below the transport's low-water mark after having been above it, or what
+  // NotifyWhenTaken asked for.
   virtual void OnDrained() {}
   // Last event: finished, cancelled, or connection lost.
   virtual void OnDone() {}

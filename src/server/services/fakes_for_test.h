@@ -93,6 +93,7 @@ class FakeCall : public ServerCall {
   }
   std::shared_ptr<const std::atomic<bool>> cancelled() const override { return cancelled_; }
   size_t unsent_bytes() const override { return unsent; }
+  void NotifyWhenTaken() override { notifies_when_taken = true; }
 
   Metadata& mutable_metadata() { return metadata_; }
 
@@ -100,6 +101,7 @@ class FakeCall : public ServerCall {
   bool finished = false;
   absl::Status status;
   size_t unsent = 0;
+  bool notifies_when_taken = false;
 
  private:
   FakeLoop& loop_;

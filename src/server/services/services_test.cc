@@ -548,10 +548,12 @@ TEST_F(WatchTest, CreditComesBackAsBytesLeave) {
   watch_.call->unsent = 1000;
   watch_.handler->OnDrained();
   EXPECT_EQ(router_.watch.consumed, size_bytes - 1000);
-  // The rest leaves without anybody saying so.
+  // Below the low-water mark the call says so only when it was asked to.
+  EXPECT_TRUE(std::exchange(watch_.call->notifies_when_taken, false));
   watch_.call->unsent = 0;
-  loop_.Advance(absl::Milliseconds(10));
+  watch_.handler->OnDrained();
   EXPECT_EQ(router_.watch.consumed, size_bytes);
+  EXPECT_FALSE(watch_.call->notifies_when_taken);
   EXPECT_EQ(loop_.timer_count(), 0u);
 }
 

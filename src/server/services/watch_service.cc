@@ -10,8 +10,6 @@
 namespace tidemark::server {
 namespace {
 
-// Bytes that the connection has not taken may be credited so late.
-constexpr absl::Duration kCreditRecheck = absl::Milliseconds(2);
 // etcd's slack of gRPC's message limit over max-request-bytes.
 constexpr size_t kGrpcOverheadBytes = 512 * 1024;
 
@@ -51,13 +49,11 @@ class WatchCall final : public partition::WatchOutput,
   }
   void StartTicker();
   void Tick();
-  void RecheckLater();
 
   ServiceContext& context_;
   const ServerCallPtr call_;
   std::unique_ptr<partition::WatchStream> stream_;  // nullptr once closed
   size_t owed_bytes_ = 0;                           // of events, not yet given back as credit
-  bool recheck_pending_ = false;
   TimerId ticker_ = 0;
 };
 
@@ -108,19 +104,9 @@ void WatchCall::GiveCredit() {
   size_t left_bytes = owed_bytes_ - unsent_bytes;
   owed_bytes_ = unsent_bytes;
   if (left_bytes > 0 && !PLANTED_BUG("watch_credit_lost")) stream_->Consumed(left_bytes);
-  if (owed_bytes_ > 0) RecheckLater();
-}
-
-// Below its low-water mark the connection tells nobody that bytes left.
-void WatchCall::RecheckLater() {
-  if (recheck_pending_) return;
-  recheck_pending_ = true;
-  call_->loop().PostAt(context_.clock().Monotonic() + kCreditRecheck, [weak = weak_from_this()] {
-    auto self = weak.lock();
-    if (self == nullptr) return;
-    self->recheck_pending_ = false;
-    self->GiveCredit();
-  });
+  if (owed_bytes_ > 0 && !PLANTED_BUG("watch_credit_of_small_events_late")) {
+    call_->NotifyWhenTaken();
+  }
 }
 
 void WatchCall::OnCreated(int64_t watch_id, Revision header_revision) {

@@ -147,6 +147,21 @@ class Bidi : public Handler {
   void OnHalfClose() override { call_->Finish(absl::OkStatus()); }
 };
 
+// Says behind each echo that the connection took it.
+class Taken : public Handler {
+  using Handler::Handler;
+  void Handle(SharedBytes message) override {
+    ByteChain chain;
+    chain.Append(std::move(message));
+    call_->Send(std::move(chain));
+    call_->NotifyWhenTaken();
+  }
+  void OnDrained() override {
+    call_->Send(ByteChain(absl::StrCat("unsent ", call_->unsent_bytes())));
+  }
+  void OnHalfClose() override { call_->Finish(absl::OkStatus()); }
+};
+
 class Pour : public Handler {
   using Handler::Handler;
   void Handle(SharedBytes message) override {
@@ -174,6 +189,7 @@ std::vector<Method> EchoMethods(std::shared_ptr<EchoCounters> counters) {
                                  Make<Sized>("Sized", CallKind::kUnary, counters),
                                  Make<Flood>("Flood", CallKind::kServerStream, counters),
                                  Make<Bidi>("Bidi", CallKind::kBidiStream, counters),
+                                 Make<Taken>("Taken", CallKind::kBidiStream, counters),
                                  Make<Pour>("Pour", CallKind::kBidiStream, counters)};
   for (Method& method : methods) method.essential = absl::EndsWith(method.path, "/Metadata");
   return methods;

@@ -217,8 +217,7 @@ void GrpcCall::TakeOutput(size_t byte_count, OutputQueue& queue) {
   output_.Take(byte_count, queue);
   output_taken_bytes_ += byte_count;
   connection_->RemoveUnsent(byte_count);
-  const bool drained = was_high_ && output_.size_bytes() < context_.options.unsent_low_bytes;
-  if (drained) connection_->NotifyAfterSend(stream_id_);
+  if (HasDrained() || notifies_when_taken_) connection_->NotifyAfterSend(stream_id_);
 }
 
 bool GrpcCall::SubmitTrailers() {
@@ -226,10 +225,17 @@ bool GrpcCall::SubmitTrailers() {
   return true;
 }
 
+bool GrpcCall::HasDrained() const {
+  return was_high_ && output_.size_bytes() < context_.options.unsent_low_bytes;
+}
+
 void GrpcCall::OnSent() {
-  if (!was_high_ || output_.size_bytes() >= context_.options.unsent_low_bytes) return;
-  was_high_ = false;
-  OnMayResume();
+  const bool drained = HasDrained();
+  if (!std::exchange(notifies_when_taken_, false) && !drained) return;
+  if (drained) {
+    was_high_ = false;
+    OnMayResume();
+  }
   if (handler_ != nullptr && !finished_) handler_->OnDrained();
 }
 

@@ -46,6 +46,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   void Finish(absl::Status status) override;
   std::shared_ptr<const std::atomic<bool>> cancelled() const override;
   size_t unsent_bytes() const override { return output_.size_bytes(); }
+  void NotifyWhenTaken() override { notifies_when_taken_ = true; }
 
   void OnData(absl::string_view bytes) override;
   void OnInputEnd() override;
@@ -71,6 +72,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   void FinishNow(absl::Status status);
   void OnDeadline();
   void Wake();
+  bool HasDrained() const;
   bool OutputIsHigh() const;
   bool MustWait() const;
   void CountMemory(int64_t bytes);
@@ -112,6 +114,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   bool responded_ = false;  // headers were submitted
   bool deferred_ = false;   // PeekOutput had nothing
   bool was_high_ = false;
+  bool notifies_when_taken_ = false;
 
   Mutex mutex_;
   absl::InlinedVector<HandedOver, 2> handed_over_ ABSL_GUARDED_BY(mutex_);

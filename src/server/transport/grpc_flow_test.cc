@@ -30,6 +30,24 @@ TEST(GrpcFlowTest, BidiStreamEchoesInOrder) {
   EXPECT_TRUE(stream.Finish().ok());
 }
 
+TEST(GrpcFlowTest, SaysOnceThatASmallMessageLeft) {
+  EchoServer server;
+  GrpcTestClient client(server.address());
+  GrpcTestStream stream(client, "Taken");
+  std::string received;
+  for (int i = 0; i < 100; ++i) {
+    const std::string sent = absl::StrCat(i);
+    ASSERT_TRUE(stream.Write(sent));
+    ASSERT_TRUE(stream.Read(received));
+    ASSERT_EQ(received, sent);
+    ASSERT_TRUE(stream.Read(received));
+    ASSERT_EQ(received, "unsent 0");
+  }
+  ASSERT_TRUE(stream.WritesDone());
+  EXPECT_FALSE(stream.Read(received));
+  EXPECT_TRUE(stream.Finish().ok());
+}
+
 TEST(GrpcFlowTest, ThousandsOfOpenStreams) {
   EchoServer server;
   GrpcTestClient client(server.address());

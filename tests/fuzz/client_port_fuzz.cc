@@ -119,7 +119,7 @@ class Session {
         piece_bytes_(bytes.size() / pieces + 1),
         is_http2_(absl::StartsWith(bytes, kPreface)),
         loop_(clock_, "fuzz"),
-        connections_(context_, loop_) {
+        connections_(context_, loop_, [this] { loop_.Stop(); }) {
     traits_.serves_http = (switches & 4) == 0;
     traits_.serves_grpc = (switches & 8) == 0;
     context_.options.max_receive_message_bytes = 5000;

@@ -21,6 +21,7 @@ class EchoServer {
   uint16_t port() const { return transport_->port(0); }
   std::string address() const;
   Transport& transport() { return *transport_; }
+  absl::Duration Now() const { return clock_.Monotonic(); }
   EchoCounters& counters() { return *counters_; }
   // Ends it before the fixture's end.
   void Stop(absl::Duration grace);

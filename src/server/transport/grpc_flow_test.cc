@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,13 @@
 
 namespace tidemark::server {
 namespace {
+
+// Without it equal channels share one.
+grpc::ChannelArguments OwnConnection() {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return arguments;
+}
 
 TEST(GrpcFlowTest, BidiStreamEchoesInOrder) {
   EchoServer server;
@@ -169,6 +177,30 @@ TEST(GrpcFlowTest, ShutdownLetsCallsEnd) {
   EXPECT_TRUE(stream.Finish().ok());
   server.transport().Join();
   EXPECT_EQ(server.counters().cancelled_calls.load(), 0);
+}
+
+// What answers a call may live on a loop that has no connection itself.
+TEST(GrpcFlowTest, LoopsWithoutConnectionsServeTheOthersUntilTheEnd) {
+  EchoServer server({.loop_count = 2});
+  GrpcTestClient first(server.address());
+  ASSERT_TRUE(first.Unary("Unary", "takes the first loop").status.ok());
+  GrpcTestClient second(server.address(), nullptr, OwnConnection());
+  GrpcTestStream stream(second, "Bidi");
+  std::string text;
+  ASSERT_TRUE(stream.Write("before") && stream.Read(text));
+  ASSERT_EQ(server.transport().open_connections(), 2u);
+  server.transport().BeginShutdown(absl::Seconds(20));
+  ASSERT_TRUE(Eventually([&] { return server.transport().open_connections() == 1; }));
+  for (size_t i = 0; i < 2; ++i) {
+    auto ran = std::make_shared<std::atomic<bool>>(false);
+    server.transport().loop(i).PostAt(server.Now() + absl::Milliseconds(20),
+                                      [ran] { *ran = true; });
+    EXPECT_TRUE(Eventually([&] { return ran->load(); })) << i;
+  }
+  ASSERT_TRUE(stream.WritesDone());
+  EXPECT_FALSE(stream.Read(text));
+  EXPECT_TRUE(stream.Finish().ok());
+  server.transport().Join();
 }
 
 TEST(GrpcFlowTest, ShutdownCutsOffWhatDoesNotEnd) {

@@ -39,7 +39,13 @@ void LoopConnections::LookAtMemoryLater() {
 void LoopConnections::Forget(Connection* connection) {
   CHECK(connections_.erase(connection) == 1);
   context_.open_connections.fetch_sub(1);
-  if (shutting_down_ && connections_.empty()) loop_.Stop();
+  EndIfEmpty();
+}
+
+// What comes later is closed as it is adopted.
+void LoopConnections::EndIfEmpty() {
+  if (!shutting_down_ || !connections_.empty()) return;
+  if (!std::exchange(ended_, true)) on_ended_();
 }
 
 void LoopConnections::BeginShutdown(absl::Duration end) {
@@ -48,16 +54,17 @@ void LoopConnections::BeginShutdown(absl::Duration end) {
     std::vector<std::shared_ptr<Connection>> all;
     for (const auto& [raw, connection] : connections_) all.push_back(connection);
     for (const auto& connection : all) connection->BeginShutdown();
-    if (connections_.empty()) loop_.Stop();
+    EndIfEmpty();
   });
   loop_.PostAt(end, [this] { CloseAll(); });
 }
 
 void LoopConnections::CloseAll() {
+  shutting_down_ = true;  // a timer may overtake what was posted before it
   std::vector<std::shared_ptr<Connection>> all;
   for (const auto& [raw, connection] : connections_) all.push_back(connection);
   for (const auto& connection : all) connection->Close();
-  if (connections_.empty()) loop_.Stop();
+  EndIfEmpty();
 }
 
 }  // namespace tidemark::server

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/base/failpoint.h"
 #include "src/base/log.h"
 #include "src/server/transport/loop_connections.h"
 
@@ -76,8 +77,10 @@ void Transport::Start() {
   CHECK(!std::exchange(started_, true));
   // Writes to a connection the client closed are errors, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  loops_with_connections_ = loops_.size();
   for (const auto& loop : loops_) {
-    connections_.push_back(std::make_unique<LoopConnections>(context_, *loop));
+    connections_.push_back(
+        std::make_unique<LoopConnections>(context_, *loop, [this] { OnLoopEnded(); }));
   }
   for (const auto& loop : loops_) loop->Start();
 }
@@ -126,6 +129,15 @@ void Transport::BeginShutdown(absl::Duration grace) {
   }
   const absl::Duration end = clock_.Monotonic() + std::max(grace, absl::ZeroDuration());
   for (const auto& connections : connections_) connections->BeginShutdown(end);
+}
+
+// A loop without connections still runs what calls on the other loops wait for: they stop together.
+void Transport::OnLoopEnded() {
+  const bool is_last = loops_with_connections_.fetch_sub(1) == 1;
+  for (const auto& loop : loops_) {
+    const bool alone = PLANTED_BUG("transport_loops_stop_alone") && loop->IsCurrent();
+    if (is_last || alone) loop->Stop();
+  }
 }
 
 void Transport::Join() {

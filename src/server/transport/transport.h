@@ -72,6 +72,8 @@ class Transport {
     EventLoop* loop = nullptr;
   };
 
+  // One loop has no connections left and will have none.
+  void OnLoopEnded();
   void Deal(const ListenerTraits& traits, int fd, std::string peer_address);
 
   const Clock& clock_;
@@ -80,6 +82,7 @@ class Transport {
   std::vector<std::unique_ptr<LoopConnections>> connections_;  // one per loop
   std::vector<std::unique_ptr<BoundListener>> listeners_;
   std::atomic<size_t> next_loop_{0};
+  std::atomic<size_t> loops_with_connections_{0};  // or that may still get some
   std::atomic<int64_t> refusal_logged_at_second_{-1};
   bool started_ = false;
 };

@@ -1,11 +1,14 @@
 // One key with the list of its stored versions, in a single allocation with the key's bytes.
 //
 // Hides that one version (the usual case) lies inside the node and more lie in a heap array, which
-// is given back when compaction leaves one. 32 bytes besides the key.
+// is given back when compaction leaves one; and that the array's front is erased by counting, so
+// that taking many versions away a few at a time costs no more than at once. 32 bytes besides the
+// key.
 // Sequence-bound.
 //
 // Invariants:
 //  1. Versions are in ascending (main, sub); two may share a main.
+//  2. Versions are moved only once for about as many pushed or erased.
 #pragma once
 
 #include <algorithm>
@@ -17,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/base/ids.h"
 #include "src/mvcc/location.h"
 
@@ -71,8 +75,7 @@ class KeyNode {
   const Version* NewestAt(Revision at) const {
     const Version* const begin = data();
     if (count_ > 0 && begin[count_ - 1].main() <= at) return begin + count_ - 1;
-    const Version* above = std::upper_bound(
-        begin, begin + count_, at, [](Revision r, const Version& v) { return r < v.main(); });
+    const Version* const above = FirstAbove(at);
     return above == begin ? nullptr : above - 1;
   }
   // The same without tombstones: what a read at `at` finds.
@@ -81,18 +84,22 @@ class KeyNode {
     return version == nullptr || version->tombstone() ? nullptr : version;
   }
 
+  // How many of the oldest have main <= at.
+  size_t CountUpTo(Revision at) const { return static_cast<size_t>(FirstAbove(at) - data()); }
+
   void PushBack(Version version) {
-    if (count_ == capacity_) Reallocate(capacity_ == 1 ? 2 : capacity_ + capacity_ / 2 + 1);
+    if (erased_ + count_ == capacity_) Reallocate(count_ <= 1 ? 2 : count_ + count_ / 2 + 1);
     new (data() + count_) Version(version);
     ++count_;
   }
   void EraseFront(uint32_t erased) {
     CHECK(erased <= count_);
     count_ -= erased;
-    std::memmove(static_cast<void*>(data()), data() + erased, count_ * sizeof(Version));
-    if (capacity_ > 1 && count_ <= 1) {
+    if (capacity_ == 1) return;
+    erased_ += erased;
+    if (count_ <= 1) {
       Reallocate(1);
-    } else if (capacity_ > 4 && count_ < capacity_ / 2) {
+    } else if (count_ < capacity_ / 2 || PLANTED_BUG("mvcc_erased_front_moves_the_rest")) {
       Reallocate(count_);
     }
   }
@@ -105,20 +112,27 @@ class KeyNode {
   }
 
   // In the store's queue of keys that compaction will look at.
-  bool queued = false;
+  uint32_t queued : 1;
 
  private:
-  explicit KeyNode(uint32_t key_size) : key_size_(key_size) {}
+  explicit KeyNode(uint32_t key_size) : queued(0), erased_(0), key_size_(key_size) {}
   ~KeyNode() {
     if (capacity_ > 1) ::operator delete(storage_.heap);
   }
 
-  Version* data() { return capacity_ > 1 ? storage_.heap : &storage_.inlined; }
-  const Version* data() const { return capacity_ > 1 ? storage_.heap : &storage_.inlined; }
+  Version* data() { return capacity_ > 1 ? storage_.heap + erased_ : &storage_.inlined; }
+  const Version* data() const {
+    return capacity_ > 1 ? storage_.heap + erased_ : &storage_.inlined;
+  }
+  const Version* FirstAbove(Revision at) const {
+    return std::upper_bound(data(), data() + count_, at,
+                            [](Revision r, const Version& v) { return r < v.main(); });
+  }
 
   void Reallocate(uint32_t capacity) {
-    Version* const old = data();
-    Version* const old_heap = capacity_ > 1 ? old : nullptr;
+    CHECK(capacity >= count_ && capacity <= kMaxCapacity);
+    const Version* const old = data();
+    Version* const old_heap = capacity_ > 1 ? storage_.heap : nullptr;
     if (capacity > 1) {
       auto* heap = static_cast<Version*>(::operator new(capacity * sizeof(Version)));
       std::memcpy(static_cast<void*>(heap), old, count_ * sizeof(Version));
@@ -128,6 +142,7 @@ class KeyNode {
       storage_.inlined = only;
     }
     capacity_ = capacity;
+    erased_ = 0;
     ::operator delete(old_heap);
   }
 
@@ -137,6 +152,9 @@ class KeyNode {
     Version* heap;
   };
 
+  static constexpr uint32_t kMaxCapacity = (uint32_t{1} << 31) - 1;
+
+  uint32_t erased_ : 31;  // at the heap array's front
   uint32_t key_size_;
   uint32_t count_ = 0;
   uint32_t capacity_ = 1;  // 1: inlined

@@ -77,8 +77,7 @@ bool VersionStoreImpl::CompactStep(int64_t max_versions) {
 
 int64_t VersionStoreImpl::Prune(KeyNode* node, Revision bound, int64_t max_removed) {
   const absl::Span<const Version> versions = node->versions();
-  size_t removed = 0;
-  while (removed < versions.size() && versions[removed].main() <= bound) ++removed;
+  size_t removed = node->CountUpTo(bound);
   if (removed > 0) {
     const Version& newest = versions[removed - 1];
     // The tombstone at exactly the compact revision stays, or a watch from there would miss the

@@ -48,6 +48,11 @@ struct Freshness {
   journal::Tail tail;
 };
 
+// A read kAtTail cannot be answered any more, since a compaction passed what it was reading: it is
+// to be asked again with a fresh tail. Never sent to a client.
+inline absl::Status Overtaken() { return absl::AbortedError("compaction passed the tail"); }
+inline bool IsOvertaken(const absl::Status& status) { return absl::IsAborted(status); }
+
 // What a write that spans partitions depends on and changes in this one (design note "Holds").
 struct Scope {
   std::vector<mvcc::KeyRange> reads;

@@ -120,8 +120,7 @@ void ReplicaImpl::PlanRead(std::shared_ptr<ReadJob> job) {
 }
 
 absl::Status ReplicaImpl::PlanReaders(ReadJob* job) {
-  // A compaction overtook the tail: the caller asks again with a fresh one.
-  if (job->current < store_->compact_revision()) return ErrCompacted();
+  if (job->current < store_->compact_revision()) return Overtaken();
   if (!job->txn_done) {
     absl::StatusOr<Revision> at =
         RevisionToRead(job->range, job->current, store_->compact_revision());
@@ -151,7 +150,7 @@ void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
       // Compacted between two steps. What asked for the present begins again at a newer one; what
       // asked for that revision is refused by the new plan.
       if (job->AtTail()) {
-        FailRead(job.get(), ErrCompacted());
+        FailRead(job.get(), Overtaken());
       } else {
         PlanRead(std::move(job));
       }

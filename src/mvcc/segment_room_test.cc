@@ -130,6 +130,42 @@ TEST_P(FillingTest, WhatWasGivenRoomCanBeStored) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, FillingTest, ::testing::Range(1, 60));
 
+// Where writes need what is left, nothing is moved; once they do not, the next step makes up for it
+// without a further compaction.
+TEST(SegmentCleaningTest, WithoutRoomItIsPutOffAndNotForgotten) {
+  HeapMapper memory;
+  SegmentRoom room(memory, 1, kSegmentBytes);
+  StoreOptions options;
+  options.name = "c";
+  options.segment_size_bytes = kSegmentBytes;
+  options.room = &room;
+  auto store = VersionStore::CreateEmpty(std::move(options), memory);
+  Revision revision = kEmptyStoreRevision;
+  for (int i = 0; i < 400; ++i) {
+    revision = revision.Next();
+    store->BeginEntry(revision);
+    store->Put(0, i % 10 == 0 ? "key" + std::to_string(i) : "often", std::string(200, 'v'),
+               LeaseId(0));
+    store->CommitEntry();
+  }
+  store->ForgetEvents();
+  memory.SetCapacityBytes(memory.used_bytes() + kSegmentBytes / 2);
+  store->Compact(revision);
+  const auto compact = [&store] {
+    int steps = 0;
+    while (store->CompactStep(10)) ASSERT_LT(++steps, 1000);
+    store->CheckInvariants();
+  };
+  compact();
+  const int64_t sparse_bytes = store->stats().segment_bytes;
+  EXPECT_GT(sparse_bytes, 4 * 40 * 250);
+  compact();  // still no room
+  EXPECT_EQ(store->stats().segment_bytes, sparse_bytes);
+  memory.SetCapacityBytes(memory.used_bytes() + 10 * kSegmentBytes);
+  compact();
+  EXPECT_LT(store->stats().segment_bytes, 2 * 40 * 250);
+}
+
 // A reader holds a segment that the store has given up: it is counted as long as that lasts.
 TEST(SegmentAccountTest, PinnedSegmentsAreCountedUntilTheyAreLetGo) {
   HeapMapper memory;

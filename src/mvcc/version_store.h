@@ -200,7 +200,8 @@ class VersionStore {
   // 0 on a never compacted store).
   virtual void Compact(Revision revision) = 0;
   // Frees memory of versions below the compact revision in a step of about `max_versions`; returns
-  // true while there is more to do.
+  // true while there is more to do. Where there is no room for moving records, segments stay sparse
+  // until it is called again.
   virtual bool CompactStep(int64_t max_versions) = 0;
 
   // --- Images ---

@@ -146,10 +146,10 @@ bool VersionStoreImpl::CleanStep(int64_t max_records) {
     }
     const Location location(slot, clean_offset_);
     const RecordHeader& record = *segment->At(clean_offset_);
-    if (!log_.MayMove(record.wire_size)) {  // the next compaction tries again
+    if (!log_.MayMove(record.wire_size)) {  // whoever calls next tries again
       to_clean_.clear();
-      clean_offset_ = 0;
-      continue;
+      cleaning_due_ = !PLANTED_BUG("mvcc_cleaning_without_room_forgotten");
+      return false;
     }
     clean_offset_ += RecordSizeBytes(record.wire_size);
     MoveRecord(location, record);

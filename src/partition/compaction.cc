@@ -103,7 +103,8 @@ void CompactionRunner::Remove(absl::AnyInvocable<void()> done) {
       });
 }
 
-void CompactionRunner::FinishReplayed() {
+void CompactionRunner::FinishRemoval() {
+  if (busy_) return;  // what is on its way ends with a removal, or is followed by the next call
   Enqueue([this] { Remove([this] { Next(); }); });
 }
 
@@ -135,15 +136,17 @@ void CompactionRunner::JudgeHash(Revision revision, ReplyCallback<HashKvResult> 
     Next();
   };
   if (!tail.ok()) return refuse(kvstore::ErrTimeout());
-  const Revision compacted = CompactRevision();
-  const Revision at = revision.value() == 0 ? tail->revision : revision;
-  if (at < compacted) return refuse(kvstore::ErrCompacted());
-  if (at > tail->revision) return refuse(kvstore::ErrFutureRevision());
+  // As asked for, so 0 is not the current one; and before anything is refused.
   for (const HashKvResult& stored : hashes_) {
-    if (stored.hash_revision != at) continue;
+    if (stored.hash_revision != revision) continue;
     Answer<HashKvResult>(std::move(done), kvstore::Reply<HashKvResult>{tail->revision, stored});
     return Next();
   }
+  const Revision compacted = CompactRevision();
+  const Revision at = revision.value() == 0 ? tail->revision : revision;
+  // A negative one has no changes, and is not refused either.
+  if (at >= Revision(0) && at < compacted) return refuse(kvstore::ErrCompacted());
+  if (at > tail->revision) return refuse(kvstore::ErrFutureRevision());
   AskAll<bool>(
       coordinator_.parts(), coordinator_.parts().ids(), coordinator_.home(),
       [position = tail->position](kvstore::Replica& replica, size_t,

@@ -243,6 +243,21 @@ TEST(LocalStore, AClientsNoSpaceAlarmStays) {
   EXPECT_TRUE(store.Put("a", "1").ok());
 }
 
+TEST(LocalStore, AClientsNoSpaceAlarmStaysWhenTheQuotaIsReachedAsWell) {
+  LocalStoreOptions options = Options();
+  options.quota_bytes = 100 << 10;
+  StoreForTest store(options);
+  ASSERT_TRUE(store.Start().ok());
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(store.Put("a", std::string(12 << 10, 'v')).ok());
+  ASSERT_TRUE(store.Alarm(AlarmRequest::ACTIVATE, kMember, etcdserverpb::NOSPACE).ok());
+  for (int i = 0; i < 9; ++i) ASSERT_FALSE(store.Put("a", std::string(12 << 10, 'v')).ok());
+  ASSERT_TRUE(store.Compact(7, true).ok());
+  store.world().RunFor(absl::Minutes(1));
+  EXPECT_EQ(store.Put("a", "1").status().code(), absl::StatusCode::kResourceExhausted);
+  ASSERT_TRUE(store.Alarm(AlarmRequest::DEACTIVATE, kMember, etcdserverpb::NOSPACE).ok());
+  EXPECT_TRUE(store.Put("a", "1").ok());
+}
+
 TEST(LocalStore, RequestSizeIsLimitedWithEtcdsMargin) {
   StoreForTest store(Options());
   ASSERT_TRUE(store.Start().ok());
@@ -406,6 +421,63 @@ TEST(LocalStore, CompactionsAnswersAndStoredHashes) {
             "etcdserver: mvcc: required revision has been compacted");
   range.set_revision(10);
   EXPECT_EQ(store.Range(range)->result.count, 2);
+}
+
+// etcd compares the revision as it was asked for with those it stored, so 0 finds none of them.
+TEST(LocalStore, HashOfThePresentIsNotTheStoredOne) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Put("/registry/pods/a", "1").ok());
+  ASSERT_TRUE(store.Put("/registry/pods/a", "2").ok());
+  ASSERT_TRUE(store.Compact(3, true).ok());
+  EXPECT_EQ(store.HashKv(3)->result.compact_revision, Revision(-1));
+  EXPECT_EQ(store.HashKv(0)->result.compact_revision, Revision(3));
+  EXPECT_NE(store.HashKv(0)->result.hash, store.HashKv(3)->result.hash);
+  ASSERT_TRUE(store.Put("/registry/pods/a", "3").ok());
+  ASSERT_TRUE(store.Compact(4, true).ok());
+  // A stored one is answered although its revision is compacted by now.
+  EXPECT_EQ(store.HashKv(3)->result.compact_revision, Revision(-1));
+  EXPECT_EQ(store.HashKv(3)->revision, Revision(4));
+  EXPECT_EQ(store.HashKv(2).status().message(),
+            "etcdserver: mvcc: required revision has been compacted");
+  EXPECT_EQ(store.HashKv(-5)->result.hash_revision, Revision(-5));  // not refused, and of nothing
+}
+
+// Compactions to the present while everything is read: one of the partitions may have applied one
+// that the others have not.
+TEST(LocalStore, ReadsOfThePresentOutlastCompactions) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    StoreForTest store(Options(), seed, /*executors=*/5);
+    ASSERT_TRUE(store.Start().ok());
+    ASSERT_TRUE(store.Txn(PutAll("1")).ok());
+    etcdserverpb::RangeRequest everything;
+    everything.set_key(std::string(1, '\0'));
+    everything.set_range_end(std::string(1, '\0'));
+    etcdserverpb::TxnRequest txn;
+    *txn.add_success()->mutable_request_range() = everything;
+    int answers = 0;
+    for (int i = 0; i < 60; ++i) {
+      etcdserverpb::PutRequest put;
+      put.set_key(i % 2 == 0 ? "/registry/pods/x" : "/registry/zz");
+      store.router().Put({}, put, [&](auto reply) {
+        ASSERT_TRUE(reply.ok());
+        etcdserverpb::CompactionRequest compaction;
+        compaction.set_revision(reply->revision.value());
+        store.router().Compact({}, compaction, [&](auto) { ++answers; });
+      });
+      everything.set_serializable(i % 3 == 0);
+      store.router().Range({}, everything, [&](auto reply) {
+        EXPECT_TRUE(reply.ok()) << reply.status() << " seed " << seed;
+        ++answers;
+      });
+      store.router().Txn({}, txn, [&](auto reply) {
+        EXPECT_TRUE(reply.ok()) << reply.status() << " seed " << seed;
+        ++answers;
+      });
+      store.world().RunFor(absl::Microseconds(50));
+    }
+    ASSERT_TRUE(store.world().RunUntil([&] { return answers == 180; }, absl::Minutes(1)));
+  }
 }
 
 TEST(LocalStore, PeriodicCompactionRunsByItself) {

@@ -13,13 +13,15 @@ namespace tidemark::partition {
 using etcdserverpb::AlarmRequest;
 using etcdserverpb::AlarmType;
 
-SpaceGuard::SpaceGuard(const Doors& doors, uint64_t member_id, int64_t quota_bytes)
+SpaceGuard::SpaceGuard(const Doors& doors, uint64_t member_id, int64_t quota_bytes,
+                       std::function<void()> clean)
     : coordinator_(doors.coordinator),
       memory_(doors.memory),
       budget_(doors.budget),
       clock_(doors.clock),
       member_id_(member_id),
-      quota_bytes_(quota_bytes == 0 ? kDefaultQuotaBytes : quota_bytes) {}
+      quota_bytes_(quota_bytes == 0 ? kDefaultQuotaBytes : quota_bytes),
+      clean_(std::move(clean)) {}
 
 StoreSize SpaceGuard::Size() const {
   StoreSize size{kEmptyStoreBytes, kEmptyStoreBytes};
@@ -118,7 +120,7 @@ void SpaceGuard::Change(AlarmEntry entry, bool raised, bool by_node,
 void SpaceGuard::RaiseNoSpace(Task then) {
   auto shared = std::make_shared<Task>(std::move(then));
   const absl::Status entered = coordinator_.Enter([this, shared] {
-    if (raised_by_quota_ && Has(OwnNoSpace())) {
+    if (Has(OwnNoSpace())) {  // a client's stays the client's
       coordinator_.Leave();
       return (*shared)();
     }
@@ -190,6 +192,7 @@ void SpaceGuard::LookLater() {
     if (!raised_by_quota_) return;
     memory_.Refresh();
     OnSpaceFreed();
+    clean_();
     LookLater();
   });
 }

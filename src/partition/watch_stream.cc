@@ -57,48 +57,40 @@ WatchStreamImpl::~WatchStreamImpl() {
   }
 }
 
-void WatchStreamImpl::Create(const WatchCreateRequest& request) {
-  if (controls_.size() >= 2 * kMaxControls) return;
+bool WatchStreamImpl::Create(const WatchCreateRequest& request) {
+  if (controls_.size() >= kMaxControls) return false;
   Control control;
   control.charge = MemoryCharge(memory_, MemoryAccount::kWatches);
   const size_t key_bytes = request.key().size() + request.range_end().size();
   const bool fits =
       control.charge.TryRaise(kWatchBytes + kWatchKeyCopies * static_cast<int64_t>(key_bytes));
-  if (!fits) memory_.CountRefusal(MemoryAccount::kWatches);
-  if (fits && controls_.size() < kMaxControls) {
+  if (fits) {
     control.create = request;
   } else {
+    memory_.CountRefusal(MemoryAccount::kWatches);
     control.watch_id = -1;  // the refusal keeps its place in the order, but not its range
-    control.charge = MemoryCharge();
   }
   controls_.push_back(std::move(control));
   mailbox_->Wake();
+  return true;
 }
 
-void WatchStreamImpl::Cancel(int64_t watch_id) {
-  if (controls_.size() >= kMaxControls) return;
+bool WatchStreamImpl::Enqueue(Control::Kind kind, int64_t watch_id) {
+  if (controls_.size() >= kMaxControls) return PLANTED_BUG("watch_requests_dropped");
   Control control;
-  control.kind = Control::Kind::kCancel;
+  control.kind = kind;
   control.watch_id = watch_id;
   controls_.push_back(std::move(control));
   mailbox_->Wake();
+  return true;
 }
 
-void WatchStreamImpl::RequestProgress() {
-  if (controls_.size() >= kMaxControls) return;
-  Control control;
-  control.kind = Control::Kind::kProgress;
-  controls_.push_back(std::move(control));
-  mailbox_->Wake();
-}
+bool WatchStreamImpl::Cancel(int64_t watch_id) { return Enqueue(Control::Kind::kCancel, watch_id); }
 
-void WatchStreamImpl::NotifyProgress() {
-  if (controls_.size() >= kMaxControls) return;
-  Control control;
-  control.kind = Control::Kind::kNotify;
-  controls_.push_back(std::move(control));
-  mailbox_->Wake();
-}
+bool WatchStreamImpl::RequestProgress() { return Enqueue(Control::Kind::kProgress); }
+
+// A tick that finds no place is made up for by the next.
+void WatchStreamImpl::NotifyProgress() { Enqueue(Control::Kind::kNotify); }
 
 void WatchStreamImpl::Consumed(size_t bytes) {
   budget_->GiveBack(bytes);

@@ -43,9 +43,11 @@ class WatchStream {
  public:
   virtual ~WatchStream() = default;  // ends all watches; no output afterwards
 
-  virtual void Create(const etcdserverpb::WatchCreateRequest& request) = 0;
-  virtual void Cancel(int64_t watch_id) = 0;
-  virtual void RequestProgress() = 0;
+  // False, of this and the next two: more requests wait than a stream may have, and this one was
+  // not taken. The stream is to be ended, since its client waits for the answer.
+  virtual bool Create(const etcdserverpb::WatchCreateRequest& request) = 0;
+  virtual bool Cancel(int64_t watch_id) = 0;
+  virtual bool RequestProgress() = 0;
   // The tick of progress_notify: each such watch that sent nothing since the last tick and is
   // caught up gets a progress message.
   virtual void NotifyProgress() = 0;

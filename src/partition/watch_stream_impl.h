@@ -40,9 +40,9 @@ class WatchStreamImpl final : public WatchStream {
                   WatchOutput& output);
   ~WatchStreamImpl() override;
 
-  void Create(const etcdserverpb::WatchCreateRequest& request) override;
-  void Cancel(int64_t watch_id) override;
-  void RequestProgress() override;
+  bool Create(const etcdserverpb::WatchCreateRequest& request) override;
+  bool Cancel(int64_t watch_id) override;
+  bool RequestProgress() override;
   void NotifyProgress() override;
   void Consumed(size_t bytes) override;
   int64_t watch_count() const override { return static_cast<int64_t>(by_id_.size()); }
@@ -89,6 +89,7 @@ class WatchStreamImpl final : public WatchStream {
   static constexpr int64_t kWatchBytes = 3 << 9;
   static constexpr int64_t kWatchKeyCopies = 4;
 
+  bool Enqueue(Control::Kind kind, int64_t watch_id = 0);
   void OnWake();
   // Requests, one after another; a create waits for its tail.
   void RunControls();

@@ -74,6 +74,19 @@ TEST_F(WatchStreamTest, CreateRules) {
   EXPECT_THAT(Take(), ElementsAre("canceled 2"));
 }
 
+TEST_F(WatchStreamTest, SaysWhatItDoesNotTake) {
+  Open();
+  EXPECT_TRUE(stream_->Create(Request("a", "")));  // waits for its tail, and all others for it
+  int taken = 0;
+  while (taken < 1'000'000 && stream_->Cancel(taken)) ++taken;
+  EXPECT_EQ(taken, 9'999);
+  EXPECT_FALSE(stream_->RequestProgress());
+  EXPECT_FALSE(stream_->Create(Request("b", "")));
+  Settle();
+  EXPECT_THAT(Take(), ElementsAre("created 0 at 1", "canceled 0"));
+  EXPECT_TRUE(stream_->Cancel(1));
+}
+
 TEST_F(WatchStreamTest, EventsOverPartitionsInRevisionOrder) {
   for (uint64_t seed = 1; seed <= 10; ++seed) {
     Open(seed, 1 + seed % 4);

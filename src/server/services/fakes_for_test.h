@@ -121,14 +121,23 @@ class FakeWatchStream : public partition::WatchStream {
     size_t consumed = 0;
     partition::WatchOutput* output = nullptr;
     bool open = true;
+    bool takes_requests = true;
   };
   explicit FakeWatchStream(Log& log) : log_(log) {}
   ~FakeWatchStream() override { log_.open = false; }
-  void Create(const etcdserverpb::WatchCreateRequest& request) override {
+  bool Create(const etcdserverpb::WatchCreateRequest& request) override {
+    if (!log_.takes_requests) return false;
     log_.creates.push_back(request);
+    return true;
   }
-  void Cancel(int64_t watch_id) override { log_.cancels.push_back(watch_id); }
-  void RequestProgress() override { ++log_.progress_requests; }
+  bool Cancel(int64_t watch_id) override {
+    if (log_.takes_requests) log_.cancels.push_back(watch_id);
+    return log_.takes_requests;
+  }
+  bool RequestProgress() override {
+    if (log_.takes_requests) ++log_.progress_requests;
+    return log_.takes_requests;
+  }
   void NotifyProgress() override { ++log_.progress_ticks; }
   void Consumed(size_t bytes) override { log_.consumed += bytes; }
   int64_t watch_count() const override { return static_cast<int64_t>(log_.creates.size()); }

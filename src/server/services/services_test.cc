@@ -503,6 +503,16 @@ TEST_F(WatchTest, Responses) {
   EXPECT_EQ(Sent(5).events_size(), 0);
 }
 
+TEST_F(WatchTest, EndsWhenMoreIsAskedThanCanWait) {
+  router_.watch.takes_requests = false;
+  etcdserverpb::WatchRequest request;
+  request.mutable_cancel_request()->set_watch_id(3);
+  watch_.handler->OnMessage(SharedBytes::Copy(request.SerializeAsString()));
+  EXPECT_TRUE(watch_.call->finished);
+  EXPECT_EQ(watch_.call->status.message(), "etcdserver: too many requests");
+  EXPECT_FALSE(router_.watch.open);
+}
+
 TEST_F(WatchTest, FragmentsOnlyWhenAskedAndLarge) {
   // The threshold is max-request-bytes (1000 here) + 512 KiB.
   auto large = std::make_shared<FakeBatch>(10, 100000);

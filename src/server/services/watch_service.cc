@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/base/failpoint.h"
+#include "src/kvstore/etcd_errors.h"
 #include "src/server/services/services.h"
 #include "src/server/services/unary_call.h"
 
@@ -70,14 +71,16 @@ void WatchCall::Refuse(absl::Status status) {
 
 void WatchCall::OnRequest(const etcdserverpb::WatchRequest& request) {
   if (stream_ == nullptr) return;
+  bool taken = true;
   if (request.has_create_request()) {
     if (request.create_request().progress_notify()) StartTicker();
-    stream_->Create(request.create_request());
+    taken = stream_->Create(request.create_request());
   } else if (request.has_cancel_request()) {
-    stream_->Cancel(request.cancel_request().watch_id());
+    taken = stream_->Cancel(request.cancel_request().watch_id());
   } else if (request.has_progress_request()) {
-    stream_->RequestProgress();
+    taken = stream_->RequestProgress();
   }
+  if (!taken) Refuse(kvstore::ErrTooManyRequests());
 }
 
 // One ticker per stream, with up to a tenth of jitter so that streams do not tick together.

@@ -38,7 +38,10 @@ class SegmentLog {
   SegmentLog(const SegmentLog&) = delete;
   SegmentLog& operator=(const SegmentLog&) = delete;
 
-  // --- Starting: exactly one of the two succeeds before anything else. ---
+  // --- Starting: exactly one of StartEmpty and Adopt succeeds before anything else. ---
+  // Before them: throws away what a former process left when it says that it got further than
+  // `newest`. Reads the table alone. True when it did.
+  bool DiscardWhatIsAhead(Revision newest);
   // Empty; what a former process left under this name is thrown away. ResourceExhausted when there
   // is no memory even for the table.
   absl::Status StartEmpty();

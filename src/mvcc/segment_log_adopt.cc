@@ -19,6 +19,16 @@ absl::Status SegmentLog::StartEmpty() {
   return absl::OkStatus();
 }
 
+bool SegmentLog::DiscardWhatIsAhead(Revision newest) {
+  CHECK(table_ == nullptr && slots_.empty());
+  absl::StatusOr<std::unique_ptr<SegmentTable>> table =
+      SegmentTable::Open(maker_.memory(), TableName(), maker_.identity());
+  if (!table.ok() || (*table)->newest().main <= newest) return false;
+  (*table)->Discard();  // first: without it the segments are nothing
+  RemoveLeftovers();
+  return true;
+}
+
 void SegmentLog::RemoveLeftovers() {
   const std::string prefix = absl::StrCat(maker_.name(), "-");
   for (const std::string& name : maker_.memory().Leftovers()) {

@@ -29,6 +29,7 @@ class VersionStoreImpl final : public VersionStore {
  public:
   VersionStoreImpl(StoreOptions options, MemoryMapper& memory);
 
+  bool DiscardWhatIsAhead(Revision newest) override { return log_.DiscardWhatIsAhead(newest); }
   absl::Status StartEmpty() override;
   using VersionStore::Adopt;
   absl::Status Adopt(ParallelRunner& workers, LoadProgress& progress) override;

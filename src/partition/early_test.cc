@@ -120,6 +120,31 @@ class EarlyTest : public ::testing::Test {
   std::unique_ptr<HeldRunner> runner_;
 };
 
+// A copy of the data directory from before was put in place, and the memory stayed. What was ahead
+// of the journal once is not believed either when others wrote meanwhile and the process ended.
+TEST_F(EarlyTest, MemoryOfAnotherHistoryIsRefusedBeforeOthersWrite) {
+  StoreForTest newer(Options());  // of the same seed: of the same journal
+  ASSERT_TRUE(newer.Start().ok());
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(newer.Put("/registry/pods/future" + std::to_string(i), "1").ok());
+  }
+  newer.Shut();
+  store_.Shut();
+  ASSERT_EQ(newer.options().identity, store_.options().identity);
+  store_.LoseMemory();
+  for (const std::string& name : newer.memory().Leftovers()) {
+    const absl::Span<char> bytes = newer.memory().Bytes(name);
+    std::copy(bytes.begin(), bytes.end(), (*store_.memory().Create(name, bytes.size()))->data());
+  }
+  RestartHolding({kPods});
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(store_.Put("/registry/zz", "2").ok());
+  RestartHolding({});
+  FinishStart();
+  const auto pods = store_.Range("/registry/pods/", "/registry/pods0");
+  ASSERT_TRUE(pods.ok());
+  EXPECT_EQ(pods->result.count, 2);
+}
+
 TEST_F(EarlyTest, OthersServeWhileOneIsLoadedAndWhatIsForItWaits) {
   RestartHolding({kPods});
   EXPECT_FALSE(store_.started());

@@ -44,7 +44,7 @@ class Tries {
     return kvstore::IsOvertaken(status) && ++count_ < kMaxTries;
   }
   static absl::Status ForClient(const absl::Status& status) {
-    return kvstore::IsOvertaken(status) ? kvstore::ErrTooManyRequests() : status;
+    return kvstore::IsOvertaken(status) ? kvstore::ErrTimeout() : status;
   }
 
  private:

@@ -31,6 +31,13 @@ absl::string_view NameOf(ReplicaStarter::Way way) {
 
 }  // namespace
 
+void ReplicaStarter::RefuseMemoryAheadOf(const journal::Tail& tail) {
+  if (PLANTED_BUG("start_judges_memory_after_early_writes")) return;
+  if (!doors_.replica.store().DiscardWhatIsAhead(tail.revision)) return;
+  TLOG(kWarn, "memory of a former process is not used",
+       {{"partition", name_}, {"reason", "it is ahead of the journal"}});
+}
+
 void ReplicaStarter::Start(const Journal& journal, Done done) {
   journal_ = journal;
   done_ = std::move(done);

@@ -55,6 +55,10 @@ class ReplicaStarter {
   ReplicaStarter(Doors doors, std::string name, std::string partition_map)
       : doors_(doors), name_(std::move(name)), partition_map_(std::move(partition_map)) {}
 
+  // Before anything is written to the journal in this life: memory that got further than its tail
+  // is of another history, and would no longer be told from this one's once the tail has moved on.
+  void RefuseMemoryAheadOf(const journal::Tail& tail);
+
   // `done` runs on the replica's sequence.
   void Start(const Journal& journal, Done done);
 

@@ -217,6 +217,8 @@ class StoreForTest {
     }
   }
 
+  const LocalStoreOptions& options() const { return options_; }
+  Executor& executor(size_t number) { return *executors_[number]; }
   Router& router() { return store_->router(); }
   LocalStore& store() { return *store_; }
   sim::World& world() { return world_; }

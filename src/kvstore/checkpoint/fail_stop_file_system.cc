@@ -1,5 +1,7 @@
 #include "src/kvstore/checkpoint/fail_stop_file_system.h"
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -7,6 +9,17 @@
 #include "src/kvstore/checkpoint/table_tail.h"
 
 namespace tidemark::kvstore {
+namespace {
+
+// RocksDB's word for a full disk is for ENOSPC alone.
+rocksdb::IOStatus WithQuotaAsSpace(rocksdb::IOStatus result) {
+  static const std::string* const quota = new std::string(std::generic_category().message(EDQUOT));
+  if (!result.IsIOError() || result.IsNoSpace()) return result;
+  std::string text = result.ToString();
+  return absl::StrContains(text, *quota) ? rocksdb::IOStatus::NoSpace(text) : result;
+}
+
+}  // namespace
 
 using rocksdb::FileOptions;
 using rocksdb::IODebugContext;
@@ -107,13 +120,16 @@ void FailStopFileSystem::Break(const std::string& what) {
 IOStatus FailStopFileSystem::JudgeSync(IOStatus result, const std::string& path) {
   // Not every kind of file can do it; RocksDB goes on without.
   if (result.ok() || result.IsNotSupported()) return result;
+  result = WithQuotaAsSpace(std::move(result));
   if (result.IsNoSpace() && absl::StartsWith(path, scratch_directory_)) return result;
   Break(absl::StrCat("sync of ", path, ": ", result.ToString()));
   return result;
 }
 
 IOStatus FailStopFileSystem::JudgeWrite(IOStatus result, const std::string& path) {
-  if (!result.ok() && !result.IsNoSpace()) {
+  if (result.ok()) return result;
+  result = WithQuotaAsSpace(std::move(result));
+  if (!result.IsNoSpace()) {
     Break(absl::StrCat("write of ", path, ": ", result.ToString()));
   }
   return result;

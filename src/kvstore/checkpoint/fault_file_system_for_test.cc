@@ -33,7 +33,7 @@ class FaultFileSystem::FaultFile : public rocksdb::FSWritableFileOwnerWrapper {
     if (!status.ok()) return status;
     if (owner_.SpaceIsLeft()) return target()->Append(data, options, debug);
     status = target()->Append(Slice(data.data(), data.size() / 2), options, debug);
-    return status.ok() ? IOStatus::NoSpace("the disk is full") : status;
+    return status.ok() ? owner_.NoSpace() : status;
   }
   IOStatus Append(const Slice& data, const IOOptions& options,
                   const rocksdb::DataVerificationInfo& verification,
@@ -83,8 +83,9 @@ void FaultFileSystem::FailSyncAfter(int64_t syncs) {
   syncs_left_ = syncs;
   was_struck_ = false;
 }
-void FaultFileSystem::FillDiskAfter(int64_t writes) {
+void FaultFileSystem::FillDiskAfter(int64_t writes, bool by_quota) {
   MutexLock lock(&mutex_);
+  by_quota_ = by_quota;
   writes_left_ = writes;
   was_struck_ = false;
 }
@@ -121,6 +122,13 @@ bool FaultFileSystem::SpaceIsLeft() {
   if (TakeOne(writes_left_)) return true;
   was_struck_ = true;
   return false;
+}
+
+// As RocksDB names them.
+IOStatus FaultFileSystem::NoSpace() const {
+  MutexLock lock(&mutex_);
+  return by_quota_ ? IOStatus::IOError("While appending to file", "Disk quota exceeded")
+                   : IOStatus::NoSpace("the disk is full");
 }
 
 void FaultFileSystem::LoseUnsyncedBytes(const Inode& inode) {

@@ -30,7 +30,8 @@ class FaultFileSystem : public GatedFileSystem {
 
   // Counts are of calls that still succeed; each fault strikes once.
   void FailSyncAfter(int64_t syncs);
-  void FillDiskAfter(int64_t writes);  // strikes every later write too, until ClearFaults
+  // Strikes every later write too, until ClearFaults.
+  void FillDiskAfter(int64_t writes, bool by_quota = false);
   // From then on every change is refused: what a process that is gone would do.
   void StopAfter(int64_t changes);
   void ClearFaults();
@@ -72,6 +73,7 @@ class FaultFileSystem : public GatedFileSystem {
   rocksdb::IOStatus SyncFile(const std::shared_ptr<Inode>& inode);
   rocksdb::IOStatus SyncDirectory(const std::string& directory);
   bool SpaceIsLeft();
+  rocksdb::IOStatus NoSpace() const;
   static bool TakeOne(int64_t& left);
   // Files of before are taken in as they are, durably.
   std::shared_ptr<Inode> InodeOf(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -87,6 +89,7 @@ class FaultFileSystem : public GatedFileSystem {
   int64_t syncs_left_ ABSL_GUARDED_BY(mutex_) = kNever;
   int64_t writes_left_ ABSL_GUARDED_BY(mutex_) = kNever;
   int64_t changes_left_ ABSL_GUARDED_BY(mutex_) = kNever;
+  bool by_quota_ ABSL_GUARDED_BY(mutex_) = false;
   bool was_struck_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -106,7 +106,7 @@ TEST_F(FaultTest, FullDiskAtEveryWrite) {
     for (int64_t writes = 0; was_struck && !HasFatalFailure(); ++writes) {
       std::string when = absl::StrCat(is_whole ? "whole" : "increment", ", write ", writes);
       CheckpointImage next = Next();
-      faults_->FillDiskAfter(writes);
+      faults_->FillDiskAfter(writes, /*by_quota=*/writes % 2 == 0);
       absl::Status status = Write(pods_, next, is_whole);
       was_struck = faults_->was_struck();
       if (status.ok()) {

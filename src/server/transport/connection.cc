@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "src/base/failpoint.h"
 #include "src/base/log.h"
 #include "src/server/transport/http1_connection.h"
 #include "src/server/transport/http2_connection.h"
@@ -225,20 +226,26 @@ void Connection::CountQueues() {
 
 void Connection::OnMemoryShort() {
   if (state_ != State::kOpen) return;
-  if (write_blocked_ && loop_.now() - blocked_since_ >= kReferredOutputTime) output_.OwnAll();
+  if (!output_.empty() && loop_.now() - last_taken_ >= kReferredOutputTime) output_.OwnAll();
   protocol_->OnMemoryShort();
 }
 
+void Connection::CloseIfStuck() {
+  if (output_.empty() || PLANTED_BUG("transport_stuck_connection_is_kept")) return;
+  if (loop_.now() - last_taken_ >= context_.options.slow_answer_time) Close();
+}
+
 void Connection::WriteOutput() {
+  if (output_.empty()) last_taken_ = loop_.now();
   size_t written_bytes = 0;
   while (state_ == State::kOpen) {
     if (!protocol_->FillOutput(output_)) ending_ = true;
     if (output_.empty()) break;
     const IoResult written = socket_->Write(output_);
     written_bytes += written.byte_count;
+    if (written.byte_count > 0) last_taken_ = loop_.now();
     if (written.state == IoState::kFailed || written.state == IoState::kClosed) return Close();
     if (written.state == IoState::kWouldBlock) {
-      if (written.byte_count > 0 || !write_blocked_) blocked_since_ = loop_.now();
       write_blocked_ = true;
       break;
     }

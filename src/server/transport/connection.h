@@ -51,6 +51,8 @@ class Connection final : public FdHandler,
   void Close();
   // Gives up what is held for a client that does not take it.
   void OnMemoryShort();
+  // Closes it when the client has taken nothing for too long.
+  void CloseIfStuck();
 
   // For protocols.
   TransportContext& context() { return context_; }
@@ -99,8 +101,8 @@ class Connection final : public FdHandler,
   TimerId deadline_timer_ = 0;  // of handshake, first bytes or lingering
   uint32_t events_ = 0;
   const MemoryCharge own_charge_;
-  int64_t queued_bytes_ = 0;  // counted for what waits in queues
-  absl::Duration blocked_since_;
+  int64_t queued_bytes_ = 0;   // counted for what waits in queues
+  absl::Duration last_taken_;  // when the client took bytes, or there were none to take
   size_t dropped_bytes_ = 0;
   bool dirty_ = false;
   bool write_blocked_ = false;

@@ -78,6 +78,11 @@ void EventLoop::Join() {
 
 bool EventLoop::IsCurrent() const { return current_loop == this; }
 
+size_t EventLoop::timer_count() const {
+  MutexLock lock(&mutex_);
+  return timers_.size();
+}
+
 void EventLoop::Wake() {
   const uint64_t one = 1;
   // EAGAIN means that the counter is full: the loop is woken anyway.

@@ -54,6 +54,7 @@ class EventLoop final : public Executor {
   TimerId PostAt(absl::Duration when, Task task) override;
   void Cancel(TimerId id) override;
   bool IsCurrent() const override;
+  size_t timer_count() const ABSL_LOCKS_EXCLUDED(mutex_);  // any thread
 
   void Watch(int fd, uint32_t events, FdHandler* handler);
   void Change(int fd, uint32_t events);
@@ -91,7 +92,7 @@ class EventLoop final : public Executor {
   std::atomic<bool> stopping_{false};
   absl::Duration now_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   bool sleeping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Task> mailbox_ ABSL_GUARDED_BY(mutex_);
   std::map<TimerKey, Task> timers_ ABSL_GUARDED_BY(mutex_);

@@ -11,7 +11,8 @@
 namespace tidemark::server {
 namespace {
 
-// The call, its stream and its handler; what a request becomes when it is decoded.
+// The call, its stream and its handler, besides its metadata; what a request becomes when it is
+// decoded.
 constexpr int64_t kCallBytes = 2 << 10;
 constexpr int64_t kDecodedPart = 2;
 // Output that waits longer is copied, so that nothing larger has to be kept for it, or, when there
@@ -89,6 +90,7 @@ std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t s
   }
   auto call = std::make_shared<GrpcCall>(connection, stream_id, *head.known_method,
                                          std::move(head.metadata), deadline);
+  call->CountMemory(static_cast<int64_t>(head.size_bytes));
   call->Begin();
   return call;
 }
@@ -245,7 +247,7 @@ void GrpcCall::OnDeadline() {
   cancelled_.store(true);
   if (!output_.empty()) {
     // The client does not read: no trailers would ever reach it.
-    finished_ = true;
+    finished_ = cut_off_ = true;
     status_ = absl::DeadlineExceededError("context deadline exceeded");
     return connection_->Reset(stream_id_, NGHTTP2_CANCEL);
   }
@@ -254,6 +256,7 @@ void GrpcCall::OnDeadline() {
 
 void GrpcCall::OnMemoryShort() {
   if (connection_ == nullptr || output_.empty()) return;
+  if (cut_off_) return connection_->connection().CloseIfStuck();
   const absl::Duration waits = loop_.now() - output_since_;
   if (waits < kReferredOutputTime) return;
   // A stream's output is bounded by its credit, and counted where that is given.
@@ -264,7 +267,7 @@ void GrpcCall::OnMemoryShort() {
   if (waits < options.slow_answer_time || output_taken_bytes_ >= least_bytes) return;
   context_.budget->CountRefusal(MemoryAccount::kReads);
   cancelled_.store(true);
-  finished_ = true;
+  finished_ = cut_off_ = true;
   status_ = context_.options.busy;
   connection_->Reset(stream_id_, NGHTTP2_ENHANCE_YOUR_CALM);
 }

@@ -111,6 +111,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   size_t output_taken_bytes_ = 0;  // since then
   absl::Status status_;
   bool finished_ = false;
+  bool cut_off_ = false;    // the reset may wait for a client that does not read
   bool responded_ = false;  // headers were submitted
   bool deferred_ = false;   // PeekOutput had nothing
   bool was_high_ = false;

@@ -67,6 +67,16 @@ TEST(HostileInputTest, SilentConnectionsAreClosed) {
   EXPECT_TRUE(Eventually([&] { return server.transport().open_connections() == 0; }));
 }
 
+TEST(HostileInputTest, ConnectionsThatAreGoneLeaveNoTimers) {
+  EchoServer server({.loop_count = 1});
+  for (int i = 0; i < 50; ++i) {
+    RawHttp2 client(server.port());
+    ASSERT_TRUE(client.Next().has_value());
+  }
+  const auto& loop = static_cast<EventLoop&>(server.transport().loop(0));
+  EXPECT_TRUE(Eventually([&] { return loop.timer_count() < 10; }));
+}
+
 TEST(HostileInputTest, HalfFramesThenGone) {
   EchoServer server;
   for (size_t size = 1; size < 60; ++size) {

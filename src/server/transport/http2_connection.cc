@@ -23,6 +23,10 @@ constexpr uint64_t kResetsPerSecond = 2000;
 constexpr size_t kMaxSettingsPerFrame = 32;
 // A client that makes us reset its calls gets round the limit on its own resets (CVE-2025-8671).
 constexpr int kMaxStreamFaults = 1000;
+// Frames that wait for the client to read: refusals, resets, heads of answers. Beyond, it is not
+// read either, so what one read brings is all that can be added.
+constexpr size_t kMaxWaitingFrames = 10000;
+constexpr size_t kWaitingFrameBytes = 512;  // with the stream that it belongs to
 
 }  // namespace
 
@@ -96,6 +100,15 @@ bool Http2Connection::FillOutput(OutputQueue& queue) {
   return nghttp2_session_want_read(session_) != 0 || nghttp2_session_want_write(session_) != 0;
 }
 
+bool Http2Connection::WantsInput() const {
+  return nghttp2_session_get_outbound_queue_size(session_) < kMaxWaitingFrames ||
+         PLANTED_BUG("transport_unread_answers_without_bound");
+}
+
+size_t Http2Connection::held_bytes() const {
+  return nghttp2_session_get_outbound_queue_size(session_) * kWaitingFrameBytes;
+}
+
 bool Http2Connection::HasOutputRoom() const {
   return output_->size_bytes() < context_.options.output_queue_bytes ||
          PLANTED_BUG("transport_output_without_bound");
@@ -130,6 +143,10 @@ void Http2Connection::OnMemoryShort() {
 }
 
 void Http2Connection::OnClosed() {
+  if (!PLANTED_BUG("transport_timers_outlive_connections")) {
+    connection_.loop().Cancel(keepalive_timer_);
+    connection_.loop().Cancel(shutdown_timer_);
+  }
   std::vector<std::shared_ptr<Http2Stream>> streams;
   for (auto& [id, stream] : streams_) streams.push_back(std::move(stream));
   streams_.clear();
@@ -313,7 +330,7 @@ void Http2Connection::ScheduleKeepalive() { ScheduleKeepaliveAfter(last_input_);
 void Http2Connection::ScheduleKeepaliveAfter(absl::Duration from) {
   const KeepaliveOptions& keepalive = context_.options.keepalive;
   if (keepalive.interval <= absl::ZeroDuration()) return;
-  connection_.CallAt(from + keepalive.interval, [this] { OnKeepaliveTimer(); });
+  keepalive_timer_ = connection_.CallAt(from + keepalive.interval, [this] { OnKeepaliveTimer(); });
 }
 
 void Http2Connection::OnKeepaliveTimer() {
@@ -325,7 +342,7 @@ void Http2Connection::OnKeepaliveTimer() {
   connection_.MarkDirty();
   const absl::Duration asked = connection_.loop().now();
   if (keepalive.timeout <= absl::ZeroDuration()) return ScheduleKeepaliveAfter(asked);
-  connection_.CallAt(asked + keepalive.timeout, [this, asked] {
+  keepalive_timer_ = connection_.CallAt(asked + keepalive.timeout, [this, asked] {
     if (ping_outstanding_ && last_input_ <= asked) return connection_.Close();
     ScheduleKeepalive();
   });
@@ -337,7 +354,8 @@ void Http2Connection::BeginShutdown() {
   // Calls already on their way are still taken; after the ping's answer none can be.
   nghttp2_submit_shutdown_notice(session_);
   nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kShutdownPing);
-  connection_.CallAt(connection_.loop().now() + kShutdownPingTime, [this] { FinishShutdown(); });
+  shutdown_timer_ = connection_.CallAt(connection_.loop().now() + kShutdownPingTime,
+                                       [this] { FinishShutdown(); });
   connection_.MarkDirty();
 }
 

@@ -31,6 +31,8 @@ class Http2Connection final : public Protocol {
 
   bool OnInput(absl::string_view bytes) override;
   bool FillOutput(OutputQueue& queue) override;
+  bool WantsInput() const override;
+  size_t held_bytes() const override;
   void OnMemoryShort() override;
   void BeginShutdown() override;
   void OnClosed() override;
@@ -91,6 +93,8 @@ class Http2Connection final : public Protocol {
   std::vector<int32_t> after_send_;
   absl::btree_set<int32_t> waiting_;
   PingPolicy ping_policy_;
+  TimerId keepalive_timer_ = 0;
+  TimerId shutdown_timer_ = 0;
   absl::Duration last_input_;
   size_t unsent_bytes_ = 0;
   size_t assembling_bytes_ = 0;

@@ -19,10 +19,11 @@ constexpr int64_t kExchangeBytes = 2 << 10;
 std::shared_ptr<Http2Exchange> Http2Exchange::Start(Http2Connection& connection, int32_t stream_id,
                                                     RequestHead head) {
   const size_t limit = connection.connection().context().options.max_metadata_bytes;
-  const bool too_large = head.size_bytes > limit;
+  const size_t head_bytes = head.size_bytes;
+  const bool too_large = head_bytes > limit;
   const bool busy = !connection.connection().context().HasMemory(/*essential=*/true);
   auto exchange = std::make_shared<Http2Exchange>(connection, stream_id, std::move(head));
-  exchange->Count(kExchangeBytes);
+  exchange->Count(kExchangeBytes + static_cast<int64_t>(std::min(head_bytes, limit)));
   if (too_large || busy) exchange->Respond(HttpError(too_large ? 431 : 503));
   return exchange;
 }

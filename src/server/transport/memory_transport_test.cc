@@ -1,6 +1,9 @@
 // What the client port does when its share of the memory budget is used up.
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +18,7 @@ namespace {
 
 constexpr auto kConnections = MemoryAccount::kConnections;
 constexpr uint8_t kData = 0;
+constexpr uint8_t kHeaders = 1;
 constexpr uint8_t kResetStream = 3;
 constexpr uint8_t kSettings = 4;
 constexpr uint8_t kWindowUpdate = 8;
@@ -114,6 +118,69 @@ TEST_F(MemoryTransportTest, AnAnswerThatIsNotReadIsCutOff) {
   EXPECT_TRUE(Eventually([&] { return server_->counters().cancelled_calls == 1; }));
   // Others on the same loops never notice.
   EXPECT_TRUE(client.Unary("Sized", "3000000").status.ok());
+}
+
+// Nor would the reset be, by a client that does not read at all: the connection goes.
+TEST_F(MemoryTransportTest, AConnectionThatTakesNothingIsClosed) {
+  // What the kernel's buffers take at once counts as taken: it must not last.
+  Start(100 << 20,
+        {.slow_answer_time = absl::Milliseconds(200), .slow_answer_bytes_per_second = 1 << 30});
+  RawHttp2 stuck(server_->port());
+  constexpr uint16_t kInitialWindowSize = 4;
+  stuck.SendFrame(kSettings, 0, 0,
+                  std::string({0, static_cast<char>(kInitialWindowSize)}) + BigEndian32(1 << 30));
+  stuck.SendFrame(kWindowUpdate, 0, 0, BigEndian32(1 << 30));
+  stuck.SendRequest(1, "/test.Echo/Sized", "100000000");
+  MemoryCharge others(*budget_, MemoryAccount::kReads);
+  others.Set(budget_->share_bytes(MemoryAccount::kReads));
+  ASSERT_TRUE(Eventually([&] { return server_->counters().messages.load() == 1; }));
+  // Input is no sign that the client takes anything.
+  EXPECT_TRUE(Eventually([&] {
+    stuck.SendFrame(kWindowUpdate, 0, 0, BigEndian32(1));
+    return server_->transport().open_connections() == 0;
+  }));
+  EXPECT_EQ(server_->counters().cancelled_calls, 1);
+}
+
+// Refusals are small, but a client that asks and never reads could have any number of them.
+TEST_F(MemoryTransportTest, WhoDoesNotReadRefusalsIsNotReadEither) {
+  Start(1000 << 20);
+  RawHttp2 client(server_->port());
+  const std::string head = HeadersPayload(GrpcRequestHeaders("/test.Echo/NoSuchMethod"));
+  constexpr int kRequestsMax = 1'000'000;
+  std::string waiting;
+  uint32_t stream_id = 1;
+  bool is_stuck = false;
+  while (!is_stuck && stream_id < 2 * kRequestsMax) {
+    for (; waiting.size() < (1 << 20); stream_id += 2) {
+      waiting += FrameBytes(kHeaders, 5, stream_id, head);
+    }
+    const ssize_t sent = send(client.client().fd(), waiting.data(), waiting.size(), MSG_DONTWAIT);
+    if (sent > 0) {
+      waiting.erase(0, static_cast<size_t>(sent));
+      continue;
+    }
+    ASSERT_EQ(errno, EAGAIN);
+    pollfd writable{client.client().fd(), POLLOUT, 0};
+    is_stuck = poll(&writable, 1, 1000) == 0;
+  }
+  EXPECT_TRUE(is_stuck);
+  EXPECT_GT(used(), 4 << 20);
+  EXPECT_LT(used(), 20 << 20);
+  GrpcTestClient other(server_->address());
+  EXPECT_TRUE(other.Unary("Unary", "x").status.ok());
+}
+
+TEST_F(MemoryTransportTest, MetadataIsCounted) {
+  Start(100 << 20);
+  RawHttp2 client(server_->port());
+  RawHeaders headers = GrpcRequestHeaders("/test.Echo/Hang");
+  for (int i = 0; i < 3; ++i) headers.emplace_back("large", std::string(4000, 'x'));
+  const int64_t before = used();
+  for (uint32_t id = 1; id < 41; id += 2) {
+    client.SendFrame(kHeaders, 4, id, HeadersPayload(headers));
+  }
+  EXPECT_TRUE(Eventually([&] { return used() - before > 20 * 12000; })) << used() - before;
 }
 
 // However much the client says it can take, what waits for the socket is bounded.

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -215,12 +216,15 @@ class VersionStore {
   // From now on, which stored changes with main <= `bound` are removed is remembered, up to
   // `limit` of them.
   virtual void TrackRemovals(Revision bound, size_t limit) = 0;
-  // Those since TrackRemovals, ascending; nothing when there were more, or nobody tracked.
+  // Those since TrackRemovals, in the order of removal; nullptr when there were more, or nobody
+  // tracked. There may be millions: looked at and taken without touching each.
   struct TrackedRemovals {
-    std::vector<RevisionKey> revisions;
+    std::deque<RevisionKey> revisions;
     uint64_t hash = 0;  // their part of StoreStats::stored_hash
   };
-  virtual std::optional<TrackedRemovals> Removals() const = 0;
+  virtual const TrackedRemovals* Removals() const = 0;
+  // REQUIRES Removals() != nullptr. Nothing is tracked any more.
+  virtual std::deque<RevisionKey> TakeRemovals() = 0;
   // What a stored change adds to stored_hash.
   static uint64_t HashOf(RevisionKey revision, bool tombstone, absl::string_view wire);
 

@@ -1,5 +1,6 @@
 // What a checkpoint of the store is made from.
-#include <algorithm>
+#include <deque>
+#include <utility>
 
 #include "src/base/check.h"
 #include "src/mvcc/version_store_impl.h"
@@ -28,11 +29,15 @@ void VersionStoreImpl::TrackRemovals(Revision bound, size_t limit) {
   removals_ = {};
 }
 
-std::optional<VersionStore::TrackedRemovals> VersionStoreImpl::Removals() const {
-  if (!track_removals_up_to_ || removals_.revisions.size() > removals_limit_) return std::nullopt;
-  TrackedRemovals removals = removals_;
-  std::sort(removals.revisions.begin(), removals.revisions.end());
-  return removals;
+const VersionStore::TrackedRemovals* VersionStoreImpl::Removals() const {
+  if (!track_removals_up_to_ || removals_.revisions.size() > removals_limit_) return nullptr;
+  return &removals_;
+}
+
+std::deque<RevisionKey> VersionStoreImpl::TakeRemovals() {
+  CHECK(Removals() != nullptr);
+  track_removals_up_to_.reset();
+  return std::exchange(removals_, {}).revisions;
 }
 
 uint64_t VersionStore::HashOf(RevisionKey revision, bool tombstone, absl::string_view wire) {

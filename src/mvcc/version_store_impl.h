@@ -69,7 +69,8 @@ class VersionStoreImpl final : public VersionStore {
   RevisionKey VisitStored(RevisionKey from, int64_t max_records,
                           absl::FunctionRef<void(StoredRecord)> visitor) const override;
   void TrackRemovals(Revision bound, size_t limit) override;
-  std::optional<TrackedRemovals> Removals() const override;
+  const TrackedRemovals* Removals() const override;
+  std::deque<RevisionKey> TakeRemovals() override;
 
   RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted, int64_t max_scanned,
                            absl::FunctionRef<void(HashItem)> visitor) const override;

@@ -1,6 +1,7 @@
 #include "src/partition/checkpointer.h"
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,7 +21,7 @@ struct Checkpointer::Walk {
   CheckpointHeader header;
   uint64_t stored_hash = 0;  // what the store has: the records must add up to it
   uint64_t walked_hash = 0;
-  std::vector<mvcc::RevisionKey> removals;
+  std::deque<mvcc::RevisionKey> removals;
   mvcc::RevisionKey next{Revision(0), 0};
   std::vector<mvcc::StoredRecord> step;
   bool last_step = false;
@@ -130,8 +131,9 @@ void Checkpointer::Begin(std::shared_ptr<Walk> walk) {
 }
 
 void Checkpointer::Plan(Walk* walk) const {
-  auto removals = walk->replica->store().Removals();
-  if (walk->base && removals) {
+  mvcc::VersionStore& store = walk->replica->store();
+  const mvcc::VersionStore::TrackedRemovals* const removals = store.Removals();
+  if (walk->base && removals != nullptr) {
     const auto removed = static_cast<int64_t>(removals->revisions.size());
     const int64_t added = walk->header.records - (walk->base->records - removed);
     CHECK(added >= 0);
@@ -141,10 +143,9 @@ void Checkpointer::Plan(Walk* walk) const {
     const bool little =
         (added + removed) * 100 <= walk->header.records * policy_.whole_from_percent;
     if (little && !wasteful) {
-      if (!PLANTED_BUG("checkpoint_keeps_removed_records")) {
-        walk->removals = std::move(removals->revisions);
-      }
       walk->walked_hash = walk->base->stored_hash - removals->hash;
+      walk->removals = store.TakeRemovals();
+      if (PLANTED_BUG("checkpoint_keeps_removed_records")) walk->removals.clear();
       walk->next = {walk->base->revision.Next(), 0};
       return;
     }
@@ -179,6 +180,7 @@ void Checkpointer::WriteStep(const std::shared_ptr<Walk>& walk) {
                    : doors_.checkpoints.BeginWhole(walk->header.partition);
     if (!writer.ok()) return End(walk, writer.status());
     walk->writer = *std::move(writer);
+    std::sort(walk->removals.begin(), walk->removals.end());
     for (const mvcc::RevisionKey& revision : walk->removals) {
       if (absl::Status s = walk->writer->Remove(revision); !s.ok()) return End(walk, s);
     }

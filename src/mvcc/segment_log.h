@@ -40,8 +40,8 @@ class SegmentLog {
 
   // --- Starting: exactly one of StartEmpty and Adopt succeeds before anything else. ---
   // Before them: throws away what a former process left when it says that it got further than
-  // `newest`. Reads the table alone. True when it did.
-  bool DiscardWhatIsAhead(Revision newest);
+  // `newest`, which is DataLoss. Reads the table alone, and fails as Adopt does for its sake.
+  absl::Status DiscardWhatIsAhead(Revision newest);
   // Empty; what a former process left under this name is thrown away. ResourceExhausted when there
   // is no memory even for the table.
   absl::Status StartEmpty();

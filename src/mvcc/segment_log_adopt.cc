@@ -12,6 +12,7 @@ namespace tidemark::mvcc {
 absl::Status SegmentLog::StartEmpty() {
   DiscardAll();
   RemoveLeftovers();
+  maker_.memory().Remove(TableName());  // not a leftover any more once it was opened
   absl::StatusOr<std::unique_ptr<SegmentTable>> table =
       SegmentTable::Create(maker_.memory(), TableName(), maker_.identity());
   if (!table.ok()) return table.status();
@@ -19,14 +20,17 @@ absl::Status SegmentLog::StartEmpty() {
   return absl::OkStatus();
 }
 
-bool SegmentLog::DiscardWhatIsAhead(Revision newest) {
+absl::Status SegmentLog::DiscardWhatIsAhead(Revision newest) {
   CHECK(table_ == nullptr && slots_.empty());
   absl::StatusOr<std::unique_ptr<SegmentTable>> table =
       SegmentTable::Open(maker_.memory(), TableName(), maker_.identity());
-  if (!table.ok() || (*table)->newest().main <= newest) return false;
+  if (!table.ok()) return table.status();
+  const Revision ahead = (*table)->newest().main;
+  if (ahead <= newest) return absl::OkStatus();
   (*table)->Discard();  // first: without it the segments are nothing
   RemoveLeftovers();
-  return true;
+  return absl::DataLossError(
+      absl::StrCat("it is ahead of the journal: ", ahead.value(), " > ", newest.value()));
 }
 
 void SegmentLog::RemoveLeftovers() {

@@ -118,8 +118,9 @@ class VersionStore {
 
   // --- Starting ---
   // Before StartEmpty and Adopt: throws away what a former process left, at once, when it says that
-  // it got further than `newest`. True when it did.
-  virtual bool DiscardWhatIsAhead(Revision newest) = 0;
+  // it got further than `newest`, which is DataLoss; so is what cannot be read. NotFound: nothing
+  // was left.
+  virtual absl::Status DiscardWhatIsAhead(Revision newest) = 0;
   // Throws away what a former process left, or what was adopted or restored. ResourceExhausted
   // when there is no memory for a start.
   virtual absl::Status StartEmpty() = 0;

@@ -29,7 +29,9 @@ class VersionStoreImpl final : public VersionStore {
  public:
   VersionStoreImpl(StoreOptions options, MemoryMapper& memory);
 
-  bool DiscardWhatIsAhead(Revision newest) override { return log_.DiscardWhatIsAhead(newest); }
+  absl::Status DiscardWhatIsAhead(Revision newest) override {
+    return log_.DiscardWhatIsAhead(newest);
+  }
   absl::Status StartEmpty() override;
   using VersionStore::Adopt;
   absl::Status Adopt(ParallelRunner& workers, LoadProgress& progress) override;

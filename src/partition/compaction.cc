@@ -103,8 +103,7 @@ void CompactionRunner::Remove(absl::AnyInvocable<void()> done) {
       });
 }
 
-void CompactionRunner::FinishRemoval() {
-  if (busy_) return;  // what is on its way ends with a removal, or is followed by the next call
+void CompactionRunner::FinishReplayed() {
   Enqueue([this] { Remove([this] { Next(); }); });
 }
 

@@ -39,8 +39,8 @@ class CompactionRunner {
   void Compact(const etcdserverpb::CompactionRequest& request, ReplyCallback<Nothing> done);
   void HashKv(Revision revision, ReplyCallback<HashKvResult> done);
   void Defragment(ReplyCallback<Nothing> done);
-  // Removes what was released and is still there: after replay, and where there was no room for it.
-  void FinishRemoval();
+  // After replay: removes what compactions in the journal released.
+  void FinishReplayed();
 
  private:
   using Item = absl::AnyInvocable<void()>;

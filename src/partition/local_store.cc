@@ -129,7 +129,7 @@ void LocalStoreImpl::AssembleServices() {
       parts_, *doors_.journal, room_, OriginId(doors_.random->Next()), options_.max_pending_writes);
   guard_ = std::make_unique<SpaceGuard>(
       SpaceGuard::Doors{*coordinator_, *doors_.memory, budget(), *doors_.clock}, options_.member_id,
-      options_.quota_bytes, [this] { compactions_->FinishRemoval(); });
+      options_.quota_bytes);
   reads_ = std::make_unique<ReadGate>(budget(), home(), *doors_.clock);
   kvstore::LessorOptions lessor;
   lessor.min_ttl_seconds = options_.min_lease_ttl_seconds;
@@ -198,7 +198,7 @@ void LocalStoreImpl::OnStarted(absl::Status status) {
 void LocalStoreImpl::Serve() {
   guard_->StartServing();
   leases_->StartServing();
-  compactions_->FinishRemoval();
+  compactions_->FinishReplayed();
   auto_compactor_->Start();
   if (checkpointer_ != nullptr) checkpointer_->Start(starter_->good_checkpoints());
 }

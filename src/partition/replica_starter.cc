@@ -33,9 +33,13 @@ absl::string_view NameOf(ReplicaStarter::Way way) {
 
 void ReplicaStarter::RefuseMemoryAheadOf(const journal::Tail& tail) {
   if (PLANTED_BUG("start_judges_memory_after_early_writes")) return;
-  if (!doors_.replica.store().DiscardWhatIsAhead(tail.revision)) return;
+  LogRefused(doors_.replica.store().DiscardWhatIsAhead(tail.revision));
+}
+
+void ReplicaStarter::LogRefused(const absl::Status& memory) const {
+  if (memory.ok() || absl::IsNotFound(memory)) return;
   TLOG(kWarn, "memory of a former process is not used",
-       {{"partition", name_}, {"reason", "it is ahead of the journal"}});
+       {{"partition", name_}, {"reason", memory.message()}});
 }
 
 void ReplicaStarter::Start(const Journal& journal, Done done) {
@@ -60,10 +64,7 @@ absl::StatusOr<ReplicaStarter::Way> ReplicaStarter::Load() {
   absl::Status adopted = Adopt();
   if (adopted.ok()) return Way::kWarm;
   if (absl::IsCancelled(adopted)) return adopted;
-  if (!absl::IsNotFound(adopted)) {
-    TLOG(kWarn, "memory of a former process is not used",
-         {{"partition", name_}, {"reason", adopted.message()}});
-  }
+  LogRefused(adopted);
   return header_ ? LoadCheckpoint() : LoadNothing();
 }
 

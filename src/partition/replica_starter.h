@@ -63,6 +63,8 @@ class ReplicaStarter {
   void Start(const Journal& journal, Done done);
 
  private:
+  void LogRefused(const absl::Status& memory) const;
+
   // On a thread of the pool.
   absl::StatusOr<Way> Load();
   absl::Status ReadHeader();

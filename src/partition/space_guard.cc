@@ -13,15 +13,13 @@ namespace tidemark::partition {
 using etcdserverpb::AlarmRequest;
 using etcdserverpb::AlarmType;
 
-SpaceGuard::SpaceGuard(const Doors& doors, uint64_t member_id, int64_t quota_bytes,
-                       std::function<void()> clean)
+SpaceGuard::SpaceGuard(const Doors& doors, uint64_t member_id, int64_t quota_bytes)
     : coordinator_(doors.coordinator),
       memory_(doors.memory),
       budget_(doors.budget),
       clock_(doors.clock),
       member_id_(member_id),
-      quota_bytes_(quota_bytes == 0 ? kDefaultQuotaBytes : quota_bytes),
-      clean_(std::move(clean)) {}
+      quota_bytes_(quota_bytes == 0 ? kDefaultQuotaBytes : quota_bytes) {}
 
 StoreSize SpaceGuard::Size() const {
   StoreSize size{kEmptyStoreBytes, kEmptyStoreBytes};
@@ -192,7 +190,6 @@ void SpaceGuard::LookLater() {
     if (!raised_by_quota_) return;
     memory_.Refresh();
     OnSpaceFreed();
-    clean_();
     LookLater();
   });
 }

@@ -13,7 +13,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <set>
 #include <vector>
 
@@ -47,9 +46,7 @@ class SpaceGuard {
     MemoryBudget& budget;
     const Clock& clock;
   };
-  // `clean`, on home: frees what was to be freed and could not be for want of room.
-  SpaceGuard(const Doors& doors, uint64_t member_id, int64_t quota_bytes,
-             std::function<void()> clean);
+  SpaceGuard(const Doors& doors, uint64_t member_id, int64_t quota_bytes);
 
   // --- Any thread ---
   int64_t quota_bytes() const { return quota_bytes_; }
@@ -102,7 +99,6 @@ class SpaceGuard {
   const Clock& clock_;
   const uint64_t member_id_;
   const int64_t quota_bytes_;
-  const std::function<void()> clean_;
   std::atomic<int64_t> bytes_to_load_{kUnknownBytes};
   bool serving_ = false;
   std::atomic<bool> no_space_{false};

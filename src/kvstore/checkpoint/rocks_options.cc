@@ -102,10 +102,6 @@ rocksdb::IngestExternalFileOptions MakeIngestOptions() {
   ingest.move_files = true;
   ingest.write_global_seqno = false;
   ingest.allow_blocking_flush = false;  // nothing is ever in a memtable
-  // What it replaces is gone afterwards, and an increment is not read again before the journal is
-  // trimmed.
-  ingest.verify_checksums_before_ingest = true;
-  ingest.verify_checksums_readahead_size = kWrittenAtOnceBytes;
   return ingest;
 }
 

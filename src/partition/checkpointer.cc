@@ -180,6 +180,7 @@ void Checkpointer::WriteStep(const std::shared_ptr<Walk>& walk) {
                    : doors_.checkpoints.BeginWhole(walk->header.partition);
     if (!writer.ok()) return End(walk, writer.status());
     walk->writer = *std::move(writer);
+    // They come in the order of removal, perhaps millions: sorted here, apart from the sequence.
     std::sort(walk->removals.begin(), walk->removals.end());
     for (const mvcc::RevisionKey& revision : walk->removals) {
       if (absl::Status s = walk->writer->Remove(revision); !s.ok()) return End(walk, s);

@@ -104,10 +104,6 @@ absl::Status ReplicaStarter::Adopt() {
   absl::Status adopted = store.Adopt(doors_.workers, doors_.progress);
   if (!adopted.ok()) return adopted;
   const Revision last_change = store.stats().last_change;
-  if (last_change > journal_.tail.revision) {
-    return absl::DataLossError(absl::StrCat("it is ahead of the journal: ", last_change.value(),
-                                            " > ", journal_.tail.revision.value()));
-  }
   if (header_ && last_change < image_.last_change && !PLANTED_BUG("start_believes_stale_memory")) {
     return absl::DataLossError("it is older than the checkpoint");
   }

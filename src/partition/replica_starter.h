@@ -59,7 +59,7 @@ class ReplicaStarter {
   // is of another history, and would no longer be told from this one's once the tail has moved on.
   void RefuseMemoryAheadOf(const journal::Tail& tail);
 
-  // `done` runs on the replica's sequence.
+  // After RefuseMemoryAheadOf that tail. `done` runs on the replica's sequence.
   void Start(const Journal& journal, Done done);
 
  private:

@@ -58,7 +58,6 @@ WatchStreamImpl::~WatchStreamImpl() {
 }
 
 bool WatchStreamImpl::Create(const WatchCreateRequest& request) {
-  if (controls_.size() >= kMaxControls) return false;
   Control control;
   control.charge = MemoryCharge(memory_, MemoryAccount::kWatches);
   const size_t key_bytes = request.key().size() + request.range_end().size();
@@ -70,27 +69,33 @@ bool WatchStreamImpl::Create(const WatchCreateRequest& request) {
     memory_.CountRefusal(MemoryAccount::kWatches);
     control.watch_id = -1;  // the refusal keeps its place in the order, but not its range
   }
-  controls_.push_back(std::move(control));
-  mailbox_->Wake();
-  return true;
+  return Enqueue(std::move(control));
 }
 
-bool WatchStreamImpl::Enqueue(Control::Kind kind, int64_t watch_id) {
+bool WatchStreamImpl::Enqueue(Control control) {
   if (controls_.size() >= kMaxControls) return PLANTED_BUG("watch_requests_dropped");
-  Control control;
-  control.kind = kind;
-  control.watch_id = watch_id;
   controls_.push_back(std::move(control));
   mailbox_->Wake();
   return true;
 }
 
-bool WatchStreamImpl::Cancel(int64_t watch_id) { return Enqueue(Control::Kind::kCancel, watch_id); }
+bool WatchStreamImpl::Cancel(int64_t watch_id) {
+  Control control;
+  control.kind = Control::Kind::kCancel;
+  control.watch_id = watch_id;
+  return Enqueue(std::move(control));
+}
 
-bool WatchStreamImpl::RequestProgress() { return Enqueue(Control::Kind::kProgress); }
+bool WatchStreamImpl::RequestProgress() { return EnqueueRound(Control::Kind::kProgress); }
 
 // A tick that finds no place is made up for by the next.
-void WatchStreamImpl::NotifyProgress() { Enqueue(Control::Kind::kNotify); }
+void WatchStreamImpl::NotifyProgress() { EnqueueRound(Control::Kind::kNotify); }
+
+bool WatchStreamImpl::EnqueueRound(Control::Kind kind) {
+  Control control;
+  control.kind = kind;
+  return Enqueue(std::move(control));
+}
 
 void WatchStreamImpl::Consumed(size_t bytes) {
   budget_->GiveBack(bytes);

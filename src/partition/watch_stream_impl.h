@@ -89,7 +89,8 @@ class WatchStreamImpl final : public WatchStream {
   static constexpr int64_t kWatchBytes = 3 << 9;
   static constexpr int64_t kWatchKeyCopies = 4;
 
-  bool Enqueue(Control::Kind kind, int64_t watch_id = 0);
+  bool Enqueue(Control control);  // false: full
+  bool EnqueueRound(Control::Kind kind);
   void OnWake();
   // Requests, one after another; a create waits for its tail.
   void RunControls();

@@ -138,6 +138,7 @@ class Flood : public Handler {
 };
 
 class Bidi : public Handler {
+ protected:
   using Handler::Handler;
   void Handle(SharedBytes message) override {
     ByteChain chain;
@@ -148,18 +149,15 @@ class Bidi : public Handler {
 };
 
 // Says behind each echo that the connection took it.
-class Taken : public Handler {
-  using Handler::Handler;
+class Taken : public Bidi {
+  using Bidi::Bidi;
   void Handle(SharedBytes message) override {
-    ByteChain chain;
-    chain.Append(std::move(message));
-    call_->Send(std::move(chain));
+    Bidi::Handle(std::move(message));
     call_->NotifyWhenTaken();
   }
   void OnDrained() override {
     call_->Send(ByteChain(absl::StrCat("unsent ", call_->unsent_bytes())));
   }
-  void OnHalfClose() override { call_->Finish(absl::OkStatus()); }
 };
 
 class Pour : public Handler {

@@ -90,7 +90,7 @@ std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t s
   }
   auto call = std::make_shared<GrpcCall>(connection, stream_id, *head.known_method,
                                          std::move(head.metadata), deadline);
-  call->CountMemory(static_cast<int64_t>(head.size_bytes));
+  call->CountMemory(kCallBytes + static_cast<int64_t>(head.size_bytes));
   call->Begin();
   return call;
 }
@@ -106,9 +106,7 @@ GrpcCall::GrpcCall(Http2Connection& connection, int32_t stream_id, const Method&
       peer_(connection.connection().shared_peer()),
       deadline_(deadline),
       started_(loop_.now()),
-      reader_(context_.options.max_receive_message_bytes) {
-  CountMemory(kCallBytes);
-}
+      reader_(context_.options.max_receive_message_bytes) {}
 
 GrpcCall::~GrpcCall() { CHECK(handler_ == nullptr); }
 

@@ -28,6 +28,14 @@ std::string BigEndian32(uint32_t value) {
           static_cast<char>(value >> 8), static_cast<char>(value)};
 }
 
+// Says that the client can take a gigabyte, on each stream and on all.
+void OpenWindows(RawHttp2& client) {
+  constexpr uint16_t kInitialWindowSize = 4;
+  client.SendFrame(kSettings, 0, 0,
+                   std::string({0, static_cast<char>(kInitialWindowSize)}) + BigEndian32(1 << 30));
+  client.SendFrame(kWindowUpdate, 0, 0, BigEndian32(1 << 30));
+}
+
 class MemoryTransportTest : public ::testing::Test {
  protected:
   void Start(int64_t share_bytes, TransportOptions options = {}) {
@@ -126,10 +134,7 @@ TEST_F(MemoryTransportTest, AConnectionThatTakesNothingIsClosed) {
   Start(100 << 20,
         {.slow_answer_time = absl::Milliseconds(200), .slow_answer_bytes_per_second = 1 << 30});
   RawHttp2 stuck(server_->port());
-  constexpr uint16_t kInitialWindowSize = 4;
-  stuck.SendFrame(kSettings, 0, 0,
-                  std::string({0, static_cast<char>(kInitialWindowSize)}) + BigEndian32(1 << 30));
-  stuck.SendFrame(kWindowUpdate, 0, 0, BigEndian32(1 << 30));
+  OpenWindows(stuck);
   stuck.SendRequest(1, "/test.Echo/Sized", "100000000");
   MemoryCharge others(*budget_, MemoryAccount::kReads);
   others.Set(budget_->share_bytes(MemoryAccount::kReads));
@@ -187,10 +192,7 @@ TEST_F(MemoryTransportTest, MetadataIsCounted) {
 TEST_F(MemoryTransportTest, LargeWindowsDoNotFillTheOutputQueue) {
   Start(100 << 20);
   RawHttp2 slow(server_->port());
-  constexpr uint16_t kInitialWindowSize = 4;
-  slow.SendFrame(kSettings, 0, 0,
-                 std::string({0, static_cast<char>(kInitialWindowSize)}) + BigEndian32(1 << 30));
-  slow.SendFrame(kWindowUpdate, 0, 0, BigEndian32(1 << 30));
+  OpenWindows(slow);
   slow.SendRequest(1, "/test.Echo/Sized", "100000000");
   size_t received = 0;
   while (received < 100000005) {

@@ -214,8 +214,7 @@ void Checkpointer::Commit(const std::shared_ptr<Walk>& walk) {
             absl::StrCat("the checkpoint of partition ", walk->header.partition.value(),
                          " does not add up to the state it was made from"));
   FAIL_POINT("checkpoint.before_commit");
-  absl::Status committed = walk->writer->Commit(walk->header);
-  if (committed.ok() && !walk->base) committed = doors_.checkpoints.Verify(walk->header.partition);
+  const absl::Status committed = walk->writer->Commit(walk->header);
   FAIL_POINT("checkpoint.after_commit");
   stats_.bytes_written += static_cast<int64_t>(walk->writer->bytes_written());
   End(walk, committed);
@@ -256,7 +255,6 @@ void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
   ++stats_.failures;
   bases_.erase(partition);
   last_round_position_ = Position(0);  // again also if nothing is written meanwhile
-  if (absl::IsDataLoss(status)) good_.erase(partition);
   TLOG(kError, "a checkpoint failed; the journal is kept, and it is tried again",
        {{"partition", partition.value()}, {"error", status.message()}});
   NextPartition();

@@ -251,8 +251,8 @@ class Simulation {
         StallOne();
         break;
       case 8:
-        NoteFault("no space for a checkpoint");
-        node_.checkpoints().FailAddsAfter(static_cast<int64_t>(DrawBelow(world_.random(), 20)));
+        NoteFault("a checkpoint is not written");
+        FailCheckpoint();
         world_.At(world_.clock().Monotonic() + absl::Milliseconds(300),
                   [this] { node_.checkpoints().ClearFaults(); });
         break;
@@ -267,6 +267,15 @@ class Simulation {
         break;
       default:
         break;  // a quiet while
+    }
+  }
+
+  // No space at some record, or bytes that are not read back as they were written.
+  void FailCheckpoint() {
+    if (DrawOneIn(world_.random(), 3)) {
+      node_.checkpoints().FailCommits(MemoryCheckpointStore::CommitFault::kDamage);
+    } else {
+      node_.checkpoints().FailAddsAfter(static_cast<int64_t>(DrawBelow(world_.random(), 20)));
     }
   }
 

@@ -132,12 +132,4 @@ std::vector<CheckpointPart> PartsBetween(const std::vector<mvcc::RevisionKey>& c
   return parts;
 }
 
-absl::Status ReadToEnd(CheckpointReader& reader) {
-  while (true) {
-    absl::StatusOr<std::optional<CheckpointRecord>> record = reader.Next();
-    if (!record.ok()) return record.status();
-    if (!record->has_value()) return absl::OkStatus();
-  }
-}
-
 }  // namespace tidemark::kvstore

@@ -57,7 +57,4 @@ class ReaderRules {
 // The parts between revisions that cut; ascending, none of them the first possible one.
 std::vector<CheckpointPart> PartsBetween(const std::vector<mvcc::RevisionKey>& cuts);
 
-// Reads to the end: OK when that came without an error.
-absl::Status ReadToEnd(CheckpointReader& reader);
-
 }  // namespace tidemark::kvstore

@@ -88,6 +88,8 @@ class CheckpointWriter {
   // position and revision are at or after those of the checkpoint that it replaces; `records`
   // agrees with what was added and removed, and in a whole checkpoint so does `record_bytes`.
   // In an increment `record_bytes` cannot be checked here: a wrong one makes Read fail.
+  // What was written is read back before: DataLoss when it is not the same, and the checkpoint
+  // before stays the newest.
   virtual absl::Status Commit(const CheckpointHeader& header) = 0;
 
   // Handed to the disk so far: for pacing.
@@ -143,9 +145,6 @@ class CheckpointStore {
   // FailedPrecondition when the newest checkpoint is not at `base`.
   virtual absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginIncrement(PartitionId partition,
                                                                            Position base) = 0;
-
-  // Reads the newest checkpoint and checks every checksum, the order, and the header's counts.
-  virtual absl::Status Verify(PartitionId partition) const = 0;
 
   // What the newest checkpoint takes on disk, removed records included until the space is
   // reclaimed: far above header.record_bytes, a whole checkpoint is due. 0: none.

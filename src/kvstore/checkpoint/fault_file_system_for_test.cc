@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
 
@@ -24,13 +25,21 @@ std::string DirectoryOf(const std::string& path) {
 
 class FaultFileSystem::FaultFile : public rocksdb::FSWritableFileOwnerWrapper {
  public:
-  FaultFile(FaultFileSystem& owner, std::shared_ptr<Inode> inode,
+  FaultFile(FaultFileSystem& owner, const std::string& path, std::shared_ptr<Inode> inode,
             std::unique_ptr<rocksdb::FSWritableFile> file)
-      : FSWritableFileOwnerWrapper(std::move(file)), owner_(owner), inode_(std::move(inode)) {}
+      : FSWritableFileOwnerWrapper(std::move(file)),
+        owner_(owner),
+        is_table_(absl::EndsWith(path, ".sst")),
+        inode_(std::move(inode)) {}
 
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
     IOStatus status = owner_.Change();
     if (!status.ok()) return status;
+    if (is_table_ && data.size() > 0 && owner_.BitTurns()) {
+      std::string turned = data.ToString();
+      turned[turned.size() / 2] ^= 4;
+      return target()->Append(turned, options, debug);
+    }
     if (owner_.SpaceIsLeft()) return target()->Append(data, options, debug);
     status = target()->Append(Slice(data.data(), data.size() / 2), options, debug);
     return status.ok() ? owner_.NoSpace() : status;
@@ -53,6 +62,7 @@ class FaultFileSystem::FaultFile : public rocksdb::FSWritableFileOwnerWrapper {
 
  private:
   FaultFileSystem& owner_;
+  const bool is_table_;
   const std::shared_ptr<Inode> inode_;
 };
 
@@ -89,6 +99,11 @@ void FaultFileSystem::FillDiskAfter(int64_t writes, bool by_quota) {
   writes_left_ = writes;
   was_struck_ = false;
 }
+void FaultFileSystem::TurnBitAfter(int64_t table_writes) {
+  MutexLock lock(&mutex_);
+  table_writes_left_ = table_writes;
+  was_struck_ = false;
+}
 void FaultFileSystem::StopAfter(int64_t changes) {
   MutexLock lock(&mutex_);
   changes_left_ = changes;
@@ -96,7 +111,7 @@ void FaultFileSystem::StopAfter(int64_t changes) {
 }
 void FaultFileSystem::ClearFaults() {
   MutexLock lock(&mutex_);
-  syncs_left_ = writes_left_ = changes_left_ = kNever;
+  syncs_left_ = writes_left_ = table_writes_left_ = changes_left_ = kNever;
 }
 bool FaultFileSystem::was_struck() const {
   MutexLock lock(&mutex_);
@@ -122,6 +137,14 @@ bool FaultFileSystem::SpaceIsLeft() {
   if (TakeOne(writes_left_)) return true;
   was_struck_ = true;
   return false;
+}
+
+bool FaultFileSystem::BitTurns() {
+  MutexLock lock(&mutex_);
+  if (TakeOne(table_writes_left_)) return false;
+  table_writes_left_ = kNever;
+  was_struck_ = true;
+  return true;
 }
 
 // As RocksDB names them.
@@ -194,14 +217,14 @@ IOStatus FaultFileSystem::NewWritableFile(const std::string& path, const FileOpt
   status = target()->LinkFile(path, inode->kept_path, IOOptions(), debug);
   if (!status.ok()) return status;
   names_[path] = inode;
-  *file = std::make_unique<FaultFile>(*this, std::move(inode), std::move(*file));
+  *file = std::make_unique<FaultFile>(*this, path, std::move(inode), std::move(*file));
   return status;
 }
 
 void FaultFileSystem::Guard(const std::string& path,
                             std::unique_ptr<rocksdb::FSWritableFile>* file) {
   MutexLock lock(&mutex_);
-  *file = std::make_unique<FaultFile>(*this, InodeOf(path), std::move(*file));
+  *file = std::make_unique<FaultFile>(*this, path, InodeOf(path), std::move(*file));
 }
 
 void FaultFileSystem::Guard(const std::string& path,

@@ -32,6 +32,8 @@ class FaultFileSystem : public GatedFileSystem {
   void FailSyncAfter(int64_t syncs);
   // Strikes every later write too, until ClearFaults.
   void FillDiskAfter(int64_t writes, bool by_quota = false);
+  // One bit of the write to a table (*.sst) after so many reaches the disk turned over.
+  void TurnBitAfter(int64_t table_writes);
   // From then on every change is refused: what a process that is gone would do.
   void StopAfter(int64_t changes);
   void ClearFaults();
@@ -73,6 +75,7 @@ class FaultFileSystem : public GatedFileSystem {
   rocksdb::IOStatus SyncFile(const std::shared_ptr<Inode>& inode);
   rocksdb::IOStatus SyncDirectory(const std::string& directory);
   bool SpaceIsLeft();
+  bool BitTurns();
   rocksdb::IOStatus NoSpace() const;
   static bool TakeOne(int64_t& left);
   // Files of before are taken in as they are, durably.
@@ -88,6 +91,7 @@ class FaultFileSystem : public GatedFileSystem {
   Names durable_names_ ABSL_GUARDED_BY(mutex_);
   int64_t syncs_left_ ABSL_GUARDED_BY(mutex_) = kNever;
   int64_t writes_left_ ABSL_GUARDED_BY(mutex_) = kNever;
+  int64_t table_writes_left_ ABSL_GUARDED_BY(mutex_) = kNever;
   int64_t changes_left_ ABSL_GUARDED_BY(mutex_) = kNever;
   bool by_quota_ ABSL_GUARDED_BY(mutex_) = false;
   bool was_struck_ ABSL_GUARDED_BY(mutex_) = false;

@@ -9,7 +9,8 @@
 //     family names it. Both change in one ingestion.
 //  2. What the database has of a partition's header is as new as the copy, or the checkpoint is
 //  lost.
-//  3. A column family that no header names is dropped: at open, or retried at each Begin.
+//  3. A table enters the database only after it was read back.
+//  4. A column family that no header names is dropped: at open, or retried at each Begin.
 #pragma once
 
 #include <atomic>
@@ -28,6 +29,7 @@
 #include "src/kvstore/checkpoint/header_copies.h"
 #include "src/kvstore/checkpoint/record_codec.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
+#include "src/kvstore/checkpoint/table_content.h"
 
 namespace tidemark::kvstore {
 
@@ -74,7 +76,6 @@ class RocksCheckpointStore : public CheckpointStore {
   absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginWhole(PartitionId partition) override;
   absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginIncrement(PartitionId partition,
                                                                    Position base) override;
-  absl::Status Verify(PartitionId partition) const override;
   uint64_t DiskBytes(PartitionId partition) const override;
   uint64_t TotalDiskBytes() const override;
   bool is_broken() const override { return files_->is_broken(); }
@@ -132,6 +133,8 @@ class RocksCheckpointStore : public CheckpointStore {
   void ManifestChanged();
   // Tries to; what could not be dropped stays in doomed_.
   absl::Status DropDoomed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  // Whether the disk gives back what a finished table was given.
+  absl::Status ReadBack(const std::string& path, const TableContent& content) const;
   // A table with one row.
   absl::Status BuildRow(const std::string& path, absl::string_view key,
                         absl::string_view value) const;
@@ -196,6 +199,7 @@ class RocksCheckpointWriter : public CheckpointWriter {
   Kind table_kind_ = Kind::kRemovals;
   std::vector<std::string> tables_;  // paths, the open one included
   uint64_t table_bytes_ = 0;         // of the open one
+  TableContent content_;             // of the open one
   uint64_t bytes_written_ = 0;
   std::string value_;
   absl::Status failure_;

@@ -48,7 +48,7 @@ struct RocksCheckpointOptions {
 // The store's identity does not matter to whoever only looks.
 inline constexpr uint64_t kAnyCheckpointStore = 0;
 
-// Removes what a crash left unfinished. Does not read records; see Verify. Damaged tables of
+// Removes what a crash left unfinished. Does not read records. Damaged tables of
 // records do no harm to other partitions: see KnownDamage.
 absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenRocksCheckpointStore(
     const RocksCheckpointOptions& options);

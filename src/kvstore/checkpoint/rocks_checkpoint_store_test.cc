@@ -62,7 +62,6 @@ class RocksCheckpointStoreTest : public ::testing::Test {
     auto found = ReadAll(*store_, image.header.partition);
     ASSERT_TRUE(found.ok()) << found.status();
     EXPECT_TRUE(*found == image);
-    EXPECT_TRUE(store_->Verify(image.header.partition).ok());
   }
   void ExpectRefused(absl::string_view words) {
     store_.reset();
@@ -314,7 +313,6 @@ class DamageTest : public RocksCheckpointStoreTest {
       if (!found.ok()) {
         if (!(may_be_older && absl::IsNotFound(found.status()))) {
           ExpectDataLoss(found.status(), what);
-          ExpectDataLoss(store_->Verify(partition), what);
         }
         is_complete = false;
         continue;
@@ -331,7 +329,6 @@ class DamageTest : public RocksCheckpointStoreTest {
     EXPECT_TRUE(**store_->Newest(header.partition) == header);
     ExpectDataLoss(store_->KnownDamage(header.partition), "known");
     ExpectDataLoss(ReadAll(*store_, header.partition).status(), "read");
-    ExpectDataLoss(store_->Verify(header.partition), "verified");
   }
   void ExpectDataLoss(const absl::Status& status, const std::string& what) {
     EXPECT_TRUE(absl::IsDataLoss(status)) << what << ": " << status;
@@ -469,7 +466,6 @@ TEST_F(DamageTest, WhatCannotBeOpenedIsSetAside) {
     EXPECT_TRUE(store_->KnownDamage(kPods).ok());
     Open();
     EXPECT_TRUE(store_->KnownDamage(kPods).ok());
-    EXPECT_TRUE(store_->Verify(kPods).ok());
     if (has_copies) ExpectLost(images_[kNodes].back().header);
   }
 }

@@ -56,6 +56,7 @@ absl::Status RocksCheckpointWriter::NeedTable(Kind kind) {
                                                     store_.rocks_options_);
   table_kind_ = kind;
   table_bytes_ = 0;
+  content_ = TableContent();
   tables_.push_back(store_.ScratchPath(absl::StrCat(name_, "-", tables_.size() + 1, ".sst")));
   rocksdb::Status opened = table_->Open(tables_.back());
   return opened.ok() ? absl::OkStatus() : store_.Failed(opened, "write");
@@ -64,7 +65,8 @@ absl::Status RocksCheckpointWriter::NeedTable(Kind kind) {
 absl::Status RocksCheckpointWriter::FinishTable() {
   rocksdb::Status finished = table_->Finish();
   table_.reset();
-  return finished.ok() ? absl::OkStatus() : store_.Failed(finished, "write");
+  if (!finished.ok()) return store_.Failed(finished, "write");
+  return store_.ReadBack(tables_.back(), content_);
 }
 
 // RocksDB's own figure moves a block at a time.
@@ -81,6 +83,7 @@ absl::Status RocksCheckpointWriter::Remove(mvcc::RevisionKey revision) {
   if (!status.ok()) return Fail(std::move(status));
   RecordKeyBytes key = EncodeRecordKey(revision);
   CountRow(0);
+  content_.AddRemoval();
   rocksdb::Status removed = table_->Delete(rocksdb::Slice(key.data(), key.size()));
   return removed.ok() ? absl::OkStatus() : Fail(store_.Failed(removed, "write"));
 }
@@ -96,6 +99,7 @@ absl::Status RocksCheckpointWriter::Add(const CheckpointRecord& record) {
   value_.assign(prefix.data(), prefix.size());
   value_.append(record.wire.data(), record.wire.size());
   CountRow(value_.size());
+  content_.AddRow(absl::string_view(key.data(), key.size()), value_);
   rocksdb::Status put = table_->Put(rocksdb::Slice(key.data(), key.size()), value_);
   return put.ok() ? absl::OkStatus() : Fail(store_.Failed(put, "write"));
 }

@@ -208,11 +208,6 @@ std::vector<kvstore::CheckpointPart> MemoryCheckpointStore::Cut(PartitionId part
   return kvstore::PartsBetween(cuts);
 }
 
-absl::Status MemoryCheckpointStore::Verify(PartitionId partition) const {
-  absl::StatusOr<std::unique_ptr<CheckpointReader>> reader = Read(partition);
-  return reader.ok() ? kvstore::ReadToEnd(**reader) : reader.status();
-}
-
 absl::StatusOr<std::unique_ptr<CheckpointWriter>> MemoryCheckpointStore::BeginWhole(
     PartitionId partition) {
   return Begin(partition, std::nullopt);
@@ -260,6 +255,8 @@ absl::Status MemoryCheckpointStore::Publish(PartitionId id, Checkpoint checkpoin
       break;
     case CommitFault::kNoSpace:
       return NoSpace();
+    case CommitFault::kDamage:
+      return absl::DataLossError("what was read back is not what was written");
     case CommitFault::kIoError:
       is_broken_ = true;
       return Broken();

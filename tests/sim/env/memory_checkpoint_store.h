@@ -41,7 +41,6 @@ class MemoryCheckpointStore : public kvstore::CheckpointStore {
       PartitionId partition) override;
   absl::StatusOr<std::unique_ptr<kvstore::CheckpointWriter>> BeginIncrement(PartitionId partition,
                                                                             Position base) override;
-  absl::Status Verify(PartitionId partition) const override;
   uint64_t DiskBytes(PartitionId partition) const override;
   uint64_t TotalDiskBytes() const override;
   bool is_broken() const override { return is_broken_; }
@@ -55,6 +54,7 @@ class MemoryCheckpointStore : public kvstore::CheckpointStore {
   enum class CommitFault {
     kNone,
     kNoSpace,         // refused, nothing changed
+    kDamage,          // DataLoss, nothing changed
     kIoError,         // Internal; broken until ProcessDied, which shows the old checkpoint
     kIoErrorDurable,  // Internal; broken until ProcessDied, which shows the new checkpoint
   };

@@ -1,0 +1,35 @@
+// What a table was given, to be compared with what the disk gives back.
+//
+// A checkpoint takes the place of the one before it, and the journal is trimmed behind it: so its
+// tables are read again while both are still there. Hides how a finished table is read past the
+// kernel's cache.
+// Bound to the thread that writes the table.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "rocksdb/options.h"
+
+namespace tidemark::kvstore {
+
+class TableContent {
+ public:
+  void AddRow(absl::string_view key, absl::string_view value);
+  void AddRemoval() { ++removals_; }
+
+  // Reads the table at `path`, finished and synced: OK when it holds the same rows in the same
+  // order and as many removals, and every block checksum is right. Otherwise DataLoss, with the
+  // words of rocks_status.h; Internal where it cannot be read.
+  absl::Status CompareWith(const std::string& path, const rocksdb::Options& options,
+                           const rocksdb::ReadOptions& read) const;
+
+ private:
+  int64_t rows_ = 0;
+  int64_t removals_ = 0;
+  uint32_t crc_ = 0;  // over keys and values
+};
+
+}  // namespace tidemark::kvstore

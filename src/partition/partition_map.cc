@@ -96,6 +96,7 @@ absl::StatusOr<PartitionMap::Named> ParseItem(absl::string_view item) {
 }  // namespace
 
 PartitionMap::PartitionMap(std::vector<Named> named) : named_(std::move(named)) {
+  for (uint32_t i = 0; i < size(); ++i) ids_.emplace_back(i);
   std::map<std::string, PartitionId> begins = {{"", kSystemPartition}};
   const auto claim = [&begins](const std::string& begin, const std::string& end, PartitionId id) {
     begins.insert_or_assign(begin, id);
@@ -147,12 +148,6 @@ absl::StatusOr<PartitionMap> PartitionMap::Parse(absl::string_view text) {
     }
   }
   return Create(std::move(named));
-}
-
-std::vector<PartitionId> PartitionMap::ids() const {
-  std::vector<PartitionId> ids;
-  for (uint32_t i = 0; i < size(); ++i) ids.emplace_back(i);
-  return ids;
 }
 
 absl::string_view PartitionMap::name(PartitionId id) const {

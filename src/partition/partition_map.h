@@ -45,7 +45,7 @@ class PartitionMap {
   static absl::StatusOr<PartitionMap> Create(std::vector<Named> named);
 
   size_t size() const { return named_.size() + 1; }
-  std::vector<PartitionId> ids() const;
+  const std::vector<PartitionId>& ids() const { return ids_; }
   absl::string_view name(PartitionId id) const;
 
   PartitionId Owner(absl::string_view key) const;
@@ -61,7 +61,8 @@ class PartitionMap {
   explicit PartitionMap(std::vector<Named> named);
   size_t TileOf(absl::string_view key) const;
 
-  std::vector<Named> named_;  // id - 1
+  std::vector<Named> named_;      // id - 1
+  std::vector<PartitionId> ids_;  // ascending
   std::vector<Tile> tiles_;
 };
 

@@ -36,7 +36,7 @@ class Parts {
   kvstore::Replica& replica(PartitionId id) const { return *replicas_.at(id.value()); }
   WatchHub& hub(PartitionId id) const { return *hubs_.at(id.value()); }
   kvstore::Replica& system() const { return *replicas_.front(); }
-  std::vector<PartitionId> ids() const { return map_.ids(); }
+  const std::vector<PartitionId>& ids() const { return map_.ids(); }
 
  private:
   PartitionMap map_;

@@ -88,13 +88,26 @@ class CallHandler {
 
 enum class CallKind { kUnary, kServerStream, kBidiStream };
 
+// Counts one method's calls, as etcd's grpc_server_* do. Called on event loops.
+class CallObserver {
+ public:
+  virtual ~CallObserver() = default;
+  virtual void OnStarted() = 0;
+  virtual void OnMessageReceived() = 0;
+  virtual void OnMessageSent() = 0;
+  virtual void OnHandled(absl::StatusCode code, absl::Duration took) = 0;
+};
+
 struct Method {
   std::string path;
   CallKind kind = CallKind::kUnary;
   std::function<std::unique_ptr<CallHandler>(ServerCallPtr)> start;
+  CallObserver* observer = nullptr;  // not owned; nullptr: nobody counts
   // Keeps the node alive, tells how it is, or frees memory: is taken longer than others when
   // memory is short.
   bool essential = false;
+  // Ends when the client wants it to: a shutdown does not wait for it, but ends it first.
+  bool lasting = false;
 };
 
 // Plain HTTP (1.1, or 2 without grpc content type): /health, /metrics, ...
@@ -114,14 +127,10 @@ struct HttpResponse {
 // `respond` may be called from any thread, once.
 using HttpHandler = std::function<void(HttpRequest, std::function<void(HttpResponse)> respond)>;
 
-// Counts what etcd's grpc_server_* and network metrics count. Called on event loops.
-class CallObserver {
+// Counts what goes over the sockets of gRPC's clients. Called on event loops.
+class TrafficObserver {
  public:
-  virtual ~CallObserver() = default;
-  virtual void OnStarted(const Method& method) = 0;
-  virtual void OnMessageReceived(const Method& method) = 0;
-  virtual void OnMessageSent(const Method& method) = 0;
-  virtual void OnHandled(const Method& method, absl::StatusCode code, absl::Duration took) = 0;
+  virtual ~TrafficObserver() = default;
   virtual void OnBytes(uint64_t received, uint64_t sent) = 0;
 };
 

@@ -100,6 +100,7 @@ TransportOptions MakeTransportOptions(const Options& options, size_t loop_count)
   transport.max_concurrent_streams = options.max_concurrent_streams;
   transport.max_receive_message_bytes = options.max_request_bytes + kGrpcOverheadBytes;
   transport.busy = kvstore::ErrTooManyRequests();
+  transport.stopped = kvstore::ErrStopped();
   transport.keepalive.client_min_interval = options.keepalive_min_time;
   transport.keepalive.interval = options.keepalive_interval;
   transport.keepalive.timeout = options.keepalive_timeout;

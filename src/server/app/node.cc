@@ -23,9 +23,6 @@
 namespace tidemark::server {
 namespace {
 
-// Time for calls in progress when the node stops; streams are cut off then.
-constexpr absl::Duration kShutdownGrace = absl::Seconds(1);
-
 size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 
 // The other half is for the journal, checkpoints and the kernel; a second loop on two cores only
@@ -285,11 +282,12 @@ void Node::CreateServices() {
                                                random_, ClientCounter(metrics_));
   std::vector<Method> methods = AllMethods(*services_);
   call_metrics_ = std::make_unique<CallMetrics>(metrics_, methods, options_.extensive_metrics);
+  traffic_metrics_ = std::make_unique<TrafficMetrics>(metrics_);
   AddNodeMetrics(metrics_, {*store_, journal_->stats(), *services_, *budget_},
                  options_.feature_gates);
   AddProcessMetrics(metrics_, clock_.Wall());
   transport_->SetMethods(std::move(methods));
-  transport_->SetObserver(call_metrics_.get());
+  transport_->SetTrafficObserver(traffic_metrics_.get());
   transport_->Start();
 }
 
@@ -402,7 +400,7 @@ void Node::Stop() {
   stopped_ = true;
   NotifySystemd("STOPPING=1");
   for (Transport* transport : {transport_.get(), metrics_transport_.get()}) {
-    if (transport != nullptr) transport->BeginShutdown(kShutdownGrace);
+    if (transport != nullptr) transport->BeginShutdown(options_.request_timeout());
   }
   for (Transport* transport : {transport_.get(), metrics_transport_.get()}) {
     if (transport != nullptr) transport->Join();

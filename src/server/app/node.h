@@ -78,6 +78,7 @@ class Node {
   // Destroyed from the bottom up: calls that the store still holds must not outlive the transport.
   std::unique_ptr<HttpEndpoints> http_;
   std::unique_ptr<CallMetrics> call_metrics_;
+  std::unique_ptr<TrafficMetrics> traffic_metrics_;
   std::unique_ptr<Transport> metrics_transport_;
   std::unique_ptr<Transport> transport_;
   std::vector<Bound> bound_;

@@ -6,7 +6,9 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
 #include <cmath>
+#include <iterator>
 
 #include "absl/strings/string_view.h"
 #include "src/base/check.h"
@@ -110,51 +112,79 @@ std::string Metrics::Text() {
   return prometheus::TextSerializer().Serialize(registry_->Collect());
 }
 
-CallMetrics::CallMetrics(Metrics& metrics, const std::vector<Method>& methods, bool extensive) {
-  for (const Method& method : methods) {
-    absl::string_view path = method.path;
-    size_t slash = path.rfind('/');
-    CHECK_MSG(slash != absl::string_view::npos && slash > 0, path);
-    Metrics::Labels labels = {{"grpc_type", TypeName(method.kind)},
-                              {"grpc_service", std::string(path.substr(1, slash - 1))},
-                              {"grpc_method", std::string(path.substr(slash + 1))}};
-    Series& series = series_[method.path];
-    series.started = &metrics.Counter("grpc_server_started_total",
-                                      "Total number of RPCs started on the server.", labels);
-    series.received =
-        &metrics.Counter("grpc_server_msg_received_total",
-                         "Total number of RPC stream messages received on the server.", labels);
-    series.sent =
-        &metrics.Counter("grpc_server_msg_sent_total",
-                         "Total number of gRPC stream messages sent by the server.", labels);
-    for (size_t code = 0; code < series.handled.size(); ++code) {
-      Metrics::Labels with_code = labels;
-      with_code.emplace_back("grpc_code", kCodeNames[code]);
-      series.handled[code] =
-          &metrics.Counter("grpc_server_handled_total",
-                           "Total number of RPCs completed on the server, regardless of success "
-                           "or failure.",
-                           with_code);
-    }
-    if (extensive) {
-      series.seconds = &metrics.Histogram(
-          "grpc_server_handling_seconds",
-          "Histogram of response latency (seconds) of gRPC that had been application-level handled "
-          "by the server.",
-          labels, 0.001, 2, 14);
-    }
-    AddDurations(metrics, method, series);
+class CallMetrics::Series : public CallObserver {
+ public:
+  Series(Metrics& metrics, const Method& method, bool extensive);
+
+  void OnStarted() override;
+  void OnMessageReceived() override { received_->Increment(); }
+  void OnMessageSent() override { sent_->Increment(); }
+  void OnHandled(absl::StatusCode code, absl::Duration took) override;
+
+ private:
+  void AddCounts(Metrics& metrics, const Metrics::Labels& labels);
+  void AddDurations(Metrics& metrics, const Method& method);
+
+  prometheus::Counter* started_ = nullptr;
+  prometheus::Counter* received_ = nullptr;
+  prometheus::Counter* sent_ = nullptr;
+  std::array<prometheus::Counter*, std::size(kCodeNames)> handled_{};
+  prometheus::Histogram* seconds_ = nullptr;
+  prometheus::Gauge* in_progress_ = nullptr;
+  // By what the method does; [1] for those that succeeded.
+  std::array<std::vector<prometheus::Histogram*>, 2> durations_;
+};
+
+CallMetrics::CallMetrics(Metrics& metrics, std::vector<Method>& methods, bool extensive) {
+  for (Method& method : methods) {
+    series_.push_back(std::make_unique<Series>(metrics, method, extensive));
+    method.observer = series_.back().get();
   }
-  received_bytes_ = &metrics.Counter("etcd_network_client_grpc_received_bytes_total",
-                                     "The total number of bytes received from grpc clients.");
-  sent_bytes_ = &metrics.Counter("etcd_network_client_grpc_sent_bytes_total",
-                                 "The total number of bytes sent to grpc clients.");
 }
 
-void CallMetrics::AddDurations(Metrics& metrics, const Method& method, Series& series) {
+CallMetrics::~CallMetrics() = default;
+
+CallMetrics::Series::Series(Metrics& metrics, const Method& method, bool extensive) {
+  absl::string_view path = method.path;
+  size_t slash = path.rfind('/');
+  CHECK_MSG(slash != absl::string_view::npos && slash > 0, path);
+  const Metrics::Labels labels = {{"grpc_type", TypeName(method.kind)},
+                                  {"grpc_service", std::string(path.substr(1, slash - 1))},
+                                  {"grpc_method", std::string(path.substr(slash + 1))}};
+  AddCounts(metrics, labels);
+  if (extensive) {
+    seconds_ = &metrics.Histogram(
+        "grpc_server_handling_seconds",
+        "Histogram of response latency (seconds) of gRPC that had been application-level handled "
+        "by the server.",
+        labels, 0.001, 2, 14);
+  }
+  AddDurations(metrics, method);
+}
+
+void CallMetrics::Series::AddCounts(Metrics& metrics, const Metrics::Labels& labels) {
+  started_ = &metrics.Counter("grpc_server_started_total",
+                              "Total number of RPCs started on the server.", labels);
+  received_ =
+      &metrics.Counter("grpc_server_msg_received_total",
+                       "Total number of RPC stream messages received on the server.", labels);
+  sent_ = &metrics.Counter("grpc_server_msg_sent_total",
+                           "Total number of gRPC stream messages sent by the server.", labels);
+  for (size_t code = 0; code < handled_.size(); ++code) {
+    Metrics::Labels with_code = labels;
+    with_code.emplace_back("grpc_code", kCodeNames[code]);
+    handled_[code] =
+        &metrics.Counter("grpc_server_handled_total",
+                         "Total number of RPCs completed on the server, regardless of success "
+                         "or failure.",
+                         with_code);
+  }
+}
+
+void CallMetrics::Series::AddDurations(Metrics& metrics, const Method& method) {
   for (bool success : {false, true}) {
     Metrics::Labels outcome = {{"success", success ? "true" : "false"}};
-    auto& durations = series.durations[success];
+    auto& durations = durations_[success];
     for (const RequestType& request : kRequestTypes) {
       if (method.path != request.path) continue;
       Metrics::Labels labels = outcome;
@@ -174,49 +204,38 @@ void CallMetrics::AddDurations(Metrics& metrics, const Method& method, Series& s
     }
   }
   if (method.path == "/etcdserverpb.Maintenance/Defragment") {
-    series.in_progress = &metrics.Gauge(
+    in_progress_ = &metrics.Gauge(
         "etcd_disk_defrag_inflight",
         "Whether or not defrag is active on the member. 1 means active, 0 means not.");
   }
 }
 
-CallMetrics::Series* CallMetrics::Find(const Method& method) {
-  auto it = series_.find(method.path);
-  return it == series_.end() ? nullptr : &it->second;
+void CallMetrics::Series::OnStarted() {
+  started_->Increment();
+  if (in_progress_ != nullptr) in_progress_->Increment();
 }
 
-void CallMetrics::OnStarted(const Method& method) {
-  Series* series = Find(method);
-  if (series == nullptr) return;
-  series->started->Increment();
-  if (series->in_progress != nullptr) series->in_progress->Increment();
-}
-
-void CallMetrics::OnMessageReceived(const Method& method) {
-  if (Series* series = Find(method)) series->received->Increment();
-}
-
-void CallMetrics::OnMessageSent(const Method& method) {
-  if (Series* series = Find(method)) series->sent->Increment();
-}
-
-void CallMetrics::OnHandled(const Method& method, absl::StatusCode code, absl::Duration took) {
-  Series* series = Find(method);
-  if (series == nullptr) return;
+void CallMetrics::Series::OnHandled(absl::StatusCode code, absl::Duration took) {
   size_t index = static_cast<size_t>(code);
-  if (index >= series->handled.size()) index = static_cast<size_t>(absl::StatusCode::kUnknown);
-  series->handled[index]->Increment();
+  if (index >= handled_.size()) index = static_cast<size_t>(absl::StatusCode::kUnknown);
+  handled_[index]->Increment();
   double seconds = absl::ToDoubleSeconds(took);
-  if (series->seconds != nullptr) series->seconds->Observe(seconds);
-  for (prometheus::Histogram* duration : series->durations[code == absl::StatusCode::kOk]) {
+  if (seconds_ != nullptr) seconds_->Observe(seconds);
+  for (prometheus::Histogram* duration : durations_[code == absl::StatusCode::kOk]) {
     duration->Observe(seconds);
   }
-  if (series->in_progress != nullptr) series->in_progress->Decrement();
+  if (in_progress_ != nullptr) in_progress_->Decrement();
 }
 
-void CallMetrics::OnBytes(uint64_t received, uint64_t sent) {
-  if (received > 0) received_bytes_->Increment(static_cast<double>(received));
-  if (sent > 0) sent_bytes_->Increment(static_cast<double>(sent));
+TrafficMetrics::TrafficMetrics(Metrics& metrics)
+    : received_bytes_(metrics.Counter("etcd_network_client_grpc_received_bytes_total",
+                                      "The total number of bytes received from grpc clients.")),
+      sent_bytes_(metrics.Counter("etcd_network_client_grpc_sent_bytes_total",
+                                  "The total number of bytes sent to grpc clients.")) {}
+
+void TrafficMetrics::OnBytes(uint64_t received, uint64_t sent) {
+  if (received > 0) received_bytes_.Increment(static_cast<double>(received));
+  if (sent > 0) sent_bytes_.Increment(static_cast<double>(sent));
 }
 
 }  // namespace tidemark::server

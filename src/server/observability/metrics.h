@@ -6,14 +6,12 @@
 // Thread-safe.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "src/base/mutex.h"
 #include "src/server/rpc.h"
 
@@ -55,36 +53,28 @@ class Metrics {
   std::vector<std::function<void()>> refreshers_ ABSL_GUARDED_BY(mutex_);
 };
 
-// grpc_server_*, etcd_network_client_grpc_* and the durations of requests that etcd names by what
-// they do: all method and code series exist from the start.
-class CallMetrics : public CallObserver {
+// grpc_server_* and the durations of requests that etcd names by what they do: all method and code
+// series exist from the start.
+class CallMetrics {
  public:
-  // `extensive` adds grpc_server_handling_seconds.
-  CallMetrics(Metrics& metrics, const std::vector<Method>& methods, bool extensive);
+  // Sets itself as the observer of each method. `extensive` adds grpc_server_handling_seconds.
+  CallMetrics(Metrics& metrics, std::vector<Method>& methods, bool extensive);
+  ~CallMetrics();
 
-  void OnStarted(const Method& method) override;
-  void OnMessageReceived(const Method& method) override;
-  void OnMessageSent(const Method& method) override;
-  void OnHandled(const Method& method, absl::StatusCode code, absl::Duration took) override;
+ private:
+  class Series;
+  std::vector<std::unique_ptr<Series>> series_;  // one for each method
+};
+
+// etcd_network_client_grpc_*.
+class TrafficMetrics : public TrafficObserver {
+ public:
+  explicit TrafficMetrics(Metrics& metrics);
   void OnBytes(uint64_t received, uint64_t sent) override;
 
  private:
-  struct Series {
-    prometheus::Counter* started = nullptr;
-    prometheus::Counter* received = nullptr;
-    prometheus::Counter* sent = nullptr;
-    std::array<prometheus::Counter*, 17> handled{};
-    prometheus::Histogram* seconds = nullptr;
-    prometheus::Gauge* in_progress = nullptr;
-    // By what the method does; [1] for those that succeeded.
-    std::array<std::vector<prometheus::Histogram*>, 2> durations;
-  };
-  static void AddDurations(Metrics& metrics, const Method& method, Series& series);
-  Series* Find(const Method& method);
-
-  absl::flat_hash_map<std::string, Series> series_;  // by path; fixed after construction
-  prometheus::Counter* received_bytes_;
-  prometheus::Counter* sent_bytes_;
+  prometheus::Counter& received_bytes_;
+  prometheus::Counter& sent_bytes_;
 };
 
 // process_* and os_fd_*, from /proc.

@@ -70,14 +70,17 @@ TEST(MetricsText, RequestsAreTimedUnderEtcdsNames) {
     method.kind = CallKind::kUnary;
     return method;
   };
-  Method range = method("/etcdserverpb.KV/Range");
-  Method compact = method("/etcdserverpb.KV/Compact");
-  Method defragment = method("/etcdserverpb.Maintenance/Defragment");
-  CallMetrics calls(metrics, {range, compact, defragment}, /*extensive=*/false);
-  calls.OnHandled(range, absl::StatusCode::kOk, absl::Milliseconds(3));
-  calls.OnHandled(range, absl::StatusCode::kOutOfRange, absl::Milliseconds(1));
-  calls.OnHandled(compact, absl::StatusCode::kOk, absl::Milliseconds(1));
-  calls.OnStarted(defragment);
+  std::vector<Method> methods = {method("/etcdserverpb.KV/Range"),
+                                 method("/etcdserverpb.KV/Compact"),
+                                 method("/etcdserverpb.Maintenance/Defragment")};
+  CallMetrics calls(metrics, methods, /*extensive=*/false);
+  CallObserver& range = *methods[0].observer;
+  CallObserver& compact = *methods[1].observer;
+  CallObserver& defragment = *methods[2].observer;
+  range.OnHandled(absl::StatusCode::kOk, absl::Milliseconds(3));
+  range.OnHandled(absl::StatusCode::kOutOfRange, absl::Milliseconds(1));
+  compact.OnHandled(absl::StatusCode::kOk, absl::Milliseconds(1));
+  defragment.OnStarted();
   std::string text = metrics.Text();
   for (const char* line :
        {"etcd_server_request_duration_seconds_bucket{success=\"true\",type=\"Range\",le=\"0.002\"} "
@@ -91,7 +94,7 @@ TEST(MetricsText, RequestsAreTimedUnderEtcdsNames) {
         "etcd_disk_defrag_inflight 1", "etcd_disk_backend_defrag_duration_seconds_count 0"}) {
     EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
   }
-  calls.OnHandled(defragment, absl::StatusCode::kOk, absl::Seconds(1));
+  defragment.OnHandled(absl::StatusCode::kOk, absl::Seconds(1));
   text = metrics.Text();
   EXPECT_THAT(text, HasSubstr("etcd_disk_defrag_inflight 0\n"));
   EXPECT_THAT(text, HasSubstr("etcd_disk_backend_defrag_duration_seconds_count 1\n"));
@@ -99,34 +102,27 @@ TEST(MetricsText, RequestsAreTimedUnderEtcdsNames) {
 
 TEST(MetricsText, SortedLabelsAndPlainIntegers) {
   Metrics metrics;
-  Method watch;
-  watch.path = "/etcdserverpb.Watch/Watch";
-  watch.kind = CallKind::kBidiStream;
-  CallMetrics calls(metrics, {watch}, /*extensive=*/false);
+  std::vector<Method> methods(1);
+  methods[0].path = "/etcdserverpb.Watch/Watch";
+  methods[0].kind = CallKind::kBidiStream;
+  CallMetrics calls(metrics, methods, /*extensive=*/false);
+  TrafficMetrics traffic(metrics);
+  CallObserver& watch = *methods[0].observer;
   EXPECT_THAT(metrics.Text(),
               HasSubstr("grpc_server_handled_total{grpc_code=\"Unauthenticated\",grpc_method="
                         "\"Watch\",grpc_service=\"etcdserverpb.Watch\",grpc_type=\"bidi_stream\"} "
                         "0\n"));
   for (int i = 0; i < 6; ++i) {
-    calls.OnStarted(watch);
-    calls.OnHandled(watch, absl::StatusCode::kCancelled, absl::Seconds(1));
+    watch.OnStarted();
+    watch.OnHandled(absl::StatusCode::kCancelled, absl::Seconds(1));
   }
-  calls.OnBytes(4000000000, 5);
+  traffic.OnBytes(4000000000, 5);
   std::string text = metrics.Text();
   EXPECT_THAT(text, HasSubstr("grpc_server_handled_total{grpc_code=\"Canceled\",grpc_method="
                               "\"Watch\",grpc_service=\"etcdserverpb.Watch\",grpc_type=\"bidi_"
                               "stream\"} 6\n"));
   EXPECT_THAT(text, HasSubstr("etcd_network_client_grpc_received_bytes_total 4000000000\n"));
   EXPECT_THAT(text, Not(HasSubstr("grpc_server_handling_seconds")));
-}
-
-TEST(MetricsText, UnknownMethodIsNotCounted) {
-  Metrics metrics;
-  CallMetrics calls(metrics, {}, true);
-  Method other;
-  other.path = "/a.B/C";
-  calls.OnStarted(other);
-  EXPECT_THAT(metrics.Text(), Not(HasSubstr("a.B")));
 }
 
 TEST(MetricsText, ProcessFiguresAreRead) {

@@ -44,8 +44,10 @@ void AddHealthService(ServiceContext& context, std::vector<Method>& methods) {
         call->Reply(EncodeHealth(HealthCheckResponse::SERVING));
       }));
   methods.push_back(
-      {"/grpc.health.v1.Health/Watch", CallKind::kServerStream,
-       [](ServerCallPtr call) { return std::make_unique<HealthWatch>(std::move(call)); }});
+      {.path = "/grpc.health.v1.Health/Watch",
+       .kind = CallKind::kServerStream,
+       .start = [](ServerCallPtr call) { return std::make_unique<HealthWatch>(std::move(call)); },
+       .lasting = true});
 }
 
 }  // namespace tidemark::server

@@ -78,8 +78,11 @@ void AddLeaseService(ServiceContext& context, std::vector<Method>& methods) {
   AddGrantAndRevoke(context, methods);
   AddQuestions(context, methods);
   methods.push_back(
-      {"/etcdserverpb.Lease/LeaseKeepAlive", CallKind::kBidiStream,
-       [&context](ServerCallPtr call) { return StartLeaseKeepAlive(context, std::move(call)); }});
+      {.path = "/etcdserverpb.Lease/LeaseKeepAlive",
+       .kind = CallKind::kBidiStream,
+       .start =
+           [&context](ServerCallPtr call) { return StartLeaseKeepAlive(context, std::move(call)); },
+       .lasting = true});
 }
 
 }  // namespace tidemark::server

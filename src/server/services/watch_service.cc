@@ -193,10 +193,13 @@ class WatchHandler final : public CallHandler {
 }  // namespace
 
 void AddWatchService(ServiceContext& context, std::vector<Method>& methods) {
-  methods.push_back(
-      {"/etcdserverpb.Watch/Watch", CallKind::kBidiStream, [&context](ServerCallPtr call) {
-         return std::make_unique<WatchHandler>(context, std::move(call));
-       }});
+  methods.push_back({.path = "/etcdserverpb.Watch/Watch",
+                     .kind = CallKind::kBidiStream,
+                     .start =
+                         [&context](ServerCallPtr call) {
+                           return std::make_unique<WatchHandler>(context, std::move(call));
+                         },
+                     .lasting = true});
 }
 
 }  // namespace tidemark::server

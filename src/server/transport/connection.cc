@@ -140,7 +140,7 @@ void Connection::ReadInput() {
     const IoResult read = socket_->Read(buffer);
     switch (read.state) {
       case IoState::kDone:
-        if (context_.observer != nullptr) context_.observer->OnBytes(read.byte_count, 0);
+        if (context_.traffic != nullptr) context_.traffic->OnBytes(read.byte_count, 0);
         if (!Deliver(absl::string_view(buffer.data(), read.byte_count))) ending_ = true;
         break;
       case IoState::kWouldBlock:
@@ -254,8 +254,8 @@ void Connection::WriteOutput() {
       break;
     }
   }
-  if (written_bytes > 0 && context_.observer != nullptr) {
-    context_.observer->OnBytes(0, written_bytes);
+  if (written_bytes > 0 && context_.traffic != nullptr) {
+    context_.traffic->OnBytes(0, written_bytes);
   }
 }
 

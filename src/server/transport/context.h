@@ -25,7 +25,7 @@ struct TransportContext {
   absl::flat_hash_map<absl::string_view, const Method*> method_by_path;
   absl::flat_hash_set<std::string> services;  // "etcdserverpb.KV"
   HttpHandler http_handler;
-  CallObserver* observer = nullptr;
+  TrafficObserver* traffic = nullptr;
   MemoryBudget* budget = &MemoryBudget::Unlimited();
 
   // Whether a call or connection more fits into memory.

@@ -31,7 +31,9 @@ struct EchoCounters {
 // /test.Echo/Hang       never answers
 // /test.Echo/Sized      answers with as many bytes as the request says, in runs of 64 KiB
 // /test.Echo/Flood      streams as many messages of 64 KiB as the request says, at the client's
-// pace /test.Echo/Bidi       echoes message by message; ends when the client half-closes
+//                       pace
+// /test.Echo/Bidi       echoes message by message; ends when the client half-closes
+// /test.Echo/Lasting    the same; a shutdown ends it
 // /test.Echo/Pour       bidi: each message asks for that many bytes, sent without looking at room
 std::vector<Method> EchoMethods(std::shared_ptr<EchoCounters> counters);
 

@@ -80,6 +80,9 @@ std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t s
     context.budget->CountRefusal(MemoryAccount::kConnections);
     refused = context.options.busy;
   }
+  if (refused.ok() && head.known_method->lasting && context.shutting_down) {
+    refused = context.options.stopped;
+  }
   if (!refused.ok()) {
     RespondWithStatusOnly(connection, stream_id, refused);
     return nullptr;
@@ -116,7 +119,7 @@ void GrpcCall::CountMemory(int64_t bytes) {
 }
 
 void GrpcCall::Begin() {
-  if (context_.observer != nullptr) context_.observer->OnStarted(method_);
+  if (method_.observer != nullptr) method_.observer->OnStarted();
   if (deadline_ != absl::InfiniteDuration()) {
     deadline_timer_ = loop_.PostAt(deadline_, [weak = weak_from_this()] {
       if (const auto self = weak.lock()) static_cast<GrpcCall&>(*self).OnDeadline();
@@ -176,7 +179,7 @@ void GrpcCall::SendNow(OutgoingMessage message) {
   if (message.size_bytes() > INT32_MAX) {
     return FinishNow(absl::ResourceExhaustedError("grpc: trying to send message larger than max"));
   }
-  if (context_.observer != nullptr) context_.observer->OnMessageSent(method_);
+  if (method_.observer != nullptr) method_.observer->OnMessageSent();
   connection_->AddUnsent(kGrpcPrefixBytes + message.size_bytes());
   if (output_.empty()) {
     output_since_ = loop_.now();
@@ -270,6 +273,11 @@ void GrpcCall::OnMemoryShort() {
   connection_->Reset(stream_id_, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+void GrpcCall::OnShutdown() {
+  if (PLANTED_BUG("transport_shutdown_waits_for_streams")) return;
+  if (method_.lasting) FinishNow(context_.options.stopped);
+}
+
 // ---- input ------------------------------------------------------------------------------------
 
 bool GrpcCall::OutputIsHigh() const {
@@ -325,7 +333,7 @@ bool GrpcCall::OnMessage(SharedBytes message) {
   }
   got_message_ = true;
   if (!IsBidi()) CountMemory(kDecodedPart * static_cast<int64_t>(message.size()));
-  if (context_.observer != nullptr) context_.observer->OnMessageReceived(method_);
+  if (method_.observer != nullptr) method_.observer->OnMessageReceived();
   handler_->OnMessage(std::move(message));
   return !MustWait();
 }
@@ -370,9 +378,9 @@ void GrpcCall::OnClosed(uint32_t error_code) {
   reader_.Clear();
   held_input_ = std::string();
   connection_ = nullptr;
-  if (context_.observer != nullptr) {
+  if (method_.observer != nullptr) {
     const absl::StatusCode code = finished_ ? status_.code() : absl::StatusCode::kCancelled;
-    context_.observer->OnHandled(method_, code, loop_.now() - started_);
+    method_.observer->OnHandled(code, loop_.now() - started_);
   }
   const std::unique_ptr<CallHandler> handler = std::move(handler_);
   if (error_code != NGHTTP2_NO_ERROR && PLANTED_BUG("transport_done_is_lost_on_reset")) return;

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "src/server/transport/echo_fixture.h"
 #include "src/server/transport/grpc_test_client.h"
 
@@ -175,6 +177,32 @@ TEST(GrpcFlowTest, ShutdownLetsCallsEnd) {
   ASSERT_TRUE(stream.WritesDone());
   EXPECT_FALSE(stream.Read(text));
   EXPECT_TRUE(stream.Finish().ok());
+  server.transport().Join();
+  EXPECT_EQ(server.counters().cancelled_calls.load(), 0);
+}
+
+// Else a watch would hold up every stop for as long as it may take.
+TEST(GrpcFlowTest, ShutdownEndsLastingCalls) {
+  EchoServer server;
+  GrpcTestClient client(server.address());
+  GrpcTestStream stream(client, "Lasting");
+  std::string text;
+  ASSERT_TRUE(stream.Write("before") && stream.Read(text));
+  std::promise<UnaryResult> unary;
+  absl::Notification answers;
+  server.counters().worker.Post([&] { answers.WaitForNotification(); });
+  client.UnaryAsync("Threaded", "on its way",
+                    [&](UnaryResult result) { unary.set_value(std::move(result)); });
+  ASSERT_TRUE(Eventually([&] { return server.counters().messages.load() == 2; }));
+  server.transport().BeginShutdown(absl::Seconds(20));
+  EXPECT_FALSE(stream.Read(text));
+  const grpc::Status status = stream.Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(status.error_message(), "server stopped");
+  answers.Notify();
+  const UnaryResult result = unary.get_future().get();
+  EXPECT_TRUE(result.status.ok()) << result.status.error_message();
+  EXPECT_EQ(result.message, "on its way");
   server.transport().Join();
   EXPECT_EQ(server.counters().cancelled_calls.load(), 0);
 }

@@ -135,11 +135,15 @@ void Http2Connection::ResumeWaiting() {
   }
 }
 
-void Http2Connection::OnMemoryShort() {
+std::vector<std::shared_ptr<Http2Stream>> Http2Connection::Streams() const {
   std::vector<std::shared_ptr<Http2Stream>> streams;
   streams.reserve(streams_.size());
   for (const auto& [id, stream] : streams_) streams.push_back(stream);
-  for (const auto& stream : streams) stream->OnMemoryShort();
+  return streams;
+}
+
+void Http2Connection::OnMemoryShort() {
+  for (const auto& stream : Streams()) stream->OnMemoryShort();
 }
 
 void Http2Connection::OnClosed() {
@@ -354,6 +358,7 @@ void Http2Connection::BeginShutdown() {
   // Calls already on their way are still taken; after the ping's answer none can be.
   nghttp2_submit_shutdown_notice(session_);
   nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kShutdownPing);
+  for (const auto& stream : Streams()) stream->OnShutdown();
   shutdown_timer_ = connection_.CallAt(connection_.loop().now() + kShutdownPingTime,
                                        [this] { FinishShutdown(); });
   connection_.MarkDirty();

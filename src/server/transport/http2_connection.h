@@ -81,6 +81,7 @@ class Http2Connection final : public Protocol {
   void ScheduleKeepaliveAfter(absl::Duration from);
   void OnKeepaliveTimer();
   void FinishShutdown();
+  std::vector<std::shared_ptr<Http2Stream>> Streams() const;
   Http2Stream* Find(int32_t stream_id);
 
   Connection& connection_;

@@ -47,6 +47,7 @@ class Http2Stream {
   virtual void OnSent() {}
   // What clients do not take is holding too much.
   virtual void OnMemoryShort() {}
+  virtual void OnShutdown() {}
   virtual void OnClosed(uint32_t error_code) = 0;
 
   struct Ready {

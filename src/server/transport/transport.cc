@@ -42,9 +42,9 @@ void Transport::SetHttpHandler(HttpHandler handler) {
   context_.http_handler = std::move(handler);
 }
 
-void Transport::SetObserver(CallObserver* observer) {
+void Transport::SetTrafficObserver(TrafficObserver* observer) {
   CHECK(!started_);
-  context_.observer = observer;
+  context_.traffic = observer;
 }
 
 void Transport::SetBudget(MemoryBudget* budget) {

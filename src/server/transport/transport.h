@@ -46,8 +46,8 @@ class Transport {
 
   void SetMethods(std::vector<Method> methods);
   void SetHttpHandler(HttpHandler handler);
-  void SetObserver(CallObserver* observer);  // not owned
-  void SetBudget(MemoryBudget* budget);      // the same; outlives the transport
+  void SetTrafficObserver(TrafficObserver* observer);  // not owned
+  void SetBudget(MemoryBudget* budget);                // the same; outlives the transport
 
   absl::StatusOr<ListenerId> AddListener(ListenerSpec spec);
   // The bound port, also when 0 was asked for; 0 for unix sockets.
@@ -55,7 +55,8 @@ class Transport {
 
   void Start();
   void Accept(ListenerId id);
-  // Stops accepting, lets calls in progress end for at most `grace`, then cuts them off.
+  // Stops accepting, ends lasting calls, lets the others end for at most `grace`, then cuts them
+  // off.
   void BeginShutdown(absl::Duration grace);
   // Waits until BeginShutdown's work is done and the loops have ended.
   void Join();

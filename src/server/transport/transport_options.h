@@ -47,6 +47,8 @@ struct TransportOptions {
   size_t slow_answer_bytes_per_second = 256 << 10;
   // What a call is told that there is no memory for.
   absl::Status busy = absl::ResourceExhaustedError("too many requests");
+  // What lasting calls end with at shutdown.
+  absl::Status stopped = absl::UnavailableError("server stopped");
 
   absl::Duration handshake_timeout = absl::Seconds(20);      // TLS and the first bytes
   absl::Duration http1_request_timeout = absl::Seconds(20);  // first to last byte of a request

@@ -51,6 +51,14 @@ void ReplicaImpl::PostToSelf(absl::AnyInvocable<void()> task) {
   });
 }
 
+void ReplicaImpl::PostToSelfAfter(absl::Duration rest, absl::AnyInvocable<void()> task) {
+  if (rest <= absl::ZeroDuration()) return PostToSelf(std::move(task));
+  executor_.PostAt(clock_.Monotonic() + rest,
+                   [alive = std::weak_ptr<bool>(alive_), task = std::move(task)]() mutable {
+                     if (!alive.expired()) task();
+                   });
+}
+
 // --- Applying ---
 
 void ReplicaImpl::Apply(const journal::Batch& batch) {
@@ -196,7 +204,9 @@ void ReplicaImpl::BecomePrimary(StatusCallback done) {
 
 // --- Maintenance ---
 
-void ReplicaImpl::RunCompaction(absl::AnyInvocable<void()> done) {
+void ReplicaImpl::RunCompaction(Revision up_to, Pace pace, absl::AnyInvocable<void()> done) {
+  compaction_hurries_ |= pace == Pace::kHurry;
+  compaction_up_to_ = std::max(compaction_up_to_, up_to);
   compaction_waiters_.push_back(std::move(done));
   if (std::exchange(compaction_running_, true)) return;
   PostToSelf([this] { CompactionStep(); });
@@ -207,14 +217,18 @@ void ReplicaImpl::CompactionStep() {
     compaction_paused_ = true;
     return;
   }
+  const absl::Duration begun = clock_.Monotonic();
   const int64_t versions_before = store_->stats().versions;
-  const bool more = store_->CompactStep(static_cast<int64_t>(options_.step_keys));
+  const bool more =
+      store_->CompactStep(static_cast<int64_t>(options_.step_keys), compaction_up_to_);
   stats_.compacted_versions_total.fetch_add(versions_before - store_->stats().versions,
                                             std::memory_order_relaxed);
   if (more) {
-    PostToSelf([this] { CompactionStep(); });
-    return;
+    const int rest_percent = compaction_hurries_ ? 0 : options_.compaction_rest_percent;
+    return PostToSelfAfter((clock_.Monotonic() - begun) * rest_percent / 100,
+                           [this] { CompactionStep(); });
   }
+  compaction_hurries_ = false;
   compaction_running_ = false;
   PublishStats();
   for (auto& done : std::exchange(compaction_waiters_, {})) done();

@@ -91,6 +91,8 @@ struct ReplicaOptions {
   size_t max_pending_reads = 100000;
   // Keys read or versions freed in one bounded step: about 100 us, which others wait for.
   size_t step_keys = 256;
+  // After each step of a compaction others have the sequence for this part of the time it took.
+  int compaction_rest_percent = 100;
   absl::Duration slow_apply = absl::Milliseconds(100);  // a batch that takes longer is logged
   mvcc::StoreOptions store;
   mvcc::WatchLimits watch;
@@ -215,8 +217,10 @@ class Replica {
   virtual bool LeaseExists(LeaseId lease) const = 0;
 
   // --- Maintenance ---
-  // Frees what the last compaction released, in steps; `done` when nothing is left.
-  virtual void RunCompaction(absl::AnyInvocable<void()> done) = 0;
+  // Frees what compactions up to `up_to` released, in steps; `done` when nothing is left. One that
+  // hurries takes no rests, and neither does what waits with it.
+  enum class Pace { kBesideOthers, kHurry };
+  virtual void RunCompaction(Revision up_to, Pace pace, absl::AnyInvocable<void()> done) = 0;
 
   // What stands for this replica's state now. Until EndImage no stored change is removed or moved,
   // so that they can be read in steps (VersionStore::VisitStored). One at a time.

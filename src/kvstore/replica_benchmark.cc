@@ -17,7 +17,7 @@ std::string KeyOf(int64_t i) { return absl::StrCat("/registry/pods/default/pod-"
 void Compact(ReplicaHarness& h, benchmark::State& state) {
   state.PauseTiming();
   h.replica->store().Compact(h.replica->store().current_revision());
-  while (h.replica->store().CompactStep(100000)) {
+  while (h.replica->store().CompactStep(100000, mvcc::kLatest)) {
   }
   state.ResumeTiming();
 }

@@ -66,7 +66,7 @@ class ReplicaImpl final : public Replica {
 
   bool LeaseExists(LeaseId lease) const override { return leases_.Exists(lease); }
 
-  void RunCompaction(absl::AnyInvocable<void()> done) override;
+  void RunCompaction(Revision up_to, Pace pace, absl::AnyInvocable<void()> done) override;
   Image BeginImage() override;
   void EndImage() override;
   mvcc::VersionStore& store() override { return *store_; }
@@ -96,6 +96,7 @@ class ReplicaImpl final : public Replica {
   void CompactionStep();
   void CatchUpStep();
   void PostToSelf(absl::AnyInvocable<void()> task);
+  void PostToSelfAfter(absl::Duration rest, absl::AnyInvocable<void()> task);
   Evaluator evaluator() const { return Evaluator(*store_, leases_, watermark_.revision); }
 
   // replica_writes.cc
@@ -182,6 +183,8 @@ class ReplicaImpl final : public Replica {
   size_t reads_running_ = 0;
   bool image_open_ = false;
   bool compaction_running_ = false;
+  bool compaction_hurries_ = false;
+  Revision compaction_up_to_ = mvcc::kNeverCompacted;
   bool compaction_paused_ = false;  // for an image
   std::vector<absl::AnyInvocable<void()>> compaction_waiters_;
   bool catch_up_running_ = false;

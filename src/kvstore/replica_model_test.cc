@@ -363,7 +363,7 @@ class ModelRun : public ApplyObserver {
     effects.AddCompaction(Revision(revision));
     harness_.AppendForeign(std::move(effects).Take(), false);
     compactions_.push_back({harness_.journal.KnownTail().position, revision});
-    harness_.replica->RunCompaction([] {});
+    harness_.replica->RunCompaction(Revision(revision), Replica::Pace::kHurry, [] {});
   }
   // The way of the coordinator, with everything held.
   void SendHeldTxn() {

@@ -118,7 +118,7 @@ TEST_P(FillingTest, WhatWasGivenRoomCanBeStored) {
       for (auto& store : stores_) {
         if (store->current_revision() <= store->compact_revision()) continue;
         store->Compact(store->current_revision());
-        while (store->CompactStep(10)) {
+        while (store->CompactStep(10, kLatest)) {
         }
       }
     }
@@ -153,7 +153,7 @@ TEST(SegmentCleaningTest, WithoutRoomItIsPutOffAndNotForgotten) {
   store->Compact(revision);
   const auto compact = [&store] {
     int steps = 0;
-    while (store->CompactStep(10)) ASSERT_LT(++steps, 1000);
+    while (store->CompactStep(10, kLatest)) ASSERT_LT(++steps, 1000);
     store->CheckInvariants();
   };
   compact();
@@ -189,7 +189,7 @@ TEST(SegmentAccountTest, PinnedSegmentsAreCountedUntilTheyAreLetGo) {
   put(std::string(3000, 'c'));
   EXPECT_EQ(budget.used_bytes(MemoryAccount::kValues), 3 * kSegmentBytes);
   store->Compact(revision);
-  while (store->CompactStep(100)) {
+  while (store->CompactStep(100, kLatest)) {
   }
   EXPECT_EQ(budget.used_bytes(MemoryAccount::kValues), kSegmentBytes);
   EXPECT_EQ(budget.used_bytes(MemoryAccount::kPinned), kSegmentBytes);

@@ -13,7 +13,7 @@
 //  3. Compact(R) keeps, for every key, the newest version <= R if it is a put, everything > R, and
 //  a
 //     tombstone whose main revision is exactly R (etcd >= 3.4.34; contract 2.8).
-//  4. Physical removal never touches a version that a Pin still needs.
+//  4. Physical removal takes nothing that reads at or above its bound need.
 #pragma once
 
 #include <cstdint>
@@ -100,13 +100,6 @@ struct StoredRecord {
   SharedBytes wire;
 };
 
-// Stops removal of versions visible at `revision` or later, while it lives.
-class Pin {
- public:
-  virtual ~Pin() = default;
-  virtual Revision revision() const = 0;
-};
-
 class VersionStore {
  public:
   // To be started by one of StartEmpty and Adopt, perhaps a restoration, and FinishStart before
@@ -188,7 +181,6 @@ class VersionStore {
   // from *resume_key (empty: from the start) and leaves the key to continue at there (empty: done).
   virtual int64_t CountStep(const KeyRangeView& range, Revision at, int64_t max_steps,
                             std::string* resume_key) const = 0;
-  virtual std::unique_ptr<Pin> PinAt(Revision revision) = 0;
 
   // --- History ---
   // Events from `from` on in order, up to and including main `upto`, of keys in `range`: visits
@@ -204,10 +196,10 @@ class VersionStore {
   // Reads below `revision` fail from now on. REQUIRES compact_revision < revision <= current (also
   // 0 on a never compacted store).
   virtual void Compact(Revision revision) = 0;
-  // Frees memory of versions below the compact revision in a step of about `max_versions`; returns
-  // true while there is more to do. Where there is no room for moving records, segments stay sparse
-  // until it is called again.
-  virtual bool CompactStep(int64_t max_versions) = 0;
+  // Frees memory of versions that no read at the compact revision, or at `up_to` where that is
+  // lower, needs, in a step of about `max_versions`; returns true while there is more to do. Where
+  // there is no room for moving records, segments stay sparse until it is called again.
+  virtual bool CompactStep(int64_t max_versions, Revision up_to) = 0;
 
   // --- Images ---
   // Every stored change from `from` on, at most `max_records`. Returns where to continue (main >
@@ -241,8 +233,7 @@ class VersionStore {
   // The stored changes that count for HashKV at `at` given that `compacted` is the compact revision
   // to reckon with, in revision order, starting at `from`; looks at no more than `max_scanned`.
   // Returns where to continue (main > at: done). REQUIRES that nothing above `compacted` was
-  // removed yet: hash before the first CompactStep of a later compaction, or hold a Pin at
-  // `compacted`.
+  // removed yet: CompactSteps until then were bounded by `compacted`.
   virtual RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted,
                                    int64_t max_scanned,
                                    absl::FunctionRef<void(HashItem)> visitor) const = 0;

@@ -16,45 +16,16 @@ constexpr int kCleanBelowPercent = 75;
 
 }  // namespace
 
-class VersionStoreImpl::PinImpl final : public Pin {
- public:
-  PinImpl(std::shared_ptr<PinnedRevisions> pins, Revision revision)
-      : pins_(std::move(pins)), revision_(revision) {
-    ++(*pins_)[revision_];
-  }
-  ~PinImpl() override {
-    auto it = pins_->find(revision_);
-    if (--it->second == 0) pins_->erase(it);
-  }
-  Revision revision() const override { return revision_; }
-
- private:
-  const std::shared_ptr<PinnedRevisions> pins_;
-  const Revision revision_;
-};
-
-std::unique_ptr<Pin> VersionStoreImpl::PinAt(Revision revision) {
-  CHECK(revision != kLatest);
-  CheckedReadable(revision);
-  return std::make_unique<PinImpl>(pins_, revision);
-}
-
-Revision VersionStoreImpl::RemovalBound() const {
-  if (pins_->empty()) return compact_revision_;
-  return std::min(compact_revision_, pins_->begin()->first);
-}
-
 void VersionStoreImpl::Compact(Revision revision) {
   CHECK(!entry_open_);
   CHECK(revision > compact_revision_ && revision <= current_ && revision >= Revision(0));
   compact_revision_ = revision;
 }
 
-bool VersionStoreImpl::CompactStep(int64_t max_versions) {
+bool VersionStoreImpl::CompactStep(int64_t max_versions, Revision up_to) {
   CHECK(!entry_open_ && max_versions > 0);
   FAIL_POINT("mvcc.compact_step");
-  const Revision bound = RemovalBound();
-  CHECK(bound >= removed_to_);  // a pin is never below the compact revision of its time
+  const Revision bound = std::max(removed_to_, std::min(compact_revision_, up_to));
   if (bound > removed_to_) {
     // A new round, or the running one starts over with a higher bound.
     removed_to_ = bound;

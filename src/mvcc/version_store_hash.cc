@@ -19,7 +19,7 @@ RevisionKey VersionStoreImpl::VisitForHash(RevisionKey from, Revision at, Revisi
                                            int64_t max_scanned,
                                            absl::FunctionRef<void(HashItem)> visitor) const {
   CHECK(at <= current_ && compacted <= at && max_scanned > 0);
-  // What the answer needs must still be there: the caller hashes before it removes, or pins.
+  // What the answer needs must still be there: the caller hashes before it removes.
   CHECK(removed_to_ <= compacted);
   RevisionKey next{at.Next(), 0};
   int64_t scanned = 0;

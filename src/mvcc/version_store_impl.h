@@ -58,7 +58,6 @@ class VersionStoreImpl final : public VersionStore {
   SharedBytes Share(const KeyValueView& view) const override;
   int64_t CountStep(const KeyRangeView& range, Revision at, int64_t max_steps,
                     std::string* resume_key) const override;
-  std::unique_ptr<Pin> PinAt(Revision revision) override;
 
   RevisionKey VisitEvents(RevisionKey from, Revision upto, const KeyRangeView& range,
                           bool with_prev_kv, int64_t max_scanned,
@@ -66,7 +65,7 @@ class VersionStoreImpl final : public VersionStore {
 
   Revision compact_revision() const override { return compact_revision_; }
   void Compact(Revision revision) override;
-  bool CompactStep(int64_t max_versions) override;
+  bool CompactStep(int64_t max_versions, Revision up_to) override;
 
   RevisionKey VisitStored(RevisionKey from, int64_t max_records,
                           absl::FunctionRef<void(StoredRecord)> visitor) const override;
@@ -82,10 +81,6 @@ class VersionStoreImpl final : public VersionStore {
   void CheckInvariants() const override;
 
  private:
-  // Revisions that pins need, with the number of pins. Shared, so a pin may outlive the store.
-  using PinnedRevisions = std::map<Revision, int64_t>;
-  class PinImpl;
-
   // etcd's "db size" grows by more than the bytes of a record: keys, page headers, free space.
   static constexpr int64_t kRecordOverheadBytes = 60;
   static int64_t LogicalBytes(const RecordHeader& record) {
@@ -122,8 +117,6 @@ class VersionStoreImpl final : public VersionStore {
   Event MakeEvent(RevisionKey revision, Location location, bool with_prev_kv) const;
 
   // --- version_store_compaction.cc ---
-  // Up to where versions may be removed: the compact revision or what pins leave of it.
-  Revision RemovalBound() const;
   // Removes the oldest first; a key with more than `max_removed` to remove stays at the queue's
   // front.
   int64_t Prune(KeyNode* node, Revision bound, int64_t max_removed);
@@ -152,7 +145,6 @@ class VersionStoreImpl final : public VersionStore {
   size_t removals_limit_ = 0;
   TrackedRemovals removals_;  // in the order of removal
 
-  std::shared_ptr<PinnedRevisions> pins_ = std::make_shared<PinnedRevisions>();
   std::deque<KeyNode*> compaction_queue_;
   size_t to_compact_ = 0;           // how many from the queue's front this round still looks at
   std::vector<uint32_t> to_clean_;  // sparse segments, the next one last

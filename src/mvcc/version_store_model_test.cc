@@ -105,7 +105,7 @@ class ModelTest {
       else if (dice < 851)
         Compact();
       else if (dice < 900)
-        store_->CompactStep(1 + Below(40));
+        store_->CompactStep(1 + Below(40), removal_bound_);
       else if (dice < 901)
         CheckHash(AnyReadable(), model_.compact);
       else if (dice < 905)
@@ -115,7 +115,7 @@ class ModelTest {
       else if (dice < 930)
         ChangeRoom();
       else if (dice < 931)
-        PinOrUnpin();
+        MoveRemovalBound();
       else
         watches_->CatchUpStep(1 + Below(30));
       if (i % 5000 == 4999) CheckEverything();
@@ -297,12 +297,7 @@ class ModelTest {
     ASSERT_TRUE(store_->CheckReadable(Revision(revision)).ok());
   }
 
-  void PinOrUnpin() {
-    if (pin_ != nullptr)
-      pin_.reset();
-    else
-      pin_ = store_->PinAt(Revision(AnyReadable()));
-  }
+  void MoveRemovalBound() { removal_bound_ = Below(2) == 0 ? kLatest : Revision(AnyReadable()); }
 
   void AddWatcher() {
     if (watchers_.size() >= 12) return RemoveWatcher();
@@ -347,8 +342,7 @@ class ModelTest {
       EXPECT_EQ(watches_->IsSynced(watcher->id), !watcher->ended() && !future);
     }
     watches_->CheckInvariants();
-    pin_.reset();
-    while (store_->CompactStep(100)) {
+    while (store_->CompactStep(100, kLatest)) {
     }
     store_->CheckInvariants();
     EXPECT_EQ(store_->stats().versions, static_cast<int64_t>(model_.changes.size()));
@@ -363,7 +357,7 @@ class ModelTest {
   std::unique_ptr<WatchSet> watches_ =
       WatchSet::Create(*store_, {.max_revisions_per_batch = 20, .max_bytes_per_batch = 2000});
   MapModel model_;
-  std::unique_ptr<Pin> pin_;
+  Revision removal_bound_ = kLatest;
 };
 
 class VersionStoreModelTest : public ::testing::TestWithParam<uint64_t> {};

@@ -153,7 +153,7 @@ class RestartTest {
     }
     // In which order compaction goes on.
     store->TrackRemovals(kLatest, 1 << 20);
-    while (store->CompactStep(1)) {
+    while (store->CompactStep(1, kLatest)) {
       absl::StrAppend(&verdict, store->Removals()->hash, "\n");
     }
     return verdict;
@@ -215,7 +215,7 @@ class RestartTest {
   }
 
   void Step() {
-    Dies([&] { store_->CompactStep(1 + Below(60)); });
+    Dies([&] { store_->CompactStep(1 + Below(60), kLatest); });
   }
   void Compact() {
     const int64_t revision = revision_ - (Below(3) == 0 ? 0 : Below(50));
@@ -225,7 +225,7 @@ class RestartTest {
   }
 
   void ExpectModel(VersionStore& store) {
-    while (store.CompactStep(100)) {
+    while (store.CompactStep(100, kLatest)) {
     }
     store.CheckInvariants();
     auto expected = model_.changes.begin();

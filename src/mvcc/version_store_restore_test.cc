@@ -46,7 +46,7 @@ void Fill(VersionStore& store) {
     store.CommitEntry();
   }
   store.Compact(Revision(2000));
-  while (store.CompactStep(100)) {
+  while (store.CompactStep(100, kLatest)) {
   }
 }
 

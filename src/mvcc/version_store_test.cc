@@ -33,7 +33,7 @@ class VersionStoreTest : public ::testing::Test {
   }
   void CompactFully(int64_t revision) {
     store_->Compact(Revision(revision));
-    while (store_->CompactStep(1)) {
+    while (store_->CompactStep(1, kLatest)) {
     }
     store_->CheckInvariants();
   }
@@ -200,15 +200,18 @@ TEST_F(VersionStoreTest, CleanerMovesLiveRecordsTogether) {
   EXPECT_EQ(store_->Get("k7", kLatest)->wire.view(), shared.view());
 }
 
-TEST_F(VersionStoreTest, PinStopsRemoval) {
+TEST_F(VersionStoreTest, RemovalStopsAtItsBound) {
   Put("a", "1");
   Put("a", "2");
-  auto pin = store_->PinAt(Revision(2));
   Put("a", "3");
-  CompactFully(4);
-  EXPECT_EQ(store_->stats().versions, 3);
-  pin.reset();
-  while (store_->CompactStep(10)) {
+  store_->Compact(Revision(4));
+  while (store_->CompactStep(10, Revision(3))) {
+  }
+  EXPECT_EQ(store_->stats().versions, 2);
+  while (store_->CompactStep(10, Revision(2))) {  // what is gone is gone
+  }
+  EXPECT_EQ(store_->stats().versions, 2);
+  while (store_->CompactStep(10, kLatest)) {
   }
   EXPECT_EQ(store_->stats().versions, 1);
 }

@@ -1,13 +1,13 @@
 // Compactions from request to freed memory, and HashKV
 // (docs/design-notes.md, "Finishing a compaction").
 //
-// Hides the queue in which compactions, hashes and defragmentation wait for each other: a hash
-// needs what the next removal would take away.
+// Hides what has to wait for what: compactions are judged and appended one after another, and
+// nothing else of a compaction holds anybody up who did not ask for `physical`.
 // Sequence-bound to the coordinator's home. Everything here was entered into the coordinator by the
-// caller; each item leaves when it is answered.
+// caller; each request leaves when it is answered.
 //
 // Invariants:
-//  1. One item at a time is past its queue; removal starts only after the hash at its revision.
+//  1. What a compaction releases is removed only after the hash at its revision.
 //  2. At most kStoredHashes hashes are remembered, the newest.
 #pragma once
 
@@ -20,6 +20,7 @@
 #include "proto/rpc.pb.h"
 #include "src/base/clock.h"
 #include "src/partition/coordinator.h"
+#include "src/partition/removal_queue.h"
 #include "src/partition/router.h"
 
 namespace tidemark::partition {
@@ -34,7 +35,10 @@ class CompactionRunner {
     std::function<void(absl::Duration)> on_compacted;
   };
   CompactionRunner(Coordinator& coordinator, Clock& clock, Observers observers)
-      : coordinator_(coordinator), clock_(clock), observers_(std::move(observers)) {}
+      : coordinator_(coordinator),
+        clock_(clock),
+        observers_(std::move(observers)),
+        removals_(coordinator.parts(), coordinator.home(), observers_.on_freed) {}
 
   void Compact(const etcdserverpb::CompactionRequest& request, ReplyCallback<Nothing> done);
   void HashKv(Revision revision, ReplyCallback<HashKvResult> done);
@@ -43,17 +47,15 @@ class CompactionRunner {
   void FinishReplayed();
 
  private:
-  using Item = absl::AnyInvocable<void()>;
-
-  void Enqueue(Item item);
-  void Next();
+  void AppendNext();
 
   void JudgeCompaction(Revision revision, bool physical, ReplyCallback<Nothing> done,
                        absl::StatusOr<journal::Tail> tail);
+  void Refuse(absl::Status refusal, bool physical, ReplyCallback<Nothing> done);
   void OnCompacted(Revision revision, Revision former, bool physical, ReplyCallback<Nothing> done,
                    absl::StatusOr<journal::Placed> placed);
-  void Remove(absl::AnyInvocable<void()> done);
-  void JudgeHash(Revision revision, ReplyCallback<HashKvResult> done,
+  void WalkAndRemove(Revision revision, Revision former, bool is_awaited, Task done);
+  void JudgeHash(Revision revision, Task walked, ReplyCallback<HashKvResult> done,
                  absl::StatusOr<journal::Tail> tail);
   Revision CompactRevision() const {
     return coordinator_.parts().system().store().compact_revision();
@@ -68,8 +70,9 @@ class CompactionRunner {
   Coordinator& coordinator_;
   Clock& clock_;
   const Observers observers_;
-  bool busy_ = false;
-  std::deque<Item> queue_;
+  RemovalQueue removals_;
+  bool appending_ = false;
+  std::deque<absl::AnyInvocable<void()>> to_append_;
   std::deque<HashKvResult> hashes_;
 };
 

@@ -72,7 +72,9 @@ void Feed::Deliver(Group& group, const journal::Batch& batch) {
   kvstore::Replica& first = w_.parts.replica(group.partitions.front());
   if (replaying_ && first.store().compact_revision() > group.compacted) {
     group.compacted = first.store().compact_revision();
-    for (PartitionId id : group.partitions) w_.parts.replica(id).RunCompaction([] {});
+    for (PartitionId id : group.partitions) {
+      w_.parts.replica(id).RunCompaction(group.compacted, kvstore::Replica::Pace::kHurry, [] {});
+    }
   }
   group.subscription->Acknowledge(batch.tail.position);
 }

@@ -31,9 +31,14 @@ std::string RevisionBytes(const HashItem& item) {
 
 class HashWalk : public std::enable_shared_from_this<HashWalk> {
  public:
-  HashWalk(const Parts& parts, Executor& home, HashWalkSpec spec,
+  HashWalk(const Parts& parts, Executor& home, const Clock& clock, HashWalkSpec spec,
            absl::AnyInvocable<void(uint32_t)> done)
-      : parts_(parts), home_(home), spec_(spec), done_(std::move(done)), sources_(parts.size()) {
+      : parts_(parts),
+        home_(home),
+        clock_(clock),
+        spec_(spec),
+        done_(std::move(done)),
+        sources_(parts.size()) {
     crc_ = Crc32c("key");
   }
 
@@ -64,25 +69,36 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
         [self = shared_from_this()](kvstore::Replica& replica, size_t,
                                     absl::AnyInvocable<void(Part)> answer) {
           Part part;
+          const absl::Duration begun = self->clock_.Monotonic();
           part.next = replica.store().VisitForHash(
               self->sources_[replica.partition().value()].next, self->spec_.at,
               self->spec_.compacted, self->spec_.step,
               [&part](HashItem item) { part.items.push_back(std::move(item)); });
+          part.took = self->clock_.Monotonic() - begun;
           answer(std::move(part));
         },
         [self = shared_from_this(), asked](std::vector<Part> answers) {
+          absl::Duration took;
+          const absl::Duration begun = self->clock_.Monotonic();
           for (size_t i = 0; i < asked.size(); ++i) {
             Source& source = self->sources_[asked[i].value()];
             CHECK(source.next < answers[i].next);
             source.next = answers[i].next;
+            took += answers[i].took;
             for (HashItem& item : answers[i].items) {
               if (item.only_if_nothing_lives && self->something_lives_) continue;
               source.items.push_back(std::move(item));
             }
           }
           self->Consume();
-          self->Step();
+          self->StepAfter((took + self->clock_.Monotonic() - begun) * self->spec_.rest_percent /
+                          100);
         });
+  }
+
+  void StepAfter(absl::Duration rest) {
+    if (rest <= absl::ZeroDuration()) return Step();
+    home_.PostAt(clock_.Monotonic() + rest, [self = shared_from_this()] { self->Step(); });
   }
 
   struct Source {
@@ -92,6 +108,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
   struct Part {
     std::vector<HashItem> items;
     RevisionKey next{Revision(0), 0};
+    absl::Duration took;
   };
 
   bool Finished(const Source& source) const { return source.next.main > spec_.at; }
@@ -118,6 +135,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
 
   const Parts& parts_;
   Executor& home_;
+  const Clock& clock_;
   const HashWalkSpec spec_;
   absl::AnyInvocable<void(uint32_t)> done_;
   std::vector<Source> sources_;
@@ -127,9 +145,9 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
 
 }  // namespace
 
-void RunHashWalk(const Parts& parts, Executor& home, HashWalkSpec spec,
+void RunHashWalk(const Parts& parts, Executor& home, const Clock& clock, HashWalkSpec spec,
                  absl::AnyInvocable<void(uint32_t hash)> done) {
-  std::make_shared<HashWalk>(parts, home, spec, std::move(done))->Begin();
+  std::make_shared<HashWalk>(parts, home, clock, spec, std::move(done))->Begin();
 }
 
 }  // namespace tidemark::partition

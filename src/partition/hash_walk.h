@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
+#include "src/base/clock.h"
 #include "src/base/executor.h"
 #include "src/base/ids.h"
 #include "src/partition/parts.h"
@@ -18,10 +19,11 @@ struct HashWalkSpec {
   Revision at{0};
   Revision compacted{0};  // the compact revision to reckon with
   int64_t step = 256;     // stored changes looked at in one step of a partition
+  int rest_percent = 0;   // of the time that each step took, before the next
 };
 
 // The hash of `spec`; `done` runs on `home`.
-void RunHashWalk(const Parts& parts, Executor& home, HashWalkSpec spec,
+void RunHashWalk(const Parts& parts, Executor& home, const Clock& clock, HashWalkSpec spec,
                  absl::AnyInvocable<void(uint32_t hash)> done);
 
 }  // namespace tidemark::partition

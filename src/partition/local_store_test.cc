@@ -423,6 +423,72 @@ TEST(LocalStore, CompactionsAnswersAndStoredHashes) {
   EXPECT_EQ(store.Range(range)->result.count, 2);
 }
 
+// Removal stands still while a checkpoint is made, perhaps for minutes. Only those wait who asked
+// to.
+TEST(LocalStore, CompactionsAndHashesDoNotWaitForRemovals) {
+  LocalStoreOptions options = Options();
+  options.checkpoints.journal_bytes = 1;  // a round as soon as it is looked
+  options.checkpoints.records_per_step = 1;
+  StoreForTest store(options);
+  ASSERT_TRUE(store.Start().ok());
+  constexpr int kPuts = 1500;
+  for (int i = 0; i < kPuts; ++i) ASSERT_TRUE(store.Put("/registry/pods/a", absl::StrCat(i)).ok());
+  const int64_t rounds = store.store().checkpoint_stats().rounds;
+  ASSERT_TRUE(store.world().RunUntil(
+      [&] { return store.store().checkpoint_stats().rounds > rounds; }, absl::Minutes(1)));
+  store.world().RunFor(absl::Milliseconds(1500));  // in the middle of the next one
+  const int64_t round = store.store().checkpoint_stats().rounds;
+  std::vector<uint32_t> hashes;
+  for (int64_t revision = 100; revision < 120; ++revision) {
+    ASSERT_TRUE(store.Compact(revision, false).ok());
+    EXPECT_EQ(store.Compact(revision, false).status().message(),
+              "etcdserver: mvcc: required revision has been compacted");
+    hashes.push_back(store.HashKv(revision + 10)->result.hash);
+    EXPECT_EQ(store.HashKv(50).status().message(),
+              "etcdserver: mvcc: required revision has been compacted");
+  }
+  ASSERT_EQ(store.store().checkpoint_stats().rounds, round);
+  EXPECT_GT(store.router().Status().versions, kPuts - 100);
+  // Physical ones do, also those that come to nothing.
+  EXPECT_FALSE(store.Compact(119, true).ok());
+  EXPECT_GT(store.store().checkpoint_stats().rounds, round);
+  EXPECT_EQ(store.router().Status().versions, kPuts + 2 - 119);
+  EXPECT_EQ(store.HashKv(119)->result.compact_revision, Revision(118));  // a stored one
+  EXPECT_EQ(store.HashKv(129)->result.hash, hashes.back());
+}
+
+TEST(LocalStore, HashesAndRemovalsBesideEachOther) {
+  StoreForTest store(Options(), 1, /*executors=*/5);
+  ASSERT_TRUE(store.Start().ok());
+  for (int i = 0; i < 1000; ++i) {  // more than a step of a walk reads
+    ASSERT_TRUE(store.Put("/registry/pods/a", absl::StrCat(i)).ok());
+    ASSERT_TRUE(store.Put("/registry/zz", absl::StrCat(i)).ok());
+  }
+  etcdserverpb::CompactionRequest compaction;
+  for (int64_t revision = 50; revision < 1500; revision += 50) {
+    constexpr int kWalks = 3;
+    const auto expected = store.HashKv(1990);
+    int walked = 0;
+    bool compacted = false;
+    const auto walk = [&] {
+      store.router().HashKv(Revision(1990), [&](const auto& reply) {
+        ++walked;
+        ASSERT_TRUE(reply.ok()) << reply.status();
+        if (reply->result.compact_revision < Revision(revision)) {
+          EXPECT_EQ(reply->result.hash, expected->result.hash) << revision;
+        }
+      });
+      store.world().RunFor(absl::Microseconds(50));
+    };
+    walk();
+    compaction.set_revision(revision);
+    store.router().Compact({}, compaction, [&](const auto& reply) { compacted = reply.ok(); });
+    while (walked < kWalks) walk();
+    ASSERT_TRUE(store.world().RunUntil([&] { return compacted; }, absl::Minutes(1)));
+    store.world().RunFor(absl::Milliseconds(100));
+  }
+}
+
 // etcd compares the revision as it was asked for with those it stored, so 0 finds none of them.
 TEST(LocalStore, HashOfThePresentIsNotTheStoredOne) {
   StoreForTest store(Options());

@@ -25,6 +25,7 @@ struct Checkpointer::Walk {
   mvcc::RevisionKey next{Revision(0), 0};
   std::vector<mvcc::StoredRecord> step;
   bool last_step = false;
+  bool has_image = false;
   std::unique_ptr<kvstore::CheckpointWriter> writer;
 };
 
@@ -114,6 +115,7 @@ void Checkpointer::Trim() {
 
 void Checkpointer::Begin(std::shared_ptr<Walk> walk) {
   kvstore::Replica::Image image = walk->replica->BeginImage();
+  walk->has_image = true;
   if (PLANTED_BUG("checkpoint_forgets_leases")) image.node.leases.clear();
   CheckpointHeader& header = walk->header;
   header.partition = walk->replica->partition();
@@ -162,7 +164,15 @@ void Checkpointer::CollectStep(std::shared_ptr<Walk> walk) {
         }
       });
   walk->last_step = walk->next.main > last;
+  if (walk->last_step) EndImage(walk.get());  // the step's records are held by reference
   OnDisk(std::move(walk), &Checkpointer::WriteStep);
+}
+
+// What is removed from now on, the checkpoint has; should it fail, the next is a whole one.
+void Checkpointer::EndImage(Walk* walk) const {
+  if (!std::exchange(walk->has_image, false)) return;
+  walk->replica->store().TrackRemovals(walk->header.at.revision, policy_.tracked_removals_max);
+  walk->replica->EndImage();
 }
 
 void Checkpointer::OnDisk(std::shared_ptr<Walk> walk,
@@ -225,10 +235,7 @@ void Checkpointer::End(std::shared_ptr<Walk> walk, absl::Status status) {
   walk->step.clear();
   Executor& executor = walk->replica->executor();
   executor.Post([this, walk = std::move(walk), status = std::move(status)] {
-    if (status.ok()) {
-      walk->replica->store().TrackRemovals(walk->header.at.revision, policy_.tracked_removals_max);
-    }
-    walk->replica->EndImage();
+    EndImage(walk.get());
     doors_.home.Post([this, walk, status] { OnEnded(*walk, status); });
   });
 }

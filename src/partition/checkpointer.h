@@ -101,6 +101,7 @@ class Checkpointer {
   void Begin(std::shared_ptr<Walk> walk);
   void Plan(Walk* walk) const;
   void CollectStep(std::shared_ptr<Walk> walk);
+  void EndImage(Walk* walk) const;
   void WriteStep(const std::shared_ptr<Walk>& walk);
   void Commit(const std::shared_ptr<Walk>& walk);
   void End(std::shared_ptr<Walk> walk, absl::Status status);

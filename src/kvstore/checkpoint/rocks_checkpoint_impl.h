@@ -155,6 +155,7 @@ class RocksCheckpointStore : public CheckpointStore {
   std::unique_ptr<rocksdb::Env> env_;
   std::shared_ptr<BackgroundErrorListener> listener_;
   rocksdb::Options rocks_options_;
+  const std::unique_ptr<rocksdb::RateLimiter> read_back_limiter_;
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* headers_ = nullptr;  // the default column family
   mutable std::atomic<int> users_{0};               // readers and writers alive
@@ -185,6 +186,7 @@ class RocksCheckpointWriter : public CheckpointWriter {
   // A table of that kind with room is open afterwards.
   absl::Status NeedTable(Kind kind);
   absl::Status FinishTable();
+  absl::Status ReadBackTables() const;
   void CountRow(size_t value_bytes);
   std::string HeaderPath() const;
 
@@ -199,7 +201,7 @@ class RocksCheckpointWriter : public CheckpointWriter {
   Kind table_kind_ = Kind::kRemovals;
   std::vector<std::string> tables_;  // paths, the open one included
   uint64_t table_bytes_ = 0;         // of the open one
-  TableContent content_;             // of the open one
+  std::vector<TableContent> contents_;
   uint64_t bytes_written_ = 0;
   std::string value_;
   absl::Status failure_;

@@ -50,6 +50,9 @@ class BackgroundErrorListener : public rocksdb::EventListener {
 
 namespace {
 
+// What is read in one go stands before the journal's next sync in the disk's queue.
+constexpr uint64_t kReadBackAtOnceBytes = uint64_t{256} << 10;
+
 std::shared_ptr<rocksdb::FileSystem> BaseFiles(const RocksCheckpointOptions& options,
                                                RocksCheckpointStore::Access access) {
   std::shared_ptr<rocksdb::FileSystem> base = options.rocks_file_system == nullptr
@@ -73,7 +76,8 @@ RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options
                                                   scratch_directory_ + "/")),
       env_(rocksdb::NewCompositeEnv(files_)),
       listener_(std::make_shared<BackgroundErrorListener>()),
-      rocks_options_(MakeDbOptions(options, env_.get()), MakeColumnFamilyOptions(options)) {
+      rocks_options_(MakeDbOptions(options, env_.get()), MakeColumnFamilyOptions(options)),
+      read_back_limiter_(MakeReadBackLimiter(options)) {
   CHECK(options.file_system != nullptr && !options.directory.empty());
   CHECK(options.table_bytes > 0 && options.background_threads > 0);
   rocks_options_.listeners.push_back(listener_);
@@ -313,7 +317,9 @@ absl::Status RocksCheckpointStore::BuildRow(const std::string& path, absl::strin
 absl::Status RocksCheckpointStore::ReadBack(const std::string& path,
                                             const TableContent& content) const {
   if (PLANTED_BUG("checkpoint_not_read_back")) return absl::OkStatus();
-  return content.CompareWith(path, rocks_options_, MakeReadOptions(options_));
+  rocksdb::ReadOptions read = MakeReadOptions(options_);
+  read.readahead_size = kReadBackAtOnceBytes;
+  return content.CompareWith(path, rocks_options_, read, *read_back_limiter_);
 }
 
 absl::Status RocksCheckpointStore::WriteIdentity(absl::string_view key) {

@@ -56,7 +56,7 @@ absl::Status RocksCheckpointWriter::NeedTable(Kind kind) {
                                                     store_.rocks_options_);
   table_kind_ = kind;
   table_bytes_ = 0;
-  content_ = TableContent();
+  contents_.emplace_back();
   tables_.push_back(store_.ScratchPath(absl::StrCat(name_, "-", tables_.size() + 1, ".sst")));
   rocksdb::Status opened = table_->Open(tables_.back());
   return opened.ok() ? absl::OkStatus() : store_.Failed(opened, "write");
@@ -65,8 +65,15 @@ absl::Status RocksCheckpointWriter::NeedTable(Kind kind) {
 absl::Status RocksCheckpointWriter::FinishTable() {
   rocksdb::Status finished = table_->Finish();
   table_.reset();
-  if (!finished.ok()) return store_.Failed(finished, "write");
-  return store_.ReadBack(tables_.back(), content_);
+  return finished.ok() ? absl::OkStatus() : store_.Failed(finished, "write");
+}
+
+absl::Status RocksCheckpointWriter::ReadBackTables() const {
+  for (size_t i = 0; i < tables_.size(); ++i) {
+    absl::Status status = store_.ReadBack(tables_[i], contents_[i]);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 // RocksDB's own figure moves a block at a time.
@@ -83,7 +90,7 @@ absl::Status RocksCheckpointWriter::Remove(mvcc::RevisionKey revision) {
   if (!status.ok()) return Fail(std::move(status));
   RecordKeyBytes key = EncodeRecordKey(revision);
   CountRow(0);
-  content_.AddRemoval();
+  contents_.back().AddRemoval();
   rocksdb::Status removed = table_->Delete(rocksdb::Slice(key.data(), key.size()));
   return removed.ok() ? absl::OkStatus() : Fail(store_.Failed(removed, "write"));
 }
@@ -99,7 +106,7 @@ absl::Status RocksCheckpointWriter::Add(const CheckpointRecord& record) {
   value_.assign(prefix.data(), prefix.size());
   value_.append(record.wire.data(), record.wire.size());
   CountRow(value_.size());
-  content_.AddRow(absl::string_view(key.data(), key.size()), value_);
+  contents_.back().AddRow(absl::string_view(key.data(), key.size()), value_);
   rocksdb::Status put = table_->Put(rocksdb::Slice(key.data(), key.size()), value_);
   return put.ok() ? absl::OkStatus() : Fail(store_.Failed(put, "write"));
 }
@@ -109,6 +116,7 @@ absl::Status RocksCheckpointWriter::Commit(const CheckpointHeader& header) {
   if (!status.ok()) return status;
   status = rules_.CheckCommit(header);
   if (status.ok() && table_ != nullptr) status = FinishTable();
+  if (status.ok()) status = ReadBackTables();
   if (status.ok()) {
     status = store_.BuildRow(HeaderPath(), HeaderKey(home_.partition),
                              EncodeHeader({home_.store, home_.generation, header}));

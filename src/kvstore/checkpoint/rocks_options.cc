@@ -1,5 +1,6 @@
 #include "src/kvstore/checkpoint/rocks_options.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 
@@ -103,6 +104,14 @@ rocksdb::IngestExternalFileOptions MakeIngestOptions() {
   ingest.write_global_seqno = false;
   ingest.allow_blocking_flush = false;  // nothing is ever in a memtable
   return ingest;
+}
+
+std::unique_ptr<rocksdb::RateLimiter> MakeReadBackLimiter(const RocksCheckpointOptions& options) {
+  const auto bytes_per_second = static_cast<int64_t>(options.read_back_bytes_per_second);
+  const int64_t period_us = std::max<int64_t>(
+      1, static_cast<int64_t>(kWrittenAtOnceBytes) * 1'000'000 / bytes_per_second);
+  return std::unique_ptr<rocksdb::RateLimiter>(rocksdb::NewGenericRateLimiter(
+      bytes_per_second, period_us, /*fairness=*/10, rocksdb::RateLimiter::Mode::kAllIo));
 }
 
 rocksdb::ReadOptions MakeReadOptions(const RocksCheckpointOptions& options) {

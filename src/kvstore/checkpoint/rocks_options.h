@@ -10,6 +10,8 @@ namespace tidemark::kvstore {
 rocksdb::DBOptions MakeDbOptions(const RocksCheckpointOptions& options, rocksdb::Env* env);
 rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(const RocksCheckpointOptions& options);
 rocksdb::IngestExternalFileOptions MakeIngestOptions();
+// A little at a time, as tables are written.
+std::unique_ptr<rocksdb::RateLimiter> MakeReadBackLimiter(const RocksCheckpointOptions& options);
 rocksdb::ReadOptions MakeReadOptions(const RocksCheckpointOptions& options);
 
 }  // namespace tidemark::kvstore

@@ -32,7 +32,8 @@ void TableContent::AddRow(absl::string_view key, absl::string_view value) {
 }
 
 absl::Status TableContent::CompareWith(const std::string& path, const rocksdb::Options& options,
-                                       const rocksdb::ReadOptions& read) const {
+                                       const rocksdb::ReadOptions& read,
+                                       rocksdb::RateLimiter& limiter) const {
   ForgetCached(path, options);
   rocksdb::SstFileReader reader(options);
   if (rocksdb::Status opened = reader.Open(path); !opened.ok()) {
@@ -47,8 +48,15 @@ absl::Status TableContent::CompareWith(const std::string& path, const rocksdb::O
   TableContent found;
   found.removals_ = static_cast<int64_t>(reader.GetTableProperties()->num_deletions);
   const std::unique_ptr<rocksdb::Iterator> row(reader.NewIterator(read));
+  const int64_t burst_bytes = limiter.GetSingleBurstBytes();  // more in one request asserts
+  int64_t unpaid_bytes = 0;
   for (row->SeekToFirst(); row->Valid(); row->Next()) {
     found.AddRow(View(row->key()), View(row->value()));
+    unpaid_bytes += static_cast<int64_t>(row->key().size() + row->value().size());
+    for (; unpaid_bytes >= burst_bytes; unpaid_bytes -= burst_bytes) {
+      limiter.Request(burst_bytes, rocksdb::Env::IO_LOW, /*stats=*/nullptr,
+                      rocksdb::RateLimiter::OpType::kRead);
+    }
   }
   if (!row->status().ok()) return FromRocks(row->status(), "reading back", path);
   if (found.rows_ == rows_ && found.removals_ == removals_ && found.crc_ == crc_) {

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "rocksdb/options.h"
+#include "rocksdb/rate_limiter.h"
 
 namespace tidemark::kvstore {
 
@@ -20,11 +21,11 @@ class TableContent {
   void AddRow(absl::string_view key, absl::string_view value);
   void AddRemoval() { ++removals_; }
 
-  // Reads the table at `path`, finished and synced: OK when it holds the same rows in the same
-  // order and as many removals, and every block checksum is right. Otherwise DataLoss, with the
-  // words of rocks_status.h; Internal where it cannot be read.
+  // Reads the table at `path`, finished and synced, no faster than `limiter` allows: OK when it
+  // holds the same rows in the same order and as many removals, and every block checksum is right.
+  // Otherwise DataLoss, with the words of rocks_status.h; Internal where it cannot be read.
   absl::Status CompareWith(const std::string& path, const rocksdb::Options& options,
-                           const rocksdb::ReadOptions& read) const;
+                           const rocksdb::ReadOptions& read, rocksdb::RateLimiter& limiter) const;
 
  private:
   int64_t rows_ = 0;

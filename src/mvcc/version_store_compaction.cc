@@ -132,11 +132,13 @@ void VersionStoreImpl::MoveRecord(Location location, const RecordHeader& record)
   if (record.dead()) return;  // when it was adopted, nobody looked whether it holds a key
   KeyNode* node = index_.Find(KeyOfWire(record.wire()));
   if (node == nullptr) return;
-  for (Version& version : node->mutable_versions()) {
-    if (version.location() != location) continue;
-    const RevisionKey revision = record.revision();
+  const RevisionKey revision = record.revision();
+  const absl::Span<Version> versions = node->mutable_versions();
+  for (size_t i = node->CountUpTo(revision.main); i-- > 0;) {
+    if (versions[i].main() < revision.main) return;
+    if (versions[i].location() != location) continue;
     const Location moved = log_.Move(location);
-    version.set_location(moved);
+    versions[i].set_location(moved);
     changes_.Relocate(revision, moved);
     return;
   }

@@ -10,11 +10,11 @@ namespace tidemark::partition {
 
 void RemovalQueue::Add(Removal removal) {
   waiting_.push_back(std::move(removal));
-  Crowd();
+  LimitWaiting();
   if (state_ == State::kIdle) Next();
 }
 
-void RemovalQueue::Crowd() {
+void RemovalQueue::LimitWaiting() {
   const auto is_free = [](const Removal& removal) { return !removal.is_awaited; };
   if (std::count_if(waiting_.begin(), waiting_.end(), is_free) <= static_cast<int>(kWaitingMax)) {
     return;

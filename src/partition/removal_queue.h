@@ -47,7 +47,7 @@ class RemovalQueue {
   void Walk(absl::AnyInvocable<void(Task)> walk);
 
  private:
-  void Crowd();
+  void LimitWaiting();
   void Next();
   void Begin();
   void Remove();

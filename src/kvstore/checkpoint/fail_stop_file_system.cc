@@ -159,6 +159,17 @@ absl::StatusOr<std::string> ReadExactly(rocksdb::FSRandomAccessFile& file, uint6
 
 }  // namespace
 
+IOStatus FailStopFileSystem::NewWritableFile(const std::string& path, const FileOptions& options,
+                                             std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                             IODebugContext* debug) {
+  return WithQuotaAsSpace(GatedFileSystem::NewWritableFile(path, options, file, debug));
+}
+
+IOStatus FailStopFileSystem::LinkFile(const std::string& from, const std::string& to,
+                                      const IOOptions& options, IODebugContext* debug) {
+  return WithQuotaAsSpace(GatedFileSystem::LinkFile(from, to, options, debug));
+}
+
 IOStatus FailStopFileSystem::NewRandomAccessFile(const std::string& path,
                                                  const FileOptions& options,
                                                  std::unique_ptr<rocksdb::FSRandomAccessFile>* file,

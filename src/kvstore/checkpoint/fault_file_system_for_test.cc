@@ -139,6 +139,13 @@ bool FaultFileSystem::SpaceIsLeft() {
   return false;
 }
 
+bool FaultFileSystem::IsFull() {
+  MutexLock lock(&mutex_);
+  if (writes_left_ > 0) return false;
+  was_struck_ = true;
+  return true;
+}
+
 bool FaultFileSystem::BitTurns() {
   MutexLock lock(&mutex_);
   if (TakeOne(table_writes_left_)) return false;
@@ -206,6 +213,7 @@ IOStatus FaultFileSystem::NewWritableFile(const std::string& path, const FileOpt
                                           std::unique_ptr<rocksdb::FSWritableFile>* file,
                                           IODebugContext* debug) {
   IOStatus status = Change();
+  if (status.ok() && IsFull()) status = NoSpace();
   if (!status.ok()) return status;
   // A name used again: the file before stays reachable by its second name.
   target()->DeleteFile(path, IOOptions(), debug).PermitUncheckedError();
@@ -252,6 +260,7 @@ IOStatus FaultFileSystem::RenameFile(const std::string& from, const std::string&
 
 IOStatus FaultFileSystem::LinkFile(const std::string& from, const std::string& to,
                                    const IOOptions& options, IODebugContext* debug) {
+  if (IsFull()) return NoSpace();
   IOStatus status = GatedFileSystem::LinkFile(from, to, options, debug);
   MutexLock lock(&mutex_);
   if (status.ok()) names_[to] = InodeOf(from);

@@ -30,7 +30,7 @@ class FaultFileSystem : public GatedFileSystem {
 
   // Counts are of calls that still succeed; each fault strikes once.
   void FailSyncAfter(int64_t syncs);
-  // Strikes every later write too, until ClearFaults.
+  // Strikes every later write too, and new files and links, until ClearFaults.
   void FillDiskAfter(int64_t writes, bool by_quota = false);
   // One bit of the write to a table (*.sst) after so many reaches the disk turned over.
   void TurnBitAfter(int64_t table_writes);
@@ -75,6 +75,7 @@ class FaultFileSystem : public GatedFileSystem {
   rocksdb::IOStatus SyncFile(const std::shared_ptr<Inode>& inode);
   rocksdb::IOStatus SyncDirectory(const std::string& directory);
   bool SpaceIsLeft();
+  bool IsFull();
   bool BitTurns();
   rocksdb::IOStatus NoSpace() const;
   static bool TakeOne(int64_t& left);

@@ -302,6 +302,8 @@ void Node::CreateHttp() {
   http.metrics_text = CountedScrapes(metrics_);
   scrapes_ = std::make_unique<ThreadBlockingRunner>("tm-metrics");
   http.scrapes = scrapes_.get();
+  http.clock = &clock_;
+  http.probe_timeout = options_.request_timeout();
   prometheus::Counter& success = metrics_.Counter("etcd_server_health_success",
                                                   "The total number of successful health checks");
   prometheus::Counter& failures =
@@ -378,8 +380,8 @@ void Node::Accept() {
 
 void Node::Serve() {
   serving_ = true;
-  workers_.reset();                     // only a start needs them
-  http_->SetRouter(&store_->router());  // from now on it is healthy
+  workers_.reset();                                           // only a start needs them
+  http_->SetRouter(&store_->router(), &transport_->loop(0));  // from now on it is healthy
   TLOG(kInfo, "ready to serve client requests");
   for (const Bound& bound : bound_) {
     if (bound.transport != transport_.get()) {

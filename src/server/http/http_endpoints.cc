@@ -1,6 +1,7 @@
 #include "src/server/http/http_endpoints.h"
 
 #include <algorithm>
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -215,18 +216,36 @@ bool HttpEndpoints::ServeCommon(const HttpRequest& request, const Respond& respo
   return true;
 }
 
+// One read on behalf of a health check, answered by the store or by its time running out.
+struct HttpEndpoints::Probe {
+  std::atomic<bool> is_over{false};  // for the store: the read may be dropped
+  absl::AnyInvocable<void(absl::Status)> done;
+
+  void End(absl::Status status) {
+    if (!is_over.exchange(true)) std::exchange(done, nullptr)(std::move(status));
+  }
+};
+
 void HttpEndpoints::ProbeRead(bool serializable, absl::AnyInvocable<void(absl::Status)> done) {
   partition::Router* router = router_.load();
   if (router == nullptr) return done(kvstore::ErrNoLeader());
+  auto probe = std::make_shared<Probe>();
+  probe->done = std::move(done);
+  Executor& timers = *timers_.load();
+  const TimerId timer = timers.PostAt(options_.clock->Monotonic() + options_.probe_timeout,
+                                      [probe] { probe->End(kvstore::ErrTimeout()); });
   etcdserverpb::RangeRequest request;
   request.set_key("health");
   request.set_limit(1);
   request.set_keys_only(true);
   request.set_serializable(serializable);
+  partition::CallContext context;
+  context.cancelled = std::shared_ptr<const std::atomic<bool>>(probe, &probe->is_over);
   router->Range(
-      {}, std::move(request),
-      [done = std::move(done)](absl::StatusOr<kvstore::Reply<kvstore::RangeResult>> reply) mutable {
-        done(reply.status());
+      std::move(context), std::move(request),
+      [probe, &timers, timer](absl::StatusOr<kvstore::Reply<kvstore::RangeResult>> reply) {
+        timers.Cancel(timer);
+        probe->End(reply.status());
       });
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "src/base/clock.h"
 #include "src/base/executor.h"
 #include "src/partition/router.h"
 #include "src/server/rpc.h"
@@ -30,6 +31,8 @@ struct HttpOptions {
   // Where it is made: for several milliseconds no event loop should stand still. Not owned; must
   // have ended what it was given before the transport goes.
   BlockingRunner* scrapes = nullptr;
+  const Clock* clock = nullptr;                     // not owned
+  absl::Duration probe_timeout = absl::Seconds(7);  // of a health check's read
   // Outcome of a health check; name is "health" for /health.
   std::function<void(const std::string& type, const std::string& name, bool ok)> count_check;
 };
@@ -39,8 +42,12 @@ class HttpEndpoints {
   // Health questions before SetRouter answer that there is no leader.
   explicit HttpEndpoints(HttpOptions options);
 
-  // Once requests are served. Not owned; must outlive the transport.
-  void SetRouter(partition::Router* router) { router_.store(router); }
+  // Once requests are served. Not owned; must outlive the transport, as must the executor on which
+  // reads that take too long are given up.
+  void SetRouter(partition::Router* router, Executor* timers) {
+    timers_.store(timers);
+    router_.store(router);
+  }
 
   HttpHandler ClientHandler();   // everything
   HttpHandler MetricsHandler();  // only /metrics, /health, /livez, /readyz
@@ -49,6 +56,7 @@ class HttpEndpoints {
   using Respond = std::function<void(HttpResponse)>;
   struct Query;
   struct CheckRun;
+  struct Probe;
 
   void Serve(HttpRequest request, Respond respond, bool metrics_only);
   bool ServeCommon(const HttpRequest& request, const Respond& respond);
@@ -62,6 +70,7 @@ class HttpEndpoints {
   void AddCors(const HttpRequest& request, HttpResponse& response) const;
 
   const HttpOptions options_;
+  std::atomic<Executor*> timers_{nullptr};
   std::atomic<partition::Router*> router_{nullptr};
   std::atomic<int> scrapes_waiting_{0};
 };

@@ -33,8 +33,9 @@ class HttpTest : public ::testing::Test {
     options.host_whitelist = std::move(hosts);
     options.metrics_text = [] { return "a_metric 1\n"; };
     options.scrapes = &scrapes_;
+    options.clock = &loop_;
     endpoints_ = std::make_unique<HttpEndpoints>(std::move(options));
-    endpoints_->SetRouter(&router_);
+    endpoints_->SetRouter(&router_, &loop_);
   }
   HttpResponse Ask(const std::string& path, const std::string& query = "",
                    const std::string& method = "GET", bool metrics_only = false) {
@@ -68,6 +69,7 @@ class HttpTest : public ::testing::Test {
     bool holds = false;
     std::vector<Task> held;
   };
+  FakeLoop loop_;
   Scrapes scrapes_;
   FakeRouter router_;
   absl::Status linearizable_;
@@ -87,6 +89,36 @@ TEST_F(HttpTest, Health) {
   EXPECT_EQ(bad.body,
             "{\"health\":\"false\",\"reason\":\"RANGE ERROR:etcdserver: request timed out\"}\n");
   EXPECT_EQ(Ask("/health", "serializable=true").status, 200);
+}
+
+// A disk that does not answer must not make those wait who ask about it.
+TEST_F(HttpTest, HealthAnswersInTimeWhenTheStoreDoesNot) {
+  router_.answer_range = nullptr;
+  HttpRequest request;
+  request.method = "GET";
+  request.path = "/health";
+  int answers = 0;
+  HttpResponse answer;
+  endpoints_->ClientHandler()(request, [&](HttpResponse response) {
+    answer = std::move(response);
+    ++answers;
+  });
+  loop_.Advance(absl::Seconds(6));
+  EXPECT_EQ(answers, 0);
+  EXPECT_FALSE(router_.range_contexts.back().cancelled->load());
+  loop_.Advance(absl::Seconds(1));
+  ASSERT_EQ(answers, 1);
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.body,
+            "{\"health\":\"false\",\"reason\":\"RANGE ERROR:etcdserver: request timed out\"}\n");
+  EXPECT_TRUE(router_.range_contexts.back().cancelled->load());
+  router_.range_done.back()(kvstore::Reply<kvstore::RangeResult>());  // too late
+  EXPECT_EQ(answers, 1);
+  // One in time leaves no timer behind.
+  endpoints_->ClientHandler()(request, [&](HttpResponse) { ++answers; });
+  router_.range_done.back()(kvstore::Reply<kvstore::RangeResult>());
+  EXPECT_EQ(answers, 2);
+  EXPECT_EQ(loop_.timer_count(), 0);
 }
 
 TEST_F(HttpTest, HealthAlarmsAndLeader) {
@@ -132,7 +164,7 @@ TEST_F(HttpTest, Readyz) {
 }
 
 TEST_F(HttpTest, BeforeServing) {
-  endpoints_->SetRouter(nullptr);
+  endpoints_->SetRouter(nullptr, nullptr);
   EXPECT_EQ(Ask("/health", "", "GET", true).status, 503);
   EXPECT_EQ(Ask("/readyz", "", "GET", true).status, 503);
 }

@@ -152,9 +152,10 @@ class FakeRouter : public partition::Router {
   using Done = partition::ReplyCallback<Result>;
   using Nothing = partition::Nothing;
 
-  void Range(partition::CallContext, etcdserverpb::RangeRequest request,
+  void Range(partition::CallContext context, etcdserverpb::RangeRequest request,
              Done<kvstore::RangeResult> done) override {
     ranges.push_back(request);
+    range_contexts.push_back(std::move(context));
     if (answer_range) return done(answer_range(request));
     range_done.push_back(std::move(done));
   }
@@ -224,6 +225,7 @@ class FakeRouter : public partition::Router {
       answer_range;
 
   std::vector<etcdserverpb::RangeRequest> ranges;
+  std::vector<partition::CallContext> range_contexts;
   size_t uncounted_ranges = 0;  // of them
   std::vector<Done<kvstore::RangeResult>> range_done;
   std::vector<etcdserverpb::PutRequest> puts;

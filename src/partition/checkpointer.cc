@@ -246,6 +246,7 @@ void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
   if (doors_.checkpoints.is_broken()) {
     Fatal(absl::StrCat("checkpoints cannot be made durable any more: ", status.ToString()));
   }
+  if (stopped_) return;
   if (status.ok() || PLANTED_BUG("checkpoint_failed_counts_as_made")) {
     ++(walk.base ? stats_.increments : stats_.whole);
     good_[partition] = walk.header.at.position;

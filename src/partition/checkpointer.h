@@ -7,7 +7,7 @@
 //
 // Invariants:
 //  1. J9: the journal is trimmed only behind the oldest of the newest checkpoints of all
-//     partitions, after each was committed and what it holds was found equal to the live state.
+//     partitions, each read back from the disk and committed.
 //  2. One step of records is on its way at a time, of one partition.
 //  3. A store that cannot be made durable any more (a failed sync) ends the process.
 #pragma once
@@ -125,7 +125,7 @@ class Checkpointer {
   std::vector<PartitionId> waiting_;  // of this round, the next one last
   std::map<PartitionId, Base> bases_;
   // Newest checkpoints that count as good: made by a former process and not known to be damaged, or
-  // verified.
+  // read back and committed by this one.
   std::map<PartitionId, Position> good_;
 };
 

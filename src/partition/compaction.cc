@@ -1,5 +1,7 @@
 #include "src/partition/compaction.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "src/base/check.h"
@@ -7,12 +9,11 @@
 #include "src/base/log.h"
 #include "src/kvstore/effects.h"
 #include "src/kvstore/etcd_errors.h"
-#include "src/partition/hash_walk.h"
 
 namespace tidemark::partition {
 namespace {
 
-constexpr int kWalkRestPercent = 100;  // nobody waits for the hash of a compaction
+constexpr int kWalkRestPercent = 100;  // while nobody waits for the compaction
 
 }  // namespace
 
@@ -68,10 +69,12 @@ void CompactionRunner::Refuse(absl::Status refusal, bool physical, ReplyCallback
   if (!physical || refusal != kvstore::ErrCompacted()) {
     return Answer<Nothing>(std::move(done), std::move(refusal));
   }
-  removals_.Add({.up_to = mvcc::kNeverCompacted,
-                 .done = [this, refusal = std::move(refusal), done = std::move(done)]() mutable {
-                   Answer<Nothing>(std::move(done), std::move(refusal));
-                 }});
+  Finish({.revision = mvcc::kNeverCompacted,
+          .needs_hash = false,
+          .is_awaited = true,
+          .done = [this, refusal = std::move(refusal), done = std::move(done)]() mutable {
+            Answer<Nothing>(std::move(done), std::move(refusal));
+          }});
 }
 
 void CompactionRunner::OnCompacted(Revision revision, Revision former, bool physical,
@@ -81,66 +84,100 @@ void CompactionRunner::OnCompacted(Revision revision, Revision former, bool phys
   const kvstore::Reply<Nothing> reply{placed->revision, {}};
   if (!physical) Answer<Nothing>(std::exchange(done, nullptr), reply);
   FAIL_POINT("partition.compacted");
-  WalkAndRemove(
-      revision, former, physical,
-      [this, start = clock_.Monotonic(), revision, reply, done = std::move(done)]() mutable {
-        if (observers_.on_compacted) observers_.on_compacted(clock_.Monotonic() - start);
-        TLOG(kInfo, "finished scheduled compaction", {{"compact-revision", revision.value()}});
-        if (done != nullptr) Answer<Nothing>(std::move(done), reply);
-      });
+  Finish({.revision = revision,
+          .former = former,
+          .is_awaited = physical,
+          .done = [this, start = clock_.Monotonic(), revision, reply,
+                   done = std::move(done)]() mutable {
+            if (observers_.on_compacted) observers_.on_compacted(clock_.Monotonic() - start);
+            TLOG(kInfo, "finished scheduled compaction", {{"compact-revision", revision.value()}});
+            if (done != nullptr) Answer<Nothing>(std::move(done), reply);
+          }});
 }
 
-void CompactionRunner::WalkAndRemove(Revision revision, Revision former, bool is_awaited,
-                                     Task done) {
+void CompactionRunner::Finish(Finishing compaction) {
+  finishing_.push_back(std::move(compaction));
+  LimitFinishing();
+  if (!hashing_) HashNext();
+}
+
+// Whose hash would be forgotten by then is left to the one behind it.
+void CompactionRunner::LimitFinishing() {
+  const auto waiting = finishing_.begin() + (hashing_ ? 1 : 0);
+  const auto is_free = [](const Finishing& item) { return !item.is_awaited; };
+  if (std::count_if(waiting, finishing_.end(), is_free) <= static_cast<int>(kStoredHashes)) return;
+  const auto oldest = std::find_if(waiting, finishing_.end(), is_free);
+  const auto behind = std::next(oldest);
+  behind->revision = std::max(behind->revision, oldest->revision);
+  finishing_.erase(oldest);
+}
+
+void CompactionRunner::HashNext() {
+  hashing_ = !finishing_.empty();
+  if (!hashing_) return;
+  const Finishing& next = finishing_.front();
+  if (!next.needs_hash) return OnHashed(0);
+  const bool hurries = std::any_of(finishing_.begin(), finishing_.end(),
+                                   [](const Finishing& item) { return item.is_awaited; });
   HashWalkSpec spec;
-  spec.at = revision;
-  spec.compacted = former;
-  spec.rest_percent = kWalkRestPercent;
-  removals_.Add({.up_to = revision,
-                 .before =
-                     [this, spec](Task walked) {
-                       RunHashWalk(coordinator_.parts(), coordinator_.home(), clock_, spec,
-                                   [this, spec, walked = std::move(walked)](uint32_t hash) mutable {
-                                     hashes_.push_back({hash, spec.compacted, spec.at});
-                                     if (hashes_.size() > kStoredHashes) hashes_.pop_front();
-                                     walked();
-                                   });
-                     },
-                 .done = std::move(done),
-                 .is_awaited = is_awaited});
+  spec.at = next.revision;
+  spec.compacted = next.former;
+  spec.rest_percent = hurries ? 0 : kWalkRestPercent;
+  RunHashWalk(coordinator_.parts(), coordinator_.home(), clock_, spec,
+              [this](uint32_t hash) { OnHashed(hash); });
+}
+
+void CompactionRunner::OnHashed(uint32_t hash) {
+  Finishing hashed = std::move(finishing_.front());
+  finishing_.pop_front();
+  if (hashed.needs_hash) {
+    hashes_.push_back({hash, hashed.former, hashed.revision});
+    if (hashes_.size() > kStoredHashes) hashes_.pop_front();
+  }
+  using Pace = RemovalQueue::Pace;
+  removals_.Add(hashed.revision, hashed.is_awaited ? Pace::kHurry : Pace::kBesideOthers,
+                hashed.is_awaited, std::move(hashed.done));
+  HashNext();
+  for (AskedHash& asked : std::exchange(awaiting_hash_, {})) Judge(std::move(asked));
 }
 
 void CompactionRunner::FinishReplayed() {
-  removals_.Add(
-      {.up_to = CompactRevision(), .done = [] {}, .pace = kvstore::Replica::Pace::kHurry});
+  removals_.Add(CompactRevision(), RemovalQueue::Pace::kHurry, /*is_awaited=*/true, [] {});
 }
 
 void CompactionRunner::Defragment(ReplyCallback<Nothing> done) {
   TLOG(kInfo, "starting defragment");
-  removals_.Add({.up_to = mvcc::kNeverCompacted,
-                 .done =
-                     [this, done = std::move(done)]() mutable {
-                       TLOG(kInfo, "finished defragment");
-                       const Revision current = coordinator_.KnownTail().revision;
-                       Answer<Nothing>(std::move(done), kvstore::Reply<Nothing>{current, {}});
-                     },
-                 .pace = kvstore::Replica::Pace::kHurry});
+  removals_.Add(mvcc::kNeverCompacted, RemovalQueue::Pace::kHurry, /*is_awaited=*/true,
+                [this, done = std::move(done)]() mutable {
+                  TLOG(kInfo, "finished defragment");
+                  const Revision current = coordinator_.KnownTail().revision;
+                  Answer<Nothing>(std::move(done), kvstore::Reply<Nothing>{current, {}});
+                });
 }
 
 void CompactionRunner::HashKv(Revision revision, ReplyCallback<HashKvResult> done) {
   removals_.Walk([this, revision, done = std::move(done)](Task walked) mutable {
-    coordinator_.Barrier([this, revision, walked = std::move(walked),
-                          done = std::move(done)](absl::StatusOr<journal::Tail> tail) mutable {
-      JudgeHash(revision, std::move(walked), std::move(done), std::move(tail));
-    });
+    Judge({revision, std::move(walked), std::move(done)});
   });
 }
 
-void CompactionRunner::JudgeHash(Revision revision, Task walked, ReplyCallback<HashKvResult> done,
-                                 absl::StatusOr<journal::Tail> tail) {
+void CompactionRunner::Judge(AskedHash asked) {
+  coordinator_.Barrier(
+      [this, asked = std::move(asked)](absl::StatusOr<journal::Tail> tail) mutable {
+        JudgeHash(std::move(asked), std::move(tail));
+      });
+}
+
+bool CompactionRunner::IsToBeHashed(Revision revision) const {
+  return std::any_of(finishing_.begin(), finishing_.end(), [&](const Finishing& item) {
+    return item.needs_hash && item.revision == revision;
+  });
+}
+
+void CompactionRunner::JudgeHash(AskedHash asked, absl::StatusOr<journal::Tail> tail) {
   const auto answer = [&](absl::StatusOr<kvstore::Reply<HashKvResult>> reply) {
-    Answer<HashKvResult>(std::move(done), std::move(reply));
-    walked();
+    Answer<HashKvResult>(std::move(asked.done), std::move(reply));
+    asked.walked();
   };
   if (!tail.ok()) return answer(kvstore::ErrTimeout());
   // What this process has applied may be ahead of what was confirmed.
@@ -148,11 +185,12 @@ void CompactionRunner::JudgeHash(Revision revision, Task walked, ReplyCallback<H
   if (known.position > tail->position) tail = known;
   // As asked for, so 0 is not the current one; and before anything is refused.
   for (const HashKvResult& stored : hashes_) {
-    if (stored.hash_revision != revision) continue;
+    if (stored.hash_revision != asked.revision) continue;
     return answer(kvstore::Reply<HashKvResult>{tail->revision, stored});
   }
+  if (IsToBeHashed(asked.revision)) return awaiting_hash_.push_back(std::move(asked));
   const Revision compacted = CompactRevision();
-  const Revision at = revision.value() == 0 ? tail->revision : revision;
+  const Revision at = asked.revision.value() == 0 ? tail->revision : asked.revision;
   // A negative one has no changes, and is not refused either.
   if (at >= Revision(0) && at < compacted) return answer(kvstore::ErrCompacted());
   if (at > tail->revision) return answer(kvstore::ErrFutureRevision());
@@ -166,16 +204,18 @@ void CompactionRunner::JudgeHash(Revision revision, Task walked, ReplyCallback<H
         replica.WhenApplied(
             position, [applied = std::move(applied)](journal::Tail) mutable { applied(true); });
       },
-      [this, spec, current = tail->revision, walked = std::move(walked),
-       done = std::move(done)](std::vector<bool>) mutable {
-        RunHashWalk(
-            coordinator_.parts(), coordinator_.home(), clock_, spec,
-            [this, spec, current, walked = std::move(walked),
-             done = std::move(done)](uint32_t hash) mutable {
-              const HashKvResult result{hash, spec.compacted, spec.at};
-              Answer<HashKvResult>(std::move(done), kvstore::Reply<HashKvResult>{current, result});
-              walked();
-            });
+      [this, spec, current = tail->revision, asked = std::move(asked)](std::vector<bool>) mutable {
+        WalkFor(std::move(asked), spec, current);
+      });
+}
+
+void CompactionRunner::WalkFor(AskedHash asked, HashWalkSpec spec, Revision current) {
+  RunHashWalk(
+      coordinator_.parts(), coordinator_.home(), clock_, spec,
+      [this, spec, current, asked = std::move(asked)](uint32_t hash) mutable {
+        const HashKvResult result{hash, spec.compacted, spec.at};
+        Answer<HashKvResult>(std::move(asked.done), kvstore::Reply<HashKvResult>{current, result});
+        asked.walked();
       });
 }
 

@@ -7,19 +7,22 @@
 // caller; each request leaves when it is answered.
 //
 // Invariants:
-//  1. What a compaction releases is removed only after the hash at its revision.
+//  1. What a compaction releases is removed only after the hash at its revision, unless
+//  kStoredHashes
+//     newer ones wait for theirs.
 //  2. At most kStoredHashes hashes are remembered, the newest.
 #pragma once
 
 #include <deque>
 #include <functional>
-#include <optional>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "proto/rpc.pb.h"
 #include "src/base/clock.h"
 #include "src/partition/coordinator.h"
+#include "src/partition/hash_walk.h"
 #include "src/partition/removal_queue.h"
 #include "src/partition/router.h"
 
@@ -47,6 +50,20 @@ class CompactionRunner {
   void FinishReplayed();
 
  private:
+  // One that is applied everywhere: its hash comes next, then its removal.
+  struct Finishing {
+    Revision revision;
+    Revision former = mvcc::kNeverCompacted;
+    bool needs_hash = true;
+    bool is_awaited = false;
+    Task done;
+  };
+  struct AskedHash {
+    Revision revision;
+    Task walked;
+    ReplyCallback<HashKvResult> done;
+  };
+
   void AppendNext();
 
   void JudgeCompaction(Revision revision, bool physical, ReplyCallback<Nothing> done,
@@ -54,9 +71,14 @@ class CompactionRunner {
   void Refuse(absl::Status refusal, bool physical, ReplyCallback<Nothing> done);
   void OnCompacted(Revision revision, Revision former, bool physical, ReplyCallback<Nothing> done,
                    absl::StatusOr<journal::Placed> placed);
-  void WalkAndRemove(Revision revision, Revision former, bool is_awaited, Task done);
-  void JudgeHash(Revision revision, Task walked, ReplyCallback<HashKvResult> done,
-                 absl::StatusOr<journal::Tail> tail);
+  void Finish(Finishing compaction);
+  void LimitFinishing();
+  void HashNext();
+  void OnHashed(uint32_t hash);
+  void Judge(AskedHash asked);
+  void JudgeHash(AskedHash asked, absl::StatusOr<journal::Tail> tail);
+  bool IsToBeHashed(Revision revision) const;
+  void WalkFor(AskedHash asked, HashWalkSpec spec, Revision current);
   Revision CompactRevision() const {
     return coordinator_.parts().system().store().compact_revision();
   }
@@ -73,7 +95,10 @@ class CompactionRunner {
   RemovalQueue removals_;
   bool appending_ = false;
   std::deque<absl::AnyInvocable<void()>> to_append_;
+  std::deque<Finishing> finishing_;  // the first is being hashed, when hashing_
+  bool hashing_ = false;
   std::deque<HashKvResult> hashes_;
+  std::vector<AskedHash> awaiting_hash_;  // of a compaction that is to be hashed
 };
 
 }  // namespace tidemark::partition

@@ -208,6 +208,7 @@ void LocalStoreImpl::Stop() {
   starter_->Stop();
   router_->SetStopped();
   coordinator_->Stop();
+  if (doors_.checkpoints != nullptr) doors_.checkpoints->Interrupt();
   home().Post([this] {
     gate_->Stop();
     leases_->Stop();

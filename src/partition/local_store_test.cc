@@ -444,6 +444,9 @@ TEST(LocalStore, CompactionsAndHashesDoNotWaitForRemovals) {
     EXPECT_EQ(store.Compact(revision, false).status().message(),
               "etcdserver: mvcc: required revision has been compacted");
     hashes.push_back(store.HashKv(revision + 10)->result.hash);
+    // Contract 5.3, also right after it and while nothing is removed.
+    EXPECT_EQ(store.HashKv(revision)->result.compact_revision,
+              Revision(revision == 100 ? -1 : revision - 1));
     EXPECT_EQ(store.HashKv(50).status().message(),
               "etcdserver: mvcc: required revision has been compacted");
   }

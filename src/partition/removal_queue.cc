@@ -2,37 +2,23 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "src/base/failpoint.h"
 
 namespace tidemark::partition {
 
-void RemovalQueue::Add(Removal removal) {
-  waiting_.push_back(std::move(removal));
-  LimitWaiting();
-  if (state_ == State::kIdle) Next();
-}
-
-void RemovalQueue::LimitWaiting() {
-  const auto is_free = [](const Removal& removal) { return !removal.is_awaited; };
-  if (std::count_if(waiting_.begin(), waiting_.end(), is_free) <= static_cast<int>(kWaitingMax)) {
-    return;
-  }
-  waiting_.erase(std::find_if(waiting_.begin(), waiting_.end(), is_free));
+void RemovalQueue::Add(Revision up_to, Pace pace, bool is_awaited, Task done) {
+  next_.up_to = std::max(next_.up_to, up_to);
+  if (pace == Pace::kHurry) next_.pace = pace;
+  if (is_awaited || next_.done.size() < kUnawaitedMax) next_.done.push_back(std::move(done));
+  if (state_ == State::kIdle) return Next();
+  if (pace == Pace::kHurry && state_ == State::kRemoving) Hurry();
 }
 
 void RemovalQueue::Next() {
   state_ = State::kIdle;
-  if (waiting_.empty()) return;
-  state_ = State::kPreparing;
-  current_ = std::move(waiting_.front());
-  waiting_.pop_front();
-  if (current_.before == nullptr) return Begin();
-  std::exchange(current_.before, nullptr)([this] { Begin(); });
-}
-
-void RemovalQueue::Begin() {
+  if (next_.done.empty()) return;
+  current_ = std::exchange(next_, Removal());
   state_ = State::kAwaitingWalks;
   if (walks_ == 0 || PLANTED_BUG("partition_removal_beside_a_walk")) Remove();
 }
@@ -47,22 +33,44 @@ void RemovalQueue::Remove() {
         replica.RunCompaction(bound, pace,
                               [answer = std::move(answer)]() mutable { answer(true); });
       },
-      [this](std::vector<bool>) {
-        on_freed_();
-        std::exchange(current_.done, nullptr)();
-        Next();
-      });
-  for (auto& walk : std::exchange(waiting_walks_, {})) Walk(std::move(walk));
+      [this](std::vector<bool>) { OnRemoved(); });
+  BeginWalks();
+}
+
+void RemovalQueue::OnRemoved() {
+  on_freed_();
+  for (Task& done : std::exchange(current_.done, {})) done();
+  Next();
+}
+
+// Whoever waits for the next one waits for the one that runs.
+void RemovalQueue::Hurry() {
+  if (std::exchange(current_.pace, Pace::kHurry) == Pace::kHurry) return;
+  for (PartitionId id : parts_.ids()) {
+    kvstore::Replica& replica = parts_.replica(id);
+    replica.executor().Post(
+        [&replica, bound = bound_] { replica.RunCompaction(bound, Pace::kHurry, [] {}); });
+  }
 }
 
 void RemovalQueue::Walk(absl::AnyInvocable<void(Task)> walk) {
-  if (state_ == State::kAwaitingWalks) return waiting_walks_.push_back(std::move(walk));
-  ++walks_;
-  walk([this] { OnWalked(); });
+  waiting_walks_.push_back(std::move(walk));
+  BeginWalks();
+}
+
+void RemovalQueue::BeginWalks() {
+  while (state_ != State::kAwaitingWalks && walks_ < kWalksMax && !waiting_walks_.empty()) {
+    auto walk = std::move(waiting_walks_.front());
+    waiting_walks_.pop_front();
+    ++walks_;
+    walk([this] { OnWalked(); });
+  }
 }
 
 void RemovalQueue::OnWalked() {
-  if (--walks_ == 0 && state_ == State::kAwaitingWalks) Remove();
+  --walks_;
+  if (state_ == State::kAwaitingWalks && walks_ == 0) return Remove();
+  BeginWalks();
 }
 
 }  // namespace tidemark::partition

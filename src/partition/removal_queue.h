@@ -7,14 +7,14 @@
 // Sequence-bound to `home`.
 //
 // Invariants:
-//  1. One removal at a time; their bounds never fall.
-//  2. No removal begins while a walk is under way.
-//  3. Of removals that nobody waits for, at most kWaitingMax wait: the oldest are left to later
-//  ones.
+//  1. One removal at a time, and one that waits: what comes meanwhile joins that one. Their bounds
+//     never fall.
+//  2. No removal begins while a walk is under way; at most kWalksMax are.
 #pragma once
 
 #include <deque>
 #include <functional>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "src/base/executor.h"
@@ -26,43 +26,46 @@ namespace tidemark::partition {
 
 class RemovalQueue {
  public:
-  static constexpr size_t kWaitingMax = 10;
+  static constexpr size_t kWalksMax = 2;
+  using Pace = kvstore::Replica::Pace;
 
   // `on_freed` is called after each removal.
   RemovalQueue(const Parts& parts, Executor& home, std::function<void()> on_freed)
       : parts_(parts), home_(home), on_freed_(std::move(on_freed)) {}
 
-  struct Removal {
-    // Below it, every partition has applied a compaction. kNeverCompacted: what was let go before.
-    Revision up_to;
-    // Runs before, when the removals in front have ended, and calls its argument. May be empty.
-    absl::AnyInvocable<void(Task)> before;
-    absl::AnyInvocable<void()> done;
-    bool is_awaited = true;
-    kvstore::Replica::Pace pace = kvstore::Replica::Pace::kBesideOthers;
-  };
-  void Add(Removal removal);
+  // Below `up_to` every partition has applied a compaction, and its hash is there. kNeverCompacted:
+  // what was let go before. `done` runs when all of it is gone, and everything added before; one
+  // that is not awaited may be dropped where too many have joined.
+  void Add(Revision up_to, Pace pace, bool is_awaited, Task done);
 
   // `walk` may read what no compaction applied by then lets go of, until it calls its argument.
   void Walk(absl::AnyInvocable<void(Task)> walk);
 
  private:
-  void LimitWaiting();
+  static constexpr size_t kUnawaitedMax = 1000;
+  struct Removal {
+    Revision up_to = mvcc::kNeverCompacted;
+    Pace pace = Pace::kBesideOthers;
+    std::vector<Task> done;
+  };
+  enum class State { kIdle, kAwaitingWalks, kRemoving };
+
   void Next();
-  void Begin();
   void Remove();
+  void OnRemoved();
+  void Hurry();
+  void BeginWalks();
   void OnWalked();
 
   const Parts& parts_;
   Executor& home_;
   const std::function<void()> on_freed_;
-  std::deque<Removal> waiting_;
-  Removal current_;
-  enum class State { kIdle, kPreparing, kAwaitingWalks, kRemoving };
   State state_ = State::kIdle;
+  Removal current_;
+  Removal next_;  // `done` is empty: none
   Revision bound_ = mvcc::kNeverCompacted;
   size_t walks_ = 0;
-  std::deque<absl::AnyInvocable<void(Task)>> waiting_walks_;  // for a removal to begin
+  std::deque<absl::AnyInvocable<void(Task)>> waiting_walks_;
 };
 
 }  // namespace tidemark::partition

@@ -146,6 +146,10 @@ class CheckpointStore {
   virtual absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginIncrement(PartitionId partition,
                                                                            Position base) = 0;
 
+  // Any thread: the process is to end. A Commit that still checks what it wrote ends soon, with
+  // Cancelled and nothing changed; so does every later one.
+  virtual void Interrupt() {}
+
   // What the newest checkpoint takes on disk, removed records included until the space is
   // reclaimed: far above header.record_bytes, a whole checkpoint is due. 0: none.
   virtual uint64_t DiskBytes(PartitionId partition) const = 0;

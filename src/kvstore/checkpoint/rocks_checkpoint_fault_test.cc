@@ -215,6 +215,20 @@ TEST_F(FaultTest, TurnedBitAtEveryTableWrite) {
   ExpectStored(nodes_, "at the end");
 }
 
+// A stop must not wait for gigabytes to be read back.
+TEST_F(FaultTest, InterruptEndsReadingBack) {
+  Open();
+  SetUpImages();
+  store_->Interrupt();
+  EXPECT_TRUE(absl::IsCancelled(Write(pods_, Next(), true)));
+  EXPECT_FALSE(store_->is_broken());
+  ExpectStored(pods_, "interrupted");
+  PowerLoss();
+  Open();
+  ExpectStored(pods_, "restarted");
+  Advance(Next(), true);
+}
+
 // Also while opening. A step is sometimes skipped: RocksDB waits a second after each failed
 // compaction.
 TEST_F(FaultTest, ProcessEndsAtEveryChange) {

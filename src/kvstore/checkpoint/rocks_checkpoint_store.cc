@@ -319,7 +319,7 @@ absl::Status RocksCheckpointStore::ReadBack(const std::string& path,
   if (PLANTED_BUG("checkpoint_not_read_back")) return absl::OkStatus();
   rocksdb::ReadOptions read = MakeReadOptions(options_);
   read.readahead_size = kReadBackAtOnceBytes;
-  return content.CompareWith(path, rocks_options_, read, *read_back_limiter_);
+  return content.CompareWith(path, rocks_options_, read, *read_back_limiter_, is_interrupted_);
 }
 
 absl::Status RocksCheckpointStore::WriteIdentity(absl::string_view key) {

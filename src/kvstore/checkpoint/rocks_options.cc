@@ -8,6 +8,7 @@
 #include "rocksdb/env.h"
 #include "rocksdb/rate_limiter.h"
 #include "rocksdb/table.h"
+#include "src/base/check.h"
 #include "src/base/log.h"
 #include "src/kvstore/checkpoint/table_tail.h"
 
@@ -107,6 +108,7 @@ rocksdb::IngestExternalFileOptions MakeIngestOptions() {
 }
 
 std::unique_ptr<rocksdb::RateLimiter> MakeReadBackLimiter(const RocksCheckpointOptions& options) {
+  CHECK(options.read_back_bytes_per_second > 0 && options.read_back_bytes_per_second <= INT32_MAX);
   const auto bytes_per_second = static_cast<int64_t>(options.read_back_bytes_per_second);
   const int64_t period_us = std::max<int64_t>(
       1, static_cast<int64_t>(kWrittenAtOnceBytes) * 1'000'000 / bytes_per_second);

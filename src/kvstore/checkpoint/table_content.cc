@@ -33,7 +33,9 @@ void TableContent::AddRow(absl::string_view key, absl::string_view value) {
 
 absl::Status TableContent::CompareWith(const std::string& path, const rocksdb::Options& options,
                                        const rocksdb::ReadOptions& read,
-                                       rocksdb::RateLimiter& limiter) const {
+                                       rocksdb::RateLimiter& limiter,
+                                       const std::atomic<bool>& is_interrupted) const {
+  if (is_interrupted) return absl::CancelledError("the server is stopping");
   ForgetCached(path, options);
   rocksdb::SstFileReader reader(options);
   if (rocksdb::Status opened = reader.Open(path); !opened.ok()) {
@@ -54,6 +56,7 @@ absl::Status TableContent::CompareWith(const std::string& path, const rocksdb::O
     found.AddRow(View(row->key()), View(row->value()));
     unpaid_bytes += static_cast<int64_t>(row->key().size() + row->value().size());
     for (; unpaid_bytes >= burst_bytes; unpaid_bytes -= burst_bytes) {
+      if (is_interrupted) return absl::CancelledError("the server is stopping");
       limiter.Request(burst_bytes, rocksdb::Env::IO_LOW, /*stats=*/nullptr,
                       rocksdb::RateLimiter::OpType::kRead);
     }

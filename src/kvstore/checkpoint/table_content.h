@@ -6,6 +6,7 @@
 // Bound to the thread that writes the table.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -23,9 +24,11 @@ class TableContent {
 
   // Reads the table at `path`, finished and synced, no faster than `limiter` allows: OK when it
   // holds the same rows in the same order and as many removals, and every block checksum is right.
-  // Otherwise DataLoss, with the words of rocks_status.h; Internal where it cannot be read.
+  // Otherwise DataLoss, with the words of rocks_status.h; Internal where it cannot be read;
+  // Cancelled soon after `is_interrupted` is set. Of removals only their number is compared.
   absl::Status CompareWith(const std::string& path, const rocksdb::Options& options,
-                           const rocksdb::ReadOptions& read, rocksdb::RateLimiter& limiter) const;
+                           const rocksdb::ReadOptions& read, rocksdb::RateLimiter& limiter,
+                           const std::atomic<bool>& is_interrupted) const;
 
  private:
   int64_t rows_ = 0;

@@ -102,7 +102,7 @@ void WatchCall::Tick() {
 }
 
 void WatchCall::GiveCredit() {
-  if (stream_ == nullptr || owed_bytes_ == 0) return;
+  if (stream_ == nullptr || owed_bytes_ == 0 || call_->cancelled()->load()) return;
   size_t unsent_bytes = std::min(call_->unsent_bytes(), owed_bytes_);
   size_t left_bytes = owed_bytes_ - unsent_bytes;
   owed_bytes_ = unsent_bytes;

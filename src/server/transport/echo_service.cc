@@ -188,11 +188,12 @@ std::vector<Method> EchoMethods(std::shared_ptr<EchoCounters> counters) {
                                  Make<Flood>("Flood", CallKind::kServerStream, counters),
                                  Make<Bidi>("Bidi", CallKind::kBidiStream, counters),
                                  Make<Bidi>("Lasting", CallKind::kBidiStream, counters),
+                                 Make<Pour>("LastingPour", CallKind::kBidiStream, counters),
                                  Make<Taken>("Taken", CallKind::kBidiStream, counters),
                                  Make<Pour>("Pour", CallKind::kBidiStream, counters)};
   for (Method& method : methods) {
     method.essential = absl::EndsWith(method.path, "/Metadata");
-    method.lasting = absl::EndsWith(method.path, "/Lasting");
+    method.lasting = absl::StrContains(method.path, "/Lasting");
   }
   return methods;
 }

@@ -34,6 +34,7 @@ struct EchoCounters {
 //                       pace
 // /test.Echo/Bidi       echoes message by message; ends when the client half-closes
 // /test.Echo/Lasting    the same; a shutdown ends it
+// /test.Echo/LastingPour  as Pour, but a shutdown ends it
 // /test.Echo/Pour       bidi: each message asks for that many bytes, sent without looking at room
 std::vector<Method> EchoMethods(std::shared_ptr<EchoCounters> counters);
 

@@ -275,7 +275,16 @@ void GrpcCall::OnMemoryShort() {
 
 void GrpcCall::OnShutdown() {
   if (PLANTED_BUG("transport_shutdown_waits_for_streams")) return;
-  if (method_.lasting) FinishNow(context_.options.stopped);
+  if (!method_.lasting) return;
+  cancelled_.store(true);  // the handler need not go on
+  FinishNow(context_.options.stopped);
+}
+
+// Clients take this code for "unavailable".
+void GrpcCall::OnCutOff() {
+  if (!method_.lasting || PLANTED_BUG("transport_shutdown_waits_for_slow_streams")) return;
+  finished_ = cut_off_ = true;
+  connection_->Reset(stream_id_, NGHTTP2_REFUSED_STREAM);
 }
 
 // ---- input ------------------------------------------------------------------------------------

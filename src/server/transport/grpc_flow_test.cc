@@ -204,7 +204,19 @@ TEST(GrpcFlowTest, ShutdownEndsLastingCalls) {
   EXPECT_TRUE(result.status.ok()) << result.status.error_message();
   EXPECT_EQ(result.message, "on its way");
   server.transport().Join();
-  EXPECT_EQ(server.counters().cancelled_calls.load(), 0);
+  EXPECT_EQ(server.counters().cancelled_calls.load(), 1);
+}
+
+TEST(GrpcFlowTest, ShutdownDoesNotWaitForAClientThatDoesNotRead) {
+  EchoServer server;
+  GrpcTestClient client(server.address());
+  GrpcTestStream stream(client, "LastingPour");
+  ASSERT_TRUE(stream.Write("50000000"));
+  ASSERT_TRUE(Eventually([&] { return server.counters().max_unsent_bytes.load() > 0; }));
+  const absl::Duration begun = server.Now();
+  server.transport().BeginShutdown(absl::Seconds(20));
+  server.transport().Join();
+  EXPECT_LT(server.Now() - begun, absl::Seconds(10));
 }
 
 // What answers a call may live on a loop that has no connection itself.

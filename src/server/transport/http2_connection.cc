@@ -16,7 +16,8 @@ namespace tidemark::server {
 namespace {
 
 constexpr uint8_t kShutdownPing[8] = {'s', 'h', 'u', 't', 'd', 'o', 'w', 'n'};
-constexpr absl::Duration kShutdownPingTime = absl::Seconds(1);
+// For the answer to that ping, and for lasting calls' last bytes.
+constexpr absl::Duration kShutdownPatience = absl::Seconds(1);
 // Legitimate clients cancel thousands of calls at once when they give up on a server.
 constexpr uint64_t kResetBurst = 20000;
 constexpr uint64_t kResetsPerSecond = 2000;
@@ -359,8 +360,10 @@ void Http2Connection::BeginShutdown() {
   nghttp2_submit_shutdown_notice(session_);
   nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kShutdownPing);
   for (const auto& stream : Streams()) stream->OnShutdown();
-  shutdown_timer_ = connection_.CallAt(connection_.loop().now() + kShutdownPingTime,
-                                       [this] { FinishShutdown(); });
+  shutdown_timer_ = connection_.CallAt(connection_.loop().now() + kShutdownPatience, [this] {
+    FinishShutdown();
+    for (const auto& stream : Streams()) stream->OnCutOff();
+  });
   connection_.MarkDirty();
 }
 

@@ -55,6 +55,7 @@ void CompactionRunner::JudgeCompaction(Revision revision, bool physical,
   }
   kvstore::EffectsWriter effects;
   effects.AddCompaction(revision);
+  appended_ = revision;
   coordinator_.AppendNodeEffects(
       coordinator_.parts().ids(), std::move(effects),
       [this, revision, former, physical,
@@ -80,7 +81,11 @@ void CompactionRunner::Refuse(absl::Status refusal, bool physical, ReplyCallback
 void CompactionRunner::OnCompacted(Revision revision, Revision former, bool physical,
                                    ReplyCallback<Nothing> done,
                                    absl::StatusOr<journal::Placed> placed) {
-  if (!placed.ok()) return Answer<Nothing>(std::move(done), AppendRefusal(placed.status()));
+  appended_.reset();
+  if (!placed.ok()) {
+    AskAgain();
+    return Answer<Nothing>(std::move(done), AppendRefusal(placed.status()));
+  }
   const kvstore::Reply<Nothing> reply{placed->revision, {}};
   if (!physical) Answer<Nothing>(std::exchange(done, nullptr), reply);
   FAIL_POINT("partition.compacted");
@@ -113,32 +118,31 @@ void CompactionRunner::LimitFinishing() {
 }
 
 void CompactionRunner::HashNext() {
+  while (!finishing_.empty() && !finishing_.front().needs_hash) PassOn();
   hashing_ = !finishing_.empty();
   if (!hashing_) return;
   const Finishing& next = finishing_.front();
-  if (!next.needs_hash) return OnHashed(0);
   const bool hurries = std::any_of(finishing_.begin(), finishing_.end(),
                                    [](const Finishing& item) { return item.is_awaited; });
   HashWalkSpec spec;
   spec.at = next.revision;
   spec.compacted = next.former;
   spec.rest_percent = hurries ? 0 : kWalkRestPercent;
-  RunHashWalk(coordinator_.parts(), coordinator_.home(), clock_, spec,
-              [this](uint32_t hash) { OnHashed(hash); });
+  RunHashWalk(coordinator_.parts(), coordinator_.home(), clock_, spec, [this, spec](uint32_t hash) {
+    hashes_.push_back({hash, spec.compacted, spec.at});
+    if (hashes_.size() > kStoredHashes) hashes_.pop_front();
+    PassOn();
+    HashNext();
+    AskAgain();
+  });
 }
 
-void CompactionRunner::OnHashed(uint32_t hash) {
+void CompactionRunner::PassOn() {
   Finishing hashed = std::move(finishing_.front());
   finishing_.pop_front();
-  if (hashed.needs_hash) {
-    hashes_.push_back({hash, hashed.former, hashed.revision});
-    if (hashes_.size() > kStoredHashes) hashes_.pop_front();
-  }
   using Pace = RemovalQueue::Pace;
   removals_.Add(hashed.revision, hashed.is_awaited ? Pace::kHurry : Pace::kBesideOthers,
                 hashed.is_awaited, std::move(hashed.done));
-  HashNext();
-  for (AskedHash& asked : std::exchange(awaiting_hash_, {})) Judge(std::move(asked));
 }
 
 void CompactionRunner::FinishReplayed() {
@@ -147,31 +151,42 @@ void CompactionRunner::FinishReplayed() {
 
 void CompactionRunner::Defragment(ReplyCallback<Nothing> done) {
   TLOG(kInfo, "starting defragment");
-  removals_.Add(mvcc::kNeverCompacted, RemovalQueue::Pace::kHurry, /*is_awaited=*/true,
-                [this, done = std::move(done)]() mutable {
-                  TLOG(kInfo, "finished defragment");
-                  const Revision current = coordinator_.KnownTail().revision;
-                  Answer<Nothing>(std::move(done), kvstore::Reply<Nothing>{current, {}});
-                });
+  Finish({.revision = mvcc::kNeverCompacted,
+          .needs_hash = false,
+          .is_awaited = true,
+          .done = [this, done = std::move(done)]() mutable {
+            TLOG(kInfo, "finished defragment");
+            const Revision current = coordinator_.KnownTail().revision;
+            Answer<Nothing>(std::move(done), kvstore::Reply<Nothing>{current, {}});
+          }});
 }
 
 void CompactionRunner::HashKv(Revision revision, ReplyCallback<HashKvResult> done) {
   removals_.Walk([this, revision, done = std::move(done)](Task walked) mutable {
-    Judge({revision, std::move(walked), std::move(done)});
+    coordinator_.Barrier([this, asked = AskedHash{revision, std::move(walked), std::move(done)}](
+                             absl::StatusOr<journal::Tail> tail) mutable {
+      JudgeHash(std::move(asked), std::move(tail));
+    });
   });
 }
 
-void CompactionRunner::Judge(AskedHash asked) {
-  coordinator_.Barrier(
-      [this, asked = std::move(asked)](absl::StatusOr<journal::Tail> tail) mutable {
-        JudgeHash(std::move(asked), std::move(tail));
-      });
+// Comes back when there is one more; others may walk meanwhile.
+void CompactionRunner::AwaitHash(AskedHash asked) {
+  awaiting_hash_.emplace_back(asked.revision, std::move(asked.done));
+  asked.walked();
+}
+
+void CompactionRunner::AskAgain() {
+  for (auto& [revision, done] : std::exchange(awaiting_hash_, {})) {
+    HashKv(revision, std::move(done));
+  }
 }
 
 bool CompactionRunner::IsToBeHashed(Revision revision) const {
-  return std::any_of(finishing_.begin(), finishing_.end(), [&](const Finishing& item) {
-    return item.needs_hash && item.revision == revision;
-  });
+  return appended_ == revision ||
+         std::any_of(finishing_.begin(), finishing_.end(), [&](const Finishing& item) {
+           return item.needs_hash && item.revision == revision;
+         });
 }
 
 void CompactionRunner::JudgeHash(AskedHash asked, absl::StatusOr<journal::Tail> tail) {
@@ -188,7 +203,7 @@ void CompactionRunner::JudgeHash(AskedHash asked, absl::StatusOr<journal::Tail> 
     if (stored.hash_revision != asked.revision) continue;
     return answer(kvstore::Reply<HashKvResult>{tail->revision, stored});
   }
-  if (IsToBeHashed(asked.revision)) return awaiting_hash_.push_back(std::move(asked));
+  if (IsToBeHashed(asked.revision)) return AwaitHash(std::move(asked));
   const Revision compacted = CompactRevision();
   const Revision at = asked.revision.value() == 0 ? tail->revision : asked.revision;
   // A negative one has no changes, and is not refused either.

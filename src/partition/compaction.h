@@ -15,6 +15,8 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -34,7 +36,8 @@ class CompactionRunner {
 
   struct Observers {
     std::function<void()> on_freed;  // after each removal
-    // After each compaction, with the time from its entry until its memory was free. May be empty.
+    // After each compaction that was not left to a newer one, with the time from its entry until
+    // its memory was free. May be empty.
     std::function<void(absl::Duration)> on_compacted;
   };
   CompactionRunner(Coordinator& coordinator, Clock& clock, Observers observers)
@@ -74,10 +77,11 @@ class CompactionRunner {
   void Finish(Finishing compaction);
   void LimitFinishing();
   void HashNext();
-  void OnHashed(uint32_t hash);
-  void Judge(AskedHash asked);
+  void PassOn();
   void JudgeHash(AskedHash asked, absl::StatusOr<journal::Tail> tail);
   bool IsToBeHashed(Revision revision) const;
+  void AwaitHash(AskedHash asked);
+  void AskAgain();
   void WalkFor(AskedHash asked, HashWalkSpec spec, Revision current);
   Revision CompactRevision() const {
     return coordinator_.parts().system().store().compact_revision();
@@ -95,10 +99,12 @@ class CompactionRunner {
   RemovalQueue removals_;
   bool appending_ = false;
   std::deque<absl::AnyInvocable<void()>> to_append_;
-  std::deque<Finishing> finishing_;  // the first is being hashed, when hashing_
+  std::optional<Revision> appended_;  // perhaps applied by some partitions, not known as placed
+  std::deque<Finishing> finishing_;   // the first is being hashed, when hashing_
   bool hashing_ = false;
   std::deque<HashKvResult> hashes_;
-  std::vector<AskedHash> awaiting_hash_;  // of a compaction that is to be hashed
+  // Of a compaction that is to be hashed.
+  std::vector<std::pair<Revision, ReplyCallback<HashKvResult>>> awaiting_hash_;
 };
 
 }  // namespace tidemark::partition

@@ -461,6 +461,16 @@ TEST(LocalStore, CompactionsAndHashesDoNotWaitForRemovals) {
   EXPECT_EQ(store.HashKv(129)->result.hash, hashes.back());
 }
 
+TEST(LocalStore, DefragmentWaitsForWhatWasCompactedBefore) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  constexpr int kPuts = 1000;
+  for (int i = 0; i < kPuts; ++i) ASSERT_TRUE(store.Put("/registry/pods/a", absl::StrCat(i)).ok());
+  ASSERT_TRUE(store.Compact(900, false).ok());
+  ASSERT_TRUE(store.Defragment().ok());
+  EXPECT_EQ(store.router().Status().versions, kPuts + 2 - 900);
+}
+
 TEST(LocalStore, HashesAndRemovalsBesideEachOther) {
   StoreForTest store(Options(), 1, /*executors=*/5);
   ASSERT_TRUE(store.Start().ok());

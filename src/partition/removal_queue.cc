@@ -8,9 +8,10 @@
 namespace tidemark::partition {
 
 void RemovalQueue::Add(Revision up_to, Pace pace, bool is_awaited, Task done) {
-  next_.up_to = std::max(next_.up_to, up_to);
-  if (pace == Pace::kHurry) next_.pace = pace;
-  if (is_awaited || next_.done.size() < kUnawaitedMax) next_.done.push_back(std::move(done));
+  Removal& removal = state_ == State::kAwaitingWalks ? current_ : next_;  // not begun
+  removal.up_to = std::max(removal.up_to, up_to);
+  if (pace == Pace::kHurry) removal.pace = pace;
+  if (is_awaited || removal.done.size() < kUnawaitedMax) removal.done.push_back(std::move(done));
   if (state_ == State::kIdle) return Next();
   if (pace == Pace::kHurry && state_ == State::kRemoving) Hurry();
 }

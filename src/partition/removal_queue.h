@@ -7,8 +7,8 @@
 // Sequence-bound to `home`.
 //
 // Invariants:
-//  1. One removal at a time, and one that waits: what comes meanwhile joins that one. Their bounds
-//     never fall.
+//  1. One removal runs at a time, and at most one waits: what comes meanwhile joins that one. Their
+//     bounds never fall.
 //  2. No removal begins while a walk is under way; at most kWalksMax are.
 #pragma once
 

@@ -230,9 +230,9 @@ void Connection::OnMemoryShort() {
   protocol_->OnMemoryShort();
 }
 
-void Connection::CloseIfStuck() {
+void Connection::CloseIfStuck(absl::Duration too_long) {
   if (output_.empty() || PLANTED_BUG("transport_stuck_connection_is_kept")) return;
-  if (loop_.now() - last_taken_ >= context_.options.slow_answer_time) Close();
+  if (loop_.now() - last_taken_ >= too_long) Close();
 }
 
 void Connection::WriteOutput() {

@@ -51,8 +51,8 @@ class Connection final : public FdHandler,
   void Close();
   // Gives up what is held for a client that does not take it.
   void OnMemoryShort();
-  // Closes it when the client has taken nothing for too long.
-  void CloseIfStuck();
+  // Closes it when it has output that the client has taken nothing of for that long.
+  void CloseIfStuck(absl::Duration too_long);
 
   // For protocols.
   TransportContext& context() { return context_; }

@@ -257,7 +257,7 @@ void GrpcCall::OnDeadline() {
 
 void GrpcCall::OnMemoryShort() {
   if (connection_ == nullptr || output_.empty()) return;
-  if (cut_off_) return connection_->connection().CloseIfStuck();
+  if (cut_off_) return connection_->connection().CloseIfStuck(context_.options.slow_answer_time);
   const absl::Duration waits = loop_.now() - output_since_;
   if (waits < kReferredOutputTime) return;
   // A stream's output is bounded by its credit, and counted where that is given.
@@ -281,10 +281,11 @@ void GrpcCall::OnShutdown() {
 }
 
 // Clients take this code for "unavailable".
-void GrpcCall::OnCutOff() {
-  if (!method_.lasting || PLANTED_BUG("transport_shutdown_waits_for_slow_streams")) return;
+bool GrpcCall::OnCutOff() {
+  if (!method_.lasting || PLANTED_BUG("transport_shutdown_waits_for_slow_streams")) return false;
   finished_ = cut_off_ = true;
   connection_->Reset(stream_id_, NGHTTP2_REFUSED_STREAM);
+  return true;
 }
 
 // ---- input ------------------------------------------------------------------------------------

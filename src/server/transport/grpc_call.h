@@ -54,7 +54,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   void OnSent() override;
   void OnMemoryShort() override;
   void OnShutdown() override;
-  void OnCutOff() override;
+  bool OnCutOff() override;
   void OnClosed(uint32_t error_code) override;
   Ready PeekOutput(size_t max_bytes) override;
   void TakeOutput(size_t byte_count, OutputQueue& queue) override;

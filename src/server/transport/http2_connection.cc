@@ -362,7 +362,10 @@ void Http2Connection::BeginShutdown() {
   for (const auto& stream : Streams()) stream->OnShutdown();
   shutdown_timer_ = connection_.CallAt(connection_.loop().now() + kShutdownPatience, [this] {
     FinishShutdown();
-    for (const auto& stream : Streams()) stream->OnCutOff();
+    bool is_needed = false;
+    for (const auto& stream : Streams()) is_needed |= !stream->OnCutOff();
+    // A client that takes nothing does not take resets either.
+    if (!is_needed) connection_.CloseIfStuck(kShutdownPatience);
   });
   connection_.MarkDirty();
 }

@@ -48,8 +48,9 @@ class Http2Stream {
   // What clients do not take is holding too much.
   virtual void OnMemoryShort() {}
   virtual void OnShutdown() {}
-  // What a shutdown ended should have been taken by the client by now.
-  virtual void OnCutOff() {}
+  // What a shutdown ended should have been taken by the client by now. False: it was not ended, and
+  // may take longer.
+  virtual bool OnCutOff() { return false; }
   virtual void OnClosed(uint32_t error_code) = 0;
 
   struct Ready {

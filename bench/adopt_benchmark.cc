@@ -54,7 +54,7 @@ class Left {
     for (int64_t step : {104'729, 1'299'709}) {
       PutAll(*store, step);
       store->Compact(store->current_revision());
-      while (store->CompactStep(100'000, mvcc::kLatest)) {
+      while (store->CompactStep(100'000, kLatest)) {
       }
     }
   }
@@ -71,7 +71,7 @@ class Left {
       store.CommitEntry();
       if (step == 7919 || i % 20'000 != 0) continue;
       store.Compact(store.current_revision());
-      while (store.CompactStep(1'000, mvcc::kLatest)) {
+      while (store.CompactStep(1'000, kLatest)) {
       }
     }
   }

@@ -33,7 +33,7 @@ class Fixture {
   }
   void Compact() {
     store_->Compact(store_->current_revision());
-    while (store_->CompactStep(1000, mvcc::kLatest)) {
+    while (store_->CompactStep(1000, kLatest)) {
     }
   }
   VersionStore& store() { return *store_; }

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
 #include "src/base/log.h"
+#include "src/base/post_after.h"
 #include "src/kvstore/etcd_errors.h"
 #include "src/kvstore/replica_impl.h"
 
@@ -45,18 +46,11 @@ ReplicaImpl::ReplicaImpl(ReplicaOptions options, Executor& executor, Clock& cloc
 
 ReplicaImpl::~ReplicaImpl() = default;
 
-void ReplicaImpl::PostToSelf(absl::AnyInvocable<void()> task) {
-  executor_.Post([alive = std::weak_ptr<bool>(alive_), task = std::move(task)]() mutable {
-    if (!alive.expired()) task();
-  });
-}
-
-void ReplicaImpl::PostToSelfAfter(absl::Duration rest, absl::AnyInvocable<void()> task) {
-  if (rest <= absl::ZeroDuration()) return PostToSelf(std::move(task));
-  executor_.PostAt(clock_.Monotonic() + rest,
-                   [alive = std::weak_ptr<bool>(alive_), task = std::move(task)]() mutable {
-                     if (!alive.expired()) task();
-                   });
+void ReplicaImpl::PostToSelf(Task task, absl::Duration rest) {
+  PostAfter(executor_, clock_, rest,
+            [alive = std::weak_ptr<bool>(alive_), task = std::move(task)]() mutable {
+              if (!alive.expired()) task();
+            });
 }
 
 // --- Applying ---
@@ -225,8 +219,8 @@ void ReplicaImpl::CompactionStep() {
                                             std::memory_order_relaxed);
   if (more) {
     const int rest_percent = compaction_hurries_ ? 0 : options_.compaction_rest_percent;
-    return PostToSelfAfter((clock_.Monotonic() - begun) * rest_percent / 100,
-                           [this] { CompactionStep(); });
+    return PostToSelf([this] { CompactionStep(); },
+                      (clock_.Monotonic() - begun) * rest_percent / 100);
   }
   compaction_hurries_ = false;
   compaction_running_ = false;

@@ -95,8 +95,7 @@ class ReplicaImpl final : public Replica {
   void PublishStats();
   void CompactionStep();
   void CatchUpStep();
-  void PostToSelf(absl::AnyInvocable<void()> task);
-  void PostToSelfAfter(absl::Duration rest, absl::AnyInvocable<void()> task);
+  void PostToSelf(Task task, absl::Duration rest = absl::ZeroDuration());
   Evaluator evaluator() const { return Evaluator(*store_, leases_, watermark_.revision); }
 
   // replica_writes.cc

@@ -8,6 +8,7 @@
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
+#include "src/base/post_after.h"
 #include "src/kvstore/node_state.h"
 
 namespace tidemark::partition {
@@ -211,11 +212,9 @@ void Checkpointer::CollectLater(std::shared_ptr<Walk> walk, absl::Duration worke
   const bool hurries = doors_.journal_bytes() / 2 >= policy_.journal_bytes;
   const absl::Duration rest = hurries ? absl::ZeroDuration() : worked * policy_.rest_percent / 100;
   Executor& executor = walk->replica->executor();
-  Task collect = [this, alive = alive_, walk = std::move(walk)]() mutable {
+  PostAfter(executor, doors_.clock, rest, [this, alive = alive_, walk = std::move(walk)]() mutable {
     if (*alive) CollectStep(std::move(walk));
-  };
-  if (rest <= absl::ZeroDuration()) return executor.Post(std::move(collect));
-  executor.PostAt(doors_.clock.Monotonic() + rest, std::move(collect));
+  });
 }
 
 void Checkpointer::Commit(const std::shared_ptr<Walk>& walk) {

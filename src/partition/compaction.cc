@@ -70,12 +70,9 @@ void CompactionRunner::Refuse(absl::Status refusal, bool physical, ReplyCallback
   if (!physical || refusal != kvstore::ErrCompacted()) {
     return Answer<Nothing>(std::move(done), std::move(refusal));
   }
-  Finish({.revision = mvcc::kNeverCompacted,
-          .needs_hash = false,
-          .is_awaited = true,
-          .done = [this, refusal = std::move(refusal), done = std::move(done)]() mutable {
-            Answer<Nothing>(std::move(done), std::move(refusal));
-          }});
+  RemoveBehind([this, refusal = std::move(refusal), done = std::move(done)]() mutable {
+    Answer<Nothing>(std::move(done), std::move(refusal));
+  });
 }
 
 void CompactionRunner::OnCompacted(Revision revision, Revision former, bool physical,
@@ -151,14 +148,18 @@ void CompactionRunner::FinishReplayed() {
 
 void CompactionRunner::Defragment(ReplyCallback<Nothing> done) {
   TLOG(kInfo, "starting defragment");
+  RemoveBehind([this, done = std::move(done)]() mutable {
+    TLOG(kInfo, "finished defragment");
+    const Revision current = coordinator_.KnownTail().revision;
+    Answer<Nothing>(std::move(done), kvstore::Reply<Nothing>{current, {}});
+  });
+}
+
+void CompactionRunner::RemoveBehind(Task done) {
   Finish({.revision = mvcc::kNeverCompacted,
           .needs_hash = false,
           .is_awaited = true,
-          .done = [this, done = std::move(done)]() mutable {
-            TLOG(kInfo, "finished defragment");
-            const Revision current = coordinator_.KnownTail().revision;
-            Answer<Nothing>(std::move(done), kvstore::Reply<Nothing>{current, {}});
-          }});
+          .done = std::move(done)});
 }
 
 void CompactionRunner::HashKv(Revision revision, ReplyCallback<HashKvResult> done) {

@@ -75,6 +75,8 @@ class CompactionRunner {
   void OnCompacted(Revision revision, Revision former, bool physical, ReplyCallback<Nothing> done,
                    absl::StatusOr<journal::Placed> placed);
   void Finish(Finishing compaction);
+  // Once everything that was compacted before is gone.
+  void RemoveBehind(Task done);
   void LimitFinishing();
   void HashNext();
   void PassOn();

@@ -2,7 +2,7 @@
 // (contract 5.3).
 //
 // Hides the walk. Reads on the partitions' sequences, a step of each at a time; adds up on `home`.
-// REQUIRES that no compaction removes anything meanwhile (CompactionRunner's queue sees to it).
+// REQUIRES that nothing above `compacted` is removed meanwhile (RemovalQueue sees to it).
 #pragma once
 
 #include <memory>

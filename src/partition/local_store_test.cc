@@ -471,19 +471,18 @@ TEST(LocalStore, DefragmentWaitsForWhatWasCompactedBefore) {
   EXPECT_EQ(store.router().Status().versions, kPuts + 2 - 900);
 }
 
-// A compaction of little is hashed and may be removed long before a walk over much, begun before
-// it, has ended.
+// Asked for together with a compaction, a hash is the one from before it.
 TEST(LocalStore, HashesAndRemovalsBesideEachOther) {
   StoreForTest store(Options(), 1, /*executors=*/5);
   ASSERT_TRUE(store.Start().ok());
-  constexpr int64_t kRevisions = 12000;  // many steps of a walk
+  constexpr int64_t kChanges = 12000;  // many steps of a walk
   etcdserverpb::TxnRequest txn;
   for (int i = 0; i < 100; ++i) {
     auto* put = txn.add_success()->mutable_request_put();
     put->set_key(absl::StrCat("/registry/pods/", i));
   }
-  for (int i = 0; i < kRevisions / 100; ++i) ASSERT_TRUE(store.Txn(txn).ok());
-  const int64_t last = kRevisions / 100 + 1;
+  for (int i = 0; i < kChanges / 100; ++i) ASSERT_TRUE(store.Txn(txn).ok());
+  const int64_t last = kChanges / 100 + 1;
   etcdserverpb::CompactionRequest compaction;
   for (int64_t revision = 2; revision < 20; ++revision) {
     const auto expected = store.HashKv(last);

@@ -63,7 +63,8 @@ class ServerCall : public std::enable_shared_from_this<ServerCall> {
   virtual void Send(OutgoingMessage message) = 0;
   // Ends the call. The status' code and message go to grpc-status and grpc-message.
   virtual void Finish(absl::Status status) = 0;
-  // True once the client cancelled, the deadline passed or the connection broke. Any thread.
+  // True once the client cancelled, the deadline passed, the connection broke or a shutdown ended
+  // the call. Any thread.
   virtual std::shared_ptr<const std::atomic<bool>> cancelled() const = 0;
   // Bytes given to Send that the connection has not taken yet (loop only).
   virtual size_t unsent_bytes() const = 0;

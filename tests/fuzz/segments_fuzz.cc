@@ -68,7 +68,7 @@ void Fill(VersionStore& store) {
     if (main % 5 == 0) store.Put(1, absl::StrCat("rare", main), "x", LeaseId(3));
     store.CommitEntry();
     if (main == 40) store.Compact(Revision(36));
-    if (main > 40) store.CompactStep(4, mvcc::kLatest);
+    if (main > 40) store.CompactStep(4, kLatest);
   }
 }
 
@@ -197,7 +197,7 @@ void GoOn(VersionStore& store) {
   store.Put(0, "key1", "new", LeaseId(0));
   store.CommitEntry();
   store.Compact(next);
-  while (store.CompactStep(50, mvcc::kLatest)) {
+  while (store.CompactStep(50, kLatest)) {
   }
   store.CheckInvariants();
 }

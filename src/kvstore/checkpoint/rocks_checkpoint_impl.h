@@ -182,13 +182,18 @@ class RocksCheckpointWriter : public CheckpointWriter {
 
  private:
   enum class Kind { kRemovals, kRecords };
+  struct Table {
+    std::string path;
+    TableContent content;
+  };
 
   absl::Status CheckUsable() const;
   absl::Status Fail(absl::Status status);
   // A table of that kind with room is open afterwards.
   absl::Status NeedTable(Kind kind);
   absl::Status FinishTable();
-  absl::Status ReadBackTables() const;
+  // Their paths.
+  absl::StatusOr<std::vector<std::string>> ReadBackTables() const;
   void CountRow(size_t value_bytes);
   std::string HeaderPath() const;
 
@@ -201,9 +206,8 @@ class RocksCheckpointWriter : public CheckpointWriter {
 
   std::unique_ptr<rocksdb::SstFileWriter> table_;
   Kind table_kind_ = Kind::kRemovals;
-  std::vector<std::string> tables_;  // paths, the open one included
-  uint64_t table_bytes_ = 0;         // of the open one
-  std::vector<TableContent> contents_;
+  std::vector<Table> tables_;  // the open one included
+  uint64_t table_bytes_ = 0;   // of the open one
   uint64_t bytes_written_ = 0;
   std::string value_;
   absl::Status failure_;

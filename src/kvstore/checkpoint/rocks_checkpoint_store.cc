@@ -50,9 +50,6 @@ class BackgroundErrorListener : public rocksdb::EventListener {
 
 namespace {
 
-// What is read in one go stands before the journal's next sync in the disk's queue.
-constexpr uint64_t kReadBackAtOnceBytes = uint64_t{256} << 10;
-
 std::shared_ptr<rocksdb::FileSystem> BaseFiles(const RocksCheckpointOptions& options,
                                                RocksCheckpointStore::Access access) {
   std::shared_ptr<rocksdb::FileSystem> base = options.rocks_file_system == nullptr
@@ -317,9 +314,8 @@ absl::Status RocksCheckpointStore::BuildRow(const std::string& path, absl::strin
 absl::Status RocksCheckpointStore::ReadBack(const std::string& path,
                                             const TableContent& content) const {
   if (PLANTED_BUG("checkpoint_not_read_back")) return absl::OkStatus();
-  rocksdb::ReadOptions read = MakeReadOptions(options_);
-  read.readahead_size = kReadBackAtOnceBytes;
-  return content.CompareWith(path, rocks_options_, read, *read_back_limiter_, is_interrupted_);
+  return content.CompareWith(path, rocks_options_, MakeReadBackOptions(options_),
+                             *read_back_limiter_, is_interrupted_);
 }
 
 absl::Status RocksCheckpointStore::WriteIdentity(absl::string_view key) {

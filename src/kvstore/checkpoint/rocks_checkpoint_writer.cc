@@ -25,7 +25,7 @@ RocksCheckpointWriter::RocksCheckpointWriter(RocksCheckpointStore& store, Writer
 RocksCheckpointWriter::~RocksCheckpointWriter() {
   table_.reset();
   // After a commit RocksDB has taken them, or copied what it could not take.
-  for (const std::string& path : tables_) store_.env_->DeleteFile(path).PermitUncheckedError();
+  for (const Table& table : tables_) store_.env_->DeleteFile(table.path).PermitUncheckedError();
   store_.env_->DeleteFile(HeaderPath()).PermitUncheckedError();
   base_.reset();
   store_.EndWriter(home_.partition);
@@ -56,9 +56,8 @@ absl::Status RocksCheckpointWriter::NeedTable(Kind kind) {
                                                     store_.rocks_options_);
   table_kind_ = kind;
   table_bytes_ = 0;
-  contents_.emplace_back();
-  tables_.push_back(store_.ScratchPath(absl::StrCat(name_, "-", tables_.size() + 1, ".sst")));
-  rocksdb::Status opened = table_->Open(tables_.back());
+  tables_.push_back({store_.ScratchPath(absl::StrCat(name_, "-", tables_.size() + 1, ".sst")), {}});
+  rocksdb::Status opened = table_->Open(tables_.back().path);
   return opened.ok() ? absl::OkStatus() : store_.Failed(opened, "write");
 }
 
@@ -68,12 +67,14 @@ absl::Status RocksCheckpointWriter::FinishTable() {
   return finished.ok() ? absl::OkStatus() : store_.Failed(finished, "write");
 }
 
-absl::Status RocksCheckpointWriter::ReadBackTables() const {
-  for (size_t i = 0; i < tables_.size(); ++i) {
-    absl::Status status = store_.ReadBack(tables_[i], contents_[i]);
+absl::StatusOr<std::vector<std::string>> RocksCheckpointWriter::ReadBackTables() const {
+  std::vector<std::string> paths;
+  for (const Table& table : tables_) {
+    absl::Status status = store_.ReadBack(table.path, table.content);
     if (!status.ok()) return status;
+    paths.push_back(table.path);
   }
-  return absl::OkStatus();
+  return paths;
 }
 
 // RocksDB's own figure moves a block at a time.
@@ -90,7 +91,7 @@ absl::Status RocksCheckpointWriter::Remove(mvcc::RevisionKey revision) {
   if (!status.ok()) return Fail(std::move(status));
   RecordKeyBytes key = EncodeRecordKey(revision);
   CountRow(0);
-  contents_.back().AddRemoval();
+  tables_.back().content.AddRemoval();
   rocksdb::Status removed = table_->Delete(rocksdb::Slice(key.data(), key.size()));
   return removed.ok() ? absl::OkStatus() : Fail(store_.Failed(removed, "write"));
 }
@@ -106,7 +107,7 @@ absl::Status RocksCheckpointWriter::Add(const CheckpointRecord& record) {
   value_.assign(prefix.data(), prefix.size());
   value_.append(record.wire.data(), record.wire.size());
   CountRow(value_.size());
-  contents_.back().AddRow(absl::string_view(key.data(), key.size()), value_);
+  tables_.back().content.AddRow(absl::string_view(key.data(), key.size()), value_);
   rocksdb::Status put = table_->Put(rocksdb::Slice(key.data(), key.size()), value_);
   return put.ok() ? absl::OkStatus() : Fail(store_.Failed(put, "write"));
 }
@@ -116,13 +117,15 @@ absl::Status RocksCheckpointWriter::Commit(const CheckpointHeader& header) {
   if (!status.ok()) return status;
   status = rules_.CheckCommit(header);
   if (status.ok() && table_ != nullptr) status = FinishTable();
-  if (status.ok()) status = ReadBackTables();
-  if (status.ok()) {
-    status = store_.BuildRow(HeaderPath(), HeaderKey(home_.partition),
-                             EncodeHeader({home_.store, home_.generation, header}));
-  }
+  if (!status.ok()) return Fail(std::move(status));
+  absl::StatusOr<std::vector<std::string>> tables = ReadBackTables();
+  if (!tables.ok()) return Fail(tables.status());
+  status = store_.BuildRow(HeaderPath(), HeaderKey(home_.partition),
+                           EncodeHeader({home_.store, home_.generation, header}));
   FAIL_POINT("checkpoint.built");
-  if (status.ok()) status = store_.Publish({tables_, HeaderPath(), header, home_, base_});
+  if (status.ok()) {
+    status = store_.Publish({*std::move(tables), HeaderPath(), header, home_, base_});
+  }
   if (!status.ok()) return Fail(std::move(status));
   is_committed_ = true;
   return absl::OkStatus();

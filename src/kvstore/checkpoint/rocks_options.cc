@@ -16,7 +16,8 @@ namespace tidemark::kvstore {
 namespace {
 
 constexpr uint64_t kMebibyte = uint64_t{1} << 20;
-constexpr uint64_t kWrittenAtOnceBytes = uint64_t{256} << 10;
+// Whatever is written or read in one go stands before the journal's next sync in the disk's queue.
+constexpr uint64_t kAtOnceBytes = uint64_t{256} << 10;
 
 // RocksDB's warnings and errors as lines of our log. Its own log file would end the process on a
 // full disk: a line after one that found no space is an assertion in Debian's build.
@@ -63,11 +64,10 @@ rocksdb::DBOptions MakeDbOptions(const RocksCheckpointOptions& options, rocksdb:
   db.max_file_opening_threads = options.background_threads;
   db.rate_limiter.reset(
       rocksdb::NewGenericRateLimiter(static_cast<int64_t>(options.compaction_bytes_per_second)));
-  // A table goes to the disk as it is written, a little at a time: whatever is written in one go
-  // stands before the journal's next sync in the disk's queue.
-  db.bytes_per_sync = kWrittenAtOnceBytes;
+  // A table goes to the disk as it is written.
+  db.bytes_per_sync = kAtOnceBytes;
   db.strict_bytes_per_sync = true;
-  db.writable_file_max_buffer_size = kWrittenAtOnceBytes;
+  db.writable_file_max_buffer_size = kAtOnceBytes;
   db.max_manifest_file_size = 16 * kMebibyte;
   db.avoid_flush_during_shutdown = true;
   db.max_bgerror_resume_count = 0;  // see BackgroundErrorListener
@@ -110,8 +110,8 @@ rocksdb::IngestExternalFileOptions MakeIngestOptions() {
 std::unique_ptr<rocksdb::RateLimiter> MakeReadBackLimiter(const RocksCheckpointOptions& options) {
   CHECK(options.read_back_bytes_per_second > 0 && options.read_back_bytes_per_second <= INT32_MAX);
   const auto bytes_per_second = static_cast<int64_t>(options.read_back_bytes_per_second);
-  const int64_t period_us = std::max<int64_t>(
-      1, static_cast<int64_t>(kWrittenAtOnceBytes) * 1'000'000 / bytes_per_second);
+  const int64_t period_us =
+      std::max<int64_t>(1, static_cast<int64_t>(kAtOnceBytes) * 1'000'000 / bytes_per_second);
   return std::unique_ptr<rocksdb::RateLimiter>(rocksdb::NewGenericRateLimiter(
       bytes_per_second, period_us, /*fairness=*/10, rocksdb::RateLimiter::Mode::kAllIo));
 }
@@ -122,6 +122,12 @@ rocksdb::ReadOptions MakeReadOptions(const RocksCheckpointOptions& options) {
   read.fill_cache = false;
   read.total_order_seek = true;
   read.readahead_size = options.readahead_bytes;
+  return read;
+}
+
+rocksdb::ReadOptions MakeReadBackOptions(const RocksCheckpointOptions& options) {
+  rocksdb::ReadOptions read = MakeReadOptions(options);
+  read.readahead_size = kAtOnceBytes;
   return read;
 }
 

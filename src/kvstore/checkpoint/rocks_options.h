@@ -10,8 +10,9 @@ namespace tidemark::kvstore {
 rocksdb::DBOptions MakeDbOptions(const RocksCheckpointOptions& options, rocksdb::Env* env);
 rocksdb::ColumnFamilyOptions MakeColumnFamilyOptions(const RocksCheckpointOptions& options);
 rocksdb::IngestExternalFileOptions MakeIngestOptions();
-// A little at a time, as tables are written.
-std::unique_ptr<rocksdb::RateLimiter> MakeReadBackLimiter(const RocksCheckpointOptions& options);
 rocksdb::ReadOptions MakeReadOptions(const RocksCheckpointOptions& options);
+// Of tables just written: a little at a time, as they were written.
+rocksdb::ReadOptions MakeReadBackOptions(const RocksCheckpointOptions& options);
+std::unique_ptr<rocksdb::RateLimiter> MakeReadBackLimiter(const RocksCheckpointOptions& options);
 
 }  // namespace tidemark::kvstore

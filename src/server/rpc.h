@@ -70,6 +70,9 @@ class ServerCall : public std::enable_shared_from_this<ServerCall> {
   virtual size_t unsent_bytes() const = 0;
   // One OnDrained comes when the connection has next taken bytes of this call (loop only).
   virtual void NotifyWhenTaken() = 0;
+  // The handler's own limit, besides the client's deadline: one OnTimeLimit comes at `when`
+  // (monotonic), in place of one asked for before. InfiniteDuration: none comes (loop only).
+  virtual void SetTimeLimit(absl::Duration when) = 0;
 };
 using ServerCallPtr = std::shared_ptr<ServerCall>;
 
@@ -83,6 +86,8 @@ class CallHandler {
   // unsent_bytes() fell below the transport's low-water mark after having been above it, or what
   // NotifyWhenTaken asked for.
   virtual void OnDrained() {}
+  // What SetTimeLimit asked for.
+  virtual void OnTimeLimit() {}
   // Last event: finished, cancelled, or connection lost.
   virtual void OnDone() {}
 };

@@ -73,6 +73,7 @@ class FixedRandom : public Random {
 class FakeCall : public ServerCall {
  public:
   FakeCall(FakeLoop& loop, std::string method) : loop_(loop), method_(std::move(method)) {}
+  ~FakeCall() override { loop_.Cancel(limit_timer_); }
 
   const std::string& method() const override { return method_; }
   const Metadata& metadata() const override { return metadata_; }
@@ -90,10 +91,18 @@ class FakeCall : public ServerCall {
     CHECK(!finished);
     finished = true;
     this->status = std::move(status);
+    SetTimeLimit(absl::InfiniteDuration());
   }
   std::shared_ptr<const std::atomic<bool>> cancelled() const override { return cancelled_; }
   size_t unsent_bytes() const override { return unsent; }
   void NotifyWhenTaken() override { notifies_when_taken = true; }
+  void SetTimeLimit(absl::Duration when) override {
+    loop_.Cancel(std::exchange(limit_timer_, 0));
+    if (when == absl::InfiniteDuration()) return;
+    limit_timer_ = loop_.PostAt(when, [this] {
+      if (const auto told = handler.lock()) told->OnTimeLimit();
+    });
+  }
 
   Metadata& mutable_metadata() { return metadata_; }
 
@@ -102,9 +111,11 @@ class FakeCall : public ServerCall {
   absl::Status status;
   size_t unsent = 0;
   bool notifies_when_taken = false;
+  std::weak_ptr<CallHandler> handler;
 
  private:
   FakeLoop& loop_;
+  TimerId limit_timer_ = 0;
   const std::string method_;
   Metadata metadata_;
   Peer peer_;

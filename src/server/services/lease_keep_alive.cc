@@ -13,8 +13,7 @@ namespace {
 // Asked and not answered; a client that sends more without waiting is cut off.
 constexpr size_t kMaxWaiting = 10000;
 
-class KeepAliveStream : public std::enable_shared_from_this<KeepAliveStream>,
-                        private LoopTimeouts::Entry {
+class KeepAliveStream : public std::enable_shared_from_this<KeepAliveStream> {
  public:
   KeepAliveStream(ServiceContext& context, ServerCallPtr call)
       : context_(context), call_(std::move(call)) {}
@@ -24,10 +23,7 @@ class KeepAliveStream : public std::enable_shared_from_this<KeepAliveStream>,
     half_closed_ = true;
     FinishIfAllAnswered();
   }
-  void End() {
-    ended_ = true;
-    Leave();
-  }
+  void End() { ended_ = true; }
   void Finish(absl::Status status) {
     if (ended_) return;
     End();
@@ -46,7 +42,6 @@ class KeepAliveStream : public std::enable_shared_from_this<KeepAliveStream>,
   void FinishIfAllAnswered() {
     if (half_closed_ && slots_.empty()) Finish(absl::OkStatus());
   }
-  void OnTimeout() override { Finish(kvstore::ErrTimeout()); }
 
   ServiceContext& context_;
   const ServerCallPtr call_;
@@ -111,10 +106,9 @@ void KeepAliveStream::SendAnswered() {
 
 // The server's time limit runs for the oldest unanswered request.
 void KeepAliveStream::WatchOldest() {
-  Leave();
-  if (!slots_.empty()) {
-    context_.TimeoutsOf(call_->loop()).Add(*this, context_.clock().Monotonic());
-  }
+  call_->SetTimeLimit(slots_.empty()
+                          ? absl::InfiniteDuration()
+                          : context_.clock().Monotonic() + context_.options().request_timeout);
 }
 
 class KeepAliveHandler final : public CallHandler {
@@ -134,6 +128,7 @@ class KeepAliveHandler final : public CallHandler {
     stream_->OnRequest(request.id());
   }
   void OnHalfClose() override { stream_->OnHalfClose(); }
+  void OnTimeLimit() override { stream_->Finish(kvstore::ErrTimeout()); }
   void OnDone() override { stream_->End(); }
 
  private:

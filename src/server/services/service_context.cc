@@ -47,13 +47,4 @@ absl::Status ServiceContext::Admit(const ServerCall& call, bool stream) {
   return absl::OkStatus();
 }
 
-LoopTimeouts& ServiceContext::TimeoutsOf(Executor& loop) {
-  MutexLock lock(&mutex_);
-  std::unique_ptr<LoopTimeouts>& timeouts = timeouts_[&loop];
-  if (timeouts == nullptr) {
-    timeouts = std::make_unique<LoopTimeouts>(loop, clock_, options_.request_timeout);
-  }
-  return *timeouts;
-}
-
 }  // namespace tidemark::server

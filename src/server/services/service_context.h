@@ -18,7 +18,6 @@
 #include "src/base/random.h"
 #include "src/partition/router.h"
 #include "src/server/rpc.h"
-#include "src/server/services/loop_timeouts.h"
 #include "src/server/services/reply_encoder.h"
 
 namespace tidemark::server {
@@ -73,8 +72,6 @@ class ServiceContext {
   // The interceptor's part of a call (contract 1.1, metadata). Counts the client.
   absl::Status Admit(const ServerCall& call, bool stream);
 
-  LoopTimeouts& TimeoutsOf(Executor& loop);
-
  private:
   // Beyond so many distinct versions clients are counted as "other".
   static constexpr size_t kMaxClientVersions = 64;
@@ -88,7 +85,6 @@ class ServiceContext {
   std::atomic<uint64_t> term_{0};
 
   Mutex mutex_;
-  absl::flat_hash_map<Executor*, std::unique_ptr<LoopTimeouts>> timeouts_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, bool> client_versions_ ABSL_GUARDED_BY(mutex_);
 };
 

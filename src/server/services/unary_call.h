@@ -23,7 +23,9 @@ namespace tidemark::server {
 class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
  public:
   UnaryCall(ServiceContext& context, ServerCallPtr call)
-      : context_(context), call_(std::move(call)), started_(context.clock().Monotonic()) {}
+      : context_(context), call_(std::move(call)) {}
+  // Now: with the whole request, as etcd counts.
+  void Begin() { started_ = context_.clock().Monotonic(); }
 
   ServiceContext& services() { return context_; }
   ServerCall& call() { return *call_; }
@@ -72,7 +74,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
 
   ServiceContext& context_;
   const ServerCallPtr call_;
-  const absl::Duration started_;
+  absl::Duration started_;
   bool ended_ = false;
   MemoryCharge reply_charge_;
 };
@@ -88,7 +90,7 @@ inline absl::Status BadMessage() {
 enum class TimeLimit { kServers, kNone };
 
 template <typename Request, typename Body>
-class UnaryHandler final : public CallHandler, private LoopTimeouts::Entry {
+class UnaryHandler final : public CallHandler {
  public:
   UnaryHandler(ServiceContext& context, ServerCallPtr call, Body body, TimeLimit limit)
       : unary_(std::make_shared<UnaryCall>(context, std::move(call))),
@@ -97,6 +99,7 @@ class UnaryHandler final : public CallHandler, private LoopTimeouts::Entry {
 
   void OnMessage(SharedBytes message) override {
     ServiceContext& context = unary_->services();
+    unary_->Begin();
     if (absl::Status status = context.Admit(unary_->call(), /*stream=*/false); !status.ok()) {
       return unary_->Refuse(std::move(status));
     }
@@ -105,18 +108,14 @@ class UnaryHandler final : public CallHandler, private LoopTimeouts::Entry {
       return unary_->Refuse(BadMessage());
     }
     if (limit_ == TimeLimit::kServers) {
-      context.TimeoutsOf(unary_->call().loop()).Add(*this, unary_->started());
+      unary_->call().SetTimeLimit(unary_->started() + context.options().request_timeout);
     }
     body_(unary_, std::move(request), message.size());
   }
-  void OnDone() override {
-    Leave();
-    unary_->Leave();
-  }
+  void OnTimeLimit() override { unary_->Refuse(kvstore::ErrTimeout()); }
+  void OnDone() override { unary_->Leave(); }
 
  private:
-  void OnTimeout() override { unary_->Refuse(kvstore::ErrTimeout()); }
-
   const UnaryCallPtr unary_;
   Body body_;
   const TimeLimit limit_;

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "src/base/memory_budget.h"
 #include "src/server/rpc.h"
+#include "src/server/transport/header_field.h"
 #include "src/server/transport/tls_context.h"
 #include "src/server/transport/transport_options.h"
 
@@ -22,7 +22,7 @@ namespace tidemark::server {
 struct TransportContext {
   TransportOptions options;
   std::vector<Method> methods;
-  absl::flat_hash_map<absl::string_view, const Method*> method_by_path;
+  MethodTable method_by_path;
   absl::flat_hash_set<std::string> services;  // "etcdserverpb.KV"
   HttpHandler http_handler;
   TrafficObserver* traffic = nullptr;

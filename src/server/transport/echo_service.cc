@@ -114,6 +114,16 @@ class Hang : public Handler {
   void Handle(SharedBytes) override {}
 };
 
+class Limited : public Handler {
+  using Handler::Handler;
+  void Handle(SharedBytes message) override {
+    const absl::Duration now = counters_->clock.Monotonic();
+    call_->SetTimeLimit(now);  // the last one counts
+    call_->SetTimeLimit(now + absl::Milliseconds(NumberIn(message)));
+  }
+  void OnTimeLimit() override { Answer(ByteChain(std::string("late"))); }
+};
+
 class Sized : public Handler {
   using Handler::Handler;
   void Handle(SharedBytes message) override { Answer(ChainOf(NumberIn(message))); }
@@ -184,6 +194,7 @@ std::vector<Method> EchoMethods(std::shared_ptr<EchoCounters> counters) {
                                  Make<Fail>("Fail", CallKind::kUnary, counters),
                                  Make<ShowMetadata>("Metadata", CallKind::kUnary, counters),
                                  Make<Hang>("Hang", CallKind::kUnary, counters),
+                                 Make<Limited>("Limited", CallKind::kUnary, counters),
                                  Make<Sized>("Sized", CallKind::kUnary, counters),
                                  Make<Flood>("Flood", CallKind::kServerStream, counters),
                                  Make<Bidi>("Bidi", CallKind::kBidiStream, counters),

@@ -29,6 +29,7 @@ struct EchoCounters {
 // /test.Echo/Fail       ends with the code and text of the request: "9 some text"
 // /test.Echo/Metadata   answers with the metadata, "name=value\n" each, then the peer; essential
 // /test.Echo/Hang       never answers
+// /test.Echo/Limited    answers "late" after as many milliseconds as the request says
 // /test.Echo/Sized      answers with as many bytes as the request says, in runs of 64 KiB
 // /test.Echo/Flood      streams as many messages of 64 KiB as the request says, at the client's
 //                       pace

@@ -159,11 +159,13 @@ int EventLoop::WaitMillis() {
   if (!turn_ends_.empty()) return 0;
   MutexLock lock(&mutex_);
   if (!mailbox_.empty()) return 0;
-  if (timers_.empty()) {
+  absl::Duration next = deadlines_.first();
+  if (!timers_.empty()) next = std::min(next, timers_.begin()->first.first);
+  if (next == absl::InfiniteDuration()) {
     sleeping_ = true;
     return -1;
   }
-  const absl::Duration wait = timers_.begin()->first.first - clock_.Monotonic();
+  const absl::Duration wait = next - clock_.Monotonic();
   if (wait <= absl::ZeroDuration()) return 0;
   sleeping_ = true;
   const int64_t millis = absl::ToInt64Milliseconds(absl::Ceil(wait, absl::Milliseconds(1)));
@@ -189,6 +191,7 @@ void EventLoop::Run() {
       if (entry.handler == nullptr || entry.generation != events[i].data.u64 >> 32) continue;
       entry.handler->OnReady(events[i].events);
     }
+    deadlines_.RunDue(now_);
     RunTimers();
     RunMailbox();
     RunTurnEnds();

@@ -1,7 +1,8 @@
 // One thread that waits for sockets, timers and tasks, and runs them one at a time.
 //
 // Hides epoll, the mailbox other threads post to, and the timer queue. A turn is: events of
-// descriptors, due timers, posted tasks, then the turn's end (where connections write once).
+// descriptors, due deadlines and timers, posted tasks, then the turn's end (where connections write
+// once).
 // Post, PostAt, Cancel, IsCurrent and Stop are thread-safe; the rest belongs to the loop's thread.
 //
 // 1. A poster wakes the loop only when it sleeps, so a batch of posts costs one wake-up.
@@ -23,6 +24,7 @@
 #include "src/base/clock.h"
 #include "src/base/executor.h"
 #include "src/base/mutex.h"
+#include "src/server/transport/deadline_heap.h"
 
 namespace tidemark::server {
 
@@ -59,6 +61,8 @@ class EventLoop final : public Executor {
   void Watch(int fd, uint32_t events, FdHandler* handler);
   void Change(int fd, uint32_t events);
   void Unwatch(int fd);
+  // Cheaper than PostAt and Cancel, for what the loop's own objects wait for.
+  DeadlineHeap& deadlines() { return deadlines_; }
   // Called once at the end of this turn (or of the next, when called during a turn's end).
   void AtTurnEnd(std::shared_ptr<TurnEndHandler> handler) {
     turn_ends_.push_back(std::move(handler));
@@ -99,6 +103,7 @@ class EventLoop final : public Executor {
   absl::flat_hash_map<TimerId, absl::Duration> timer_times_ ABSL_GUARDED_BY(mutex_);
   TimerId last_timer_id_ ABSL_GUARDED_BY(mutex_) = 0;
 
+  DeadlineHeap deadlines_;
   std::vector<Task> running_;
   std::vector<Registration> registrations_;  // by descriptor
   std::vector<std::shared_ptr<TurnEndHandler>> turn_ends_;

@@ -120,11 +120,7 @@ void GrpcCall::CountMemory(int64_t bytes) {
 
 void GrpcCall::Begin() {
   if (method_.observer != nullptr) method_.observer->OnStarted();
-  if (deadline_ != absl::InfiniteDuration()) {
-    deadline_timer_ = loop_.PostAt(deadline_, [weak = weak_from_this()] {
-      if (const auto self = weak.lock()) static_cast<GrpcCall&>(*self).OnDeadline();
-    });
-  }
+  ArmDeadline();
   handler_ = method_.start(shared_from_this());
   CHECK(handler_ != nullptr);
 }
@@ -242,9 +238,30 @@ void GrpcCall::OnSent() {
   if (handler_ != nullptr && !finished_) handler_->OnDrained();
 }
 
+void GrpcCall::SetTimeLimit(absl::Duration when) {
+  time_limit_ = when;
+  ArmDeadline();
+}
+
+void GrpcCall::ArmDeadline() {
+  if (connection_ == nullptr) return;
+  loop_.deadlines().Set(*this, deadline_passed_ ? time_limit_ : std::min(deadline_, time_limit_));
+}
+
 void GrpcCall::OnDeadline() {
-  deadline_timer_ = 0;
-  if (connection_ == nullptr || finished_) return;
+  const auto self = shared_from_this();
+  if (!deadline_passed_ && deadline_ <= loop_.now()) {
+    deadline_passed_ = true;
+    OnClientsDeadline();
+  } else {
+    time_limit_ = absl::InfiniteDuration();
+    if (!finished_) handler_->OnTimeLimit();
+  }
+  ArmDeadline();
+}
+
+void GrpcCall::OnClientsDeadline() {
+  if (finished_) return;
   cancelled_.store(true);
   if (!output_.empty()) {
     // The client does not read: no trailers would ever reach it.
@@ -379,7 +396,7 @@ void GrpcCall::OnMayResume() {
 void GrpcCall::OnClosed(uint32_t error_code) {
   const bool broken = !finished_ || error_code != NGHTTP2_NO_ERROR;
   if (broken && !PLANTED_BUG("transport_forgets_to_cancel")) cancelled_.store(true);
-  loop_.Cancel(deadline_timer_);
+  loop_.deadlines().Set(*this, absl::InfiniteDuration());
   CountMemory(-counted_bytes_);
   connection_->RemoveUnsent(output_.size_bytes());
   if (output_.DropPiece()) DropInSteps(loop_, std::make_shared<GrpcOutput>(std::move(output_)));

@@ -23,12 +23,13 @@
 #include "src/server/transport/grpc_output.h"
 #include "src/server/transport/grpc_wire.h"
 #include "src/server/transport/http2_stream.h"
+#include "src/server/transport/request_head.h"
 
 namespace tidemark::server {
 
 class Http2Connection;
 
-class GrpcCall final : public ServerCall, public Http2Stream {
+class GrpcCall final : public ServerCall, public Http2Stream, private DeadlineHeap::Entry {
  public:
   // Answers at once and returns nullptr when there is nothing to call.
   static std::shared_ptr<GrpcCall> Start(Http2Connection& connection, int32_t stream_id,
@@ -47,6 +48,7 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   std::shared_ptr<const std::atomic<bool>> cancelled() const override;
   size_t unsent_bytes() const override { return output_.size_bytes(); }
   void NotifyWhenTaken() override { notifies_when_taken_ = true; }
+  void SetTimeLimit(absl::Duration when) override;
 
   void OnData(absl::string_view bytes) override;
   void OnInputEnd() override;
@@ -72,7 +74,9 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   void RunHandedOver();
   void SendNow(OutgoingMessage message);
   void FinishNow(absl::Status status);
-  void OnDeadline();
+  void ArmDeadline();
+  void OnDeadline() override;
+  void OnClientsDeadline();
   void Wake();
   bool HasDrained() const;
   bool OutputIsHigh() const;
@@ -93,7 +97,8 @@ class GrpcCall final : public ServerCall, public Http2Stream {
   const std::shared_ptr<const Peer> peer_;
   const absl::Duration deadline_;
   const absl::Duration started_;
-  TimerId deadline_timer_ = 0;
+  bool deadline_passed_ = false;
+  absl::Duration time_limit_ = absl::InfiniteDuration();  // the handler's
   std::unique_ptr<CallHandler> handler_;
   std::atomic<bool> cancelled_{false};
 

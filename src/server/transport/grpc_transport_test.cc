@@ -110,6 +110,21 @@ TEST(GrpcTransportTest, DeadlineEndsTheCallAndTellsTheHandler) {
   EXPECT_EQ(server.counters().open_calls.load(), 0);
 }
 
+TEST(GrpcTransportTest, WhicheverLimitComesFirstCounts) {
+  EchoServer server;
+  GrpcTestClient client(server.address());
+  ASSERT_TRUE(client.Unary("Unary", "x").status.ok());
+  const auto ask = [&](const char* limit_ms, int deadline_ms) {
+    return client.Unary("Limited", limit_ms, [deadline_ms](grpc::ClientContext& context) {
+      context.set_deadline(In(deadline_ms));
+    });
+  };
+  EXPECT_EQ(client.Unary("Limited", "20").message, "late");
+  EXPECT_EQ(ask("20", 60'000).message, "late");
+  EXPECT_EQ(ask("60000", 500).status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(Eventually([&] { return server.counters().cancelled_calls.load() == 1; }));
+}
+
 TEST(GrpcTransportTest, CancellingReachesTheHandler) {
   EchoServer server;
   GrpcTestClient client(server.address());

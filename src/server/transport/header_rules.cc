@@ -1,20 +1,12 @@
 #include "src/server/transport/header_rules.h"
 
-#include <nghttp2/nghttp2.h>
-
-#include <utility>
-
 namespace tidemark::server {
 namespace {
 
-const uint8_t* Bytes(absl::string_view text) {
-  return reinterpret_cast<const uint8_t*>(text.data());
-}
+using Kind = HeaderField::Kind;
 
-bool IsOfTheConnection(absl::string_view name) {
-  return name == "connection" || name == "keep-alive" || name == "proxy-connection" ||
-         name == "transfer-encoding" || name == "upgrade";
-}
+constexpr uint32_t Bit(Kind kind) { return uint32_t{1} << static_cast<int>(kind); }
+constexpr uint32_t kNeeded = Bit(Kind::kMethod) | Bit(Kind::kPath) | Bit(Kind::kScheme);
 
 }  // namespace
 
@@ -23,37 +15,26 @@ void HeaderRules::Begin(Block block) {
   block_ = block;
 }
 
-void HeaderRules::Add(absl::string_view name, absl::string_view value) {
-  const bool is_text = nghttp2_check_header_name(Bytes(name), name.size()) != 0 &&
-                       nghttp2_check_header_value(Bytes(value), value.size()) != 0;
-  if (!is_text) {
+void HeaderRules::Add(const HeaderField& field) {
+  if (field.kind == Kind::kBroken) {
     is_broken_ = true;
-  } else if (name[0] == ':') {
-    is_broken_ |= !AddPseudo(name, value);
+  } else if (field.IsPseudo()) {
+    is_broken_ |= !AddPseudo(field.kind);
   } else {
-    is_broken_ |= !AddRegular(name, value);
+    has_regular_ = true;
   }
 }
 
-bool HeaderRules::AddPseudo(absl::string_view name, absl::string_view value) {
+bool HeaderRules::AddPseudo(Kind kind) {
   if (has_regular_ || block_ == Block::kTrailers) return false;
-  if (name == ":authority") return !std::exchange(has_authority_, true);
-  if (value.empty()) return false;
-  if (name == ":method") return !std::exchange(has_method_, true);
-  if (name == ":path") return !std::exchange(has_path_, true);
-  if (name == ":scheme") return !std::exchange(has_scheme_, true);
-  return false;
-}
-
-bool HeaderRules::AddRegular(absl::string_view name, absl::string_view value) {
-  has_regular_ = true;
-  if (name == "te") return value == "trailers";
-  return !IsOfTheConnection(name);
+  const bool is_first = (pseudo_seen_ & Bit(kind)) == 0;
+  pseudo_seen_ |= Bit(kind);
+  return is_first;
 }
 
 bool HeaderRules::IsGood() const {
   if (is_broken_) return false;
-  return block_ == Block::kTrailers || (has_method_ && has_path_ && has_scheme_);
+  return block_ == Block::kTrailers || (pseudo_seen_ & kNeeded) == kNeeded;
 }
 
 }  // namespace tidemark::server

@@ -17,7 +17,7 @@ const Headers kRequest = {
 bool IsGood(const Headers& headers, HeaderRules::Block block = HeaderRules::Block::kRequest) {
   HeaderRules rules;
   rules.Begin(block);
-  for (const auto& [name, value] : headers) rules.Add(name, value);
+  for (const auto& [name, value] : headers) rules.Add(HeaderField::Read(name, value, {}));
   return rules.IsGood();
 }
 

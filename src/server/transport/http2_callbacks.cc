@@ -10,11 +10,18 @@ namespace {
 
 // Large frames save headers; smaller ones let other streams in between.
 constexpr int32_t kMaxDataFrameBytes = 128 << 10;
+// RFC 9113, section 6.5.2.
+constexpr size_t kHeaderOverheadBytes = 32;
 
 Http2Connection& Self(void* connection) { return *static_cast<Http2Connection*>(connection); }
 
 absl::string_view View(const uint8_t* bytes, size_t size) {
   return absl::string_view(reinterpret_cast<const char*>(bytes), size);
+}
+
+absl::string_view View(nghttp2_rcbuf* buffer) {
+  const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
+  return View(bytes.base, bytes.len);
 }
 
 bool IsRequest(const nghttp2_frame* frame) {
@@ -29,7 +36,7 @@ nghttp2_session_callbacks* MakeCallbacks() {
   nghttp2_session_callbacks* table = nullptr;
   CHECK(nghttp2_session_callbacks_new(&table) == 0);
   nghttp2_session_callbacks_set_on_begin_headers_callback(table, Http2Callbacks::OnBeginHeaders);
-  nghttp2_session_callbacks_set_on_header_callback(table, Http2Callbacks::OnHeader);
+  nghttp2_session_callbacks_set_on_header_callback2(table, Http2Callbacks::OnHeader);
   nghttp2_session_callbacks_set_on_frame_recv_callback(table, Http2Callbacks::OnFrameReceived);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table, Http2Callbacks::OnData);
   nghttp2_session_callbacks_set_on_frame_send_callback(table, Http2Callbacks::OnFrameSent);
@@ -61,18 +68,18 @@ int Http2Callbacks::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame,
   return 0;
 }
 
-int Http2Callbacks::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
-                             size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
-                             void* connection) {
+int Http2Callbacks::OnHeader(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name,
+                             nghttp2_rcbuf* value, uint8_t, void* connection) {
   Http2Connection& self = Self(connection);
-  self.rules_.Add(View(name, name_size), View(value, value_size));
-  if (!IsRequest(frame)) {
-    self.head_.size_bytes += name_size + value_size + 32;
-  } else {
-    self.AddHeader(View(name, name_size), View(value, value_size));
+  const HeaderField field = self.header_cache_.Read(name, value);
+  const size_t max_bytes = self.context_.options.max_metadata_bytes;
+  self.rules_.Add(field);
+  if (IsRequest(frame) && self.head_.size_bytes <= max_bytes) {
+    self.head_.Add(field, View(name), View(value));
   }
+  self.head_.size_bytes += View(name).size() + View(value).size() + kHeaderOverheadBytes;
   // HPACK needs the whole block, but not at any price.
-  return self.head_.size_bytes > 4 * self.context_.options.max_metadata_bytes
+  return self.head_.size_bytes > 4 * max_bytes
              ? NGHTTP2_ERR_CALLBACK_FAILURE
              : 0;
 }

@@ -16,8 +16,8 @@ struct Http2Callbacks {
   static nghttp2_data_provider BodyOf(int32_t stream_id);
 
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame*, void* connection);
-  static int OnHeader(nghttp2_session*, const nghttp2_frame*, const uint8_t* name, size_t name_size,
-                      const uint8_t* value, size_t value_size, uint8_t flags, void* connection);
+  static int OnHeader(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf* name,
+                      nghttp2_rcbuf* value, uint8_t flags, void* connection);
   static int OnFrameReceived(nghttp2_session*, const nghttp2_frame*, void* connection);
   static int OnData(nghttp2_session*, uint8_t flags, int32_t stream_id, const uint8_t* bytes,
                     size_t size, void* connection);

@@ -4,11 +4,9 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
 #include "src/server/transport/grpc_call.h"
-#include "src/server/transport/grpc_wire.h"
 #include "src/server/transport/http2_callbacks.h"
 #include "src/server/transport/http2_exchange.h"
 
@@ -34,6 +32,7 @@ constexpr size_t kWaitingFrameBytes = 512;  // with the stream that it belongs t
 Http2Connection::Http2Connection(Connection& connection)
     : connection_(connection),
       context_(connection.context()),
+      header_cache_(context_.method_by_path),
       ping_policy_(context_.options.keepalive.client_min_interval),
       last_input_(connection.loop().now()) {
   nghttp2_option* option = nullptr;
@@ -160,41 +159,6 @@ void Http2Connection::OnClosed() {
 
 Http2Stream* Http2Connection::Find(int32_t stream_id) {
   return static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session_, stream_id));
-}
-
-void Http2Connection::AddHeader(absl::string_view name, absl::string_view value) {
-  const bool fits = head_.size_bytes <= context_.options.max_metadata_bytes;
-  head_.size_bytes += name.size() + value.size() + 32;
-  if (!fits) return;
-  const auto text = [&] { return std::string(value); };
-  if (!name.empty() && name[0] == ':') {
-    if (name == ":path") {
-      const auto method = context_.method_by_path.find(value);
-      head_.known_method = method == context_.method_by_path.end() ? nullptr : method->second;
-      if (head_.known_method == nullptr) head_.unknown_path = text();
-    } else if (name == ":method") {
-      head_.method = text();
-    } else if (name == ":authority") {
-      head_.authority = text();
-    }
-    return;
-  }
-  if (name == "content-type") {
-    head_.is_grpc = IsGrpcContentType(value);
-    if (!head_.is_grpc) head_.content_type = text();
-  } else if (name == "te") {
-    return;
-  } else if (absl::StartsWith(name, "grpc-")) {
-    if (name == "grpc-timeout") head_.timeout = text();
-    if (name == "grpc-encoding") head_.encoding = text();
-    if (name == "grpcgateway-accept") head_.metadata.Add(std::string(name), text());
-  } else if (absl::EndsWith(name, "-bin")) {
-    absl::optional<std::string> decoded = DecodeBinaryMetadata(value);
-    if (!decoded.has_value()) head_.malformed_binary = true;
-    if (decoded.has_value()) head_.metadata.Add(std::string(name), *std::move(decoded));
-  } else {
-    head_.metadata.Add(std::string(name), text());
-  }
 }
 
 void Http2Connection::OnRequestHeaders(int32_t stream_id, bool end_stream) {

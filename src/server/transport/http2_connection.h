@@ -17,10 +17,12 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "src/server/transport/connection.h"
+#include "src/server/transport/header_cache.h"
 #include "src/server/transport/header_rules.h"
 #include "src/server/transport/http2_stream.h"
 #include "src/server/transport/ping_policy.h"
 #include "src/server/transport/protocol.h"
+#include "src/server/transport/request_head.h"
 
 namespace tidemark::server {
 
@@ -65,7 +67,6 @@ class Http2Connection final : public Protocol {
   friend struct Http2Callbacks;
 
   void OnRequestHeaders(int32_t stream_id, bool end_stream);
-  void AddHeader(absl::string_view name, absl::string_view value);
   void OnPing();
   void OnPingAnswer();
   void CountFault(uint32_t error_code);
@@ -88,6 +89,7 @@ class Http2Connection final : public Protocol {
   TransportContext& context_;
   nghttp2_session* session_ = nullptr;
   absl::flat_hash_map<int32_t, std::shared_ptr<Http2Stream>> streams_;
+  HeaderCache header_cache_;
   RequestHead head_;               // of the header block being received
   HeaderRules rules_;              // for it
   OutputQueue* output_ = nullptr;  // while sending

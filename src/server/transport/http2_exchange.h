@@ -8,6 +8,7 @@
 
 #include "src/server/rpc.h"
 #include "src/server/transport/http2_stream.h"
+#include "src/server/transport/request_head.h"
 
 namespace tidemark::server {
 

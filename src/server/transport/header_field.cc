@@ -1,0 +1,57 @@
+#include "src/server/transport/header_field.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include "absl/strings/match.h"
+#include "src/server/transport/grpc_wire.h"
+
+namespace tidemark::server {
+namespace {
+
+using Kind = HeaderField::Kind;
+
+const uint8_t* Bytes(absl::string_view text) {
+  return reinterpret_cast<const uint8_t*>(text.data());
+}
+
+bool IsText(absl::string_view name, absl::string_view value) {
+  return nghttp2_check_header_name(Bytes(name), name.size()) != 0 &&
+         nghttp2_check_header_value(Bytes(value), value.size()) != 0;
+}
+
+bool IsOfTheConnection(absl::string_view name) {
+  return name == "connection" || name == "keep-alive" || name == "proxy-connection" ||
+         name == "transfer-encoding" || name == "upgrade";
+}
+
+HeaderField ReadPseudo(absl::string_view name, absl::string_view value,
+                       const MethodTable& methods) {
+  if (name == ":authority") return {Kind::kAuthority};
+  if (value.empty()) return {Kind::kBroken};
+  if (name == ":method") return {Kind::kMethod};
+  if (name == ":scheme") return {Kind::kScheme};
+  if (name != ":path") return {Kind::kBroken};
+  const auto method = methods.find(value);
+  return {Kind::kPath, false, method == methods.end() ? nullptr : method->second};
+}
+
+Kind KindOfGrpcHeader(absl::string_view name) {
+  if (name == "grpc-timeout") return Kind::kTimeout;
+  if (name == "grpc-encoding") return Kind::kEncoding;
+  return name == "grpcgateway-accept" ? Kind::kMetadata : Kind::kUnused;
+}
+
+}  // namespace
+
+HeaderField HeaderField::Read(absl::string_view name, absl::string_view value,
+                              const MethodTable& methods) {
+  if (!IsText(name, value)) return {Kind::kBroken};
+  if (name[0] == ':') return ReadPseudo(name, value, methods);
+  if (name == "content-type") return {Kind::kContentType, IsGrpcContentType(value)};
+  if (name == "te") return {value == "trailers" ? Kind::kUnused : Kind::kBroken};
+  if (absl::StartsWith(name, "grpc-")) return {KindOfGrpcHeader(name)};
+  if (IsOfTheConnection(name)) return {Kind::kBroken};
+  return {absl::EndsWith(name, "-bin") ? Kind::kBinaryMetadata : Kind::kMetadata};
+}
+
+}  // namespace tidemark::server

@@ -11,7 +11,7 @@ import svg  # noqa: E402
 SAMPLE_S = 10
 
 
-def run(make_node, make_client, keys, minutes, scale, directory):
+def run(make_node, make_client, keys, minutes, scale, event_ttl_s, directory):
     """Samples, one each SAMPLE_S: what the server holds, and the puts' latencies in between."""
     node = make_node("soak", "--checkpoint-journal-bytes=268435456")
     samples = []
@@ -20,8 +20,9 @@ def run(make_node, make_client, keys, minutes, scale, directory):
         node.start()
         client = make_client(node)
         client.store(keys)
-        load = client.begin("k8s-100k", "--scale", scale, "--warm-up", 5, "--seconds", minutes * 60,
-                            "--intervals", file, "--interval-seconds", SAMPLE_S)
+        load = client.begin("k8s-100k", "--scale", scale, "--event-ttl", event_ttl_s, "--warm-up", 5,
+                            "--seconds", minutes * 60, "--intervals", file,
+                            "--interval-seconds", SAMPLE_S)
         begin = time.time()
         while load.poll() is None:
             time.sleep(SAMPLE_S)

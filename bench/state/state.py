@@ -27,6 +27,7 @@ def parse():
     parser.add_argument("--soak-keys", type=int, default=890_000, help="beside those of the churn")
     parser.add_argument("--soak-scale", type=float, default=0.1, help="of a cluster of 100,000 nodes")
     parser.add_argument("--soak-minutes", type=float, default=25)
+    parser.add_argument("--soak-event-ttl", type=int, default=3660, help="seconds; less is sooner in balance")
     return parser.parse_args()
 
 
@@ -77,7 +78,8 @@ class Bench:
 
     def soak(self):
         samples, intervals = soak.run(self.make_node, self.make_client, self.options.soak_keys,
-                                      self.options.soak_minutes, self.options.soak_scale, self.directory)
+                                      self.options.soak_minutes, self.options.soak_scale,
+                                      self.options.soak_event_ttl, self.directory)
         memory_chart, latency_chart = soak.chart(samples, intervals)
         (self.out / "soak-memory.svg").write_text(memory_chart)
         (self.out / "soak-latency.svg").write_text(latency_chart)

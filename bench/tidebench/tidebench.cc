@@ -153,6 +153,8 @@ void AddOptions(CLI::App* app, Settings* settings) {
   app->add_option("--prefix", load.prefix, "of the keys of a workload on pods");
   app->add_option("--watchers", load.watchers)->check(CLI::Range(1, 1'000'000));
   app->add_option("--scale", load.scale, "of k8s-100k")->check(CLI::Range(0.0001, 10.0));
+  app->add_option("--event-ttl", load.event_ttl_s, "seconds that events of k8s-100k live")
+      ->check(CLI::Range(1, 1'000'000));
   app->add_option("--compact-every", load.compact_every_s, "seconds")->check(CLI::PositiveNumber);
   app->add_option("--page-keys", load.page_keys)->check(CLI::Range(1, 1'000'000));
   app->add_option("--rate", load.per_second, "requests/s, open loop; 0: closed loop")

@@ -159,10 +159,11 @@ class K8s : public Workload {
                         {0, stored(kSlices)});
     AddOnKeys<EventOp, const LeasePool*>(client, activities, "event creates", kEvents,
                                          kEventsPerPod * churn, {0, kMostObjects}, &event_leases_);
+    const int64_t event_ttl_s = options_.event_ttl_s > 0 ? options_.event_ttl_s : kEventTtlS;
     Add(client, activities, "event leases", kEvents,
         std::max(1.0, kEventsPerPod * churn / kObjectsPerLease), 1,
-        [this](Connection& connection, int64_t) {
-          return std::make_unique<GrantOp>(connection, kEventTtlS, &event_leases_);
+        [this, event_ttl_s](Connection& connection, int64_t) {
+          return std::make_unique<GrantOp>(connection, event_ttl_s, &event_leases_);
         });
   }
 

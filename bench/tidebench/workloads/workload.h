@@ -27,7 +27,8 @@ struct WorkloadOptions {
   double per_second = 0;  // 0: closed loop
   Arrivals::Spacing spacing = Arrivals::Spacing::kEven;
   double compact_every_s = 0;
-  double scale = 0;  // of k8s-100k
+  double scale = 0;         // of k8s-100k
+  int64_t event_ttl_s = 0;  // of its events
   uint64_t seed = 1;
   std::string run = "0";  // part of keys that must not be there yet
 };

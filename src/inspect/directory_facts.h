@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "src/journal/history.h"
 #include "src/journal/journal.h"
 
 namespace tidemark::inspect {
@@ -24,6 +25,7 @@ struct DirectoryFacts {
   bool journal_opens = false;     // what follows is as of the next start
   Position first{1};              // the oldest entry that can be replayed
   journal::Tail tail;
+  journal::History history;
   std::string partition_map;      // that its entries name; empty: none, or trimmed
   std::set<PartitionId> claimed;  // partitions that somebody ever wrote to
 

@@ -125,6 +125,10 @@ class JournalPart : public Part {
     AddContents(survey, sequencer, counts, report);
     AddNextStart(status, survey.stored_term.value_or(Term(0)).Next().value(), report);
     AddTornEnd(survey.walk, report);
+    if (!survey.history_damage.ok()) {
+      report->Add(Kind::kNote, absl::StrCat("the next start does not use memory: ",
+                                            survey.history_damage.message()));
+    }
     if (facts_ != nullptr) TellOthers(directory, survey, sequencer, counts, status.ok());
     Json removed = Json::array();
     for (const std::string& name : names) {
@@ -157,6 +161,7 @@ class JournalPart : public Part {
     facts_->first = survey.walk.segments.empty() ? survey.state_position.Next()
                                                  : survey.walk.segments.front().first;
     facts_->tail = sequencer.tail();
+    facts_->history = survey.history;
     facts_->partition_map = counts.partition_map();
     for (const auto& [partition, epoch] : sequencer.epochs()) {
       if (partition != partition::MapEntry::kPartition) facts_->claimed.insert(partition);

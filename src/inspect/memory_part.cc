@@ -69,7 +69,8 @@ class MemoryPart : public Part {
                                           options.identity);
     row["segments"] = table.ok() ? Json((*table)->Sequences().size()) : Json();
     std::unique_ptr<mvcc::VersionStore> store = mvcc::VersionStore::Create(options, memory);
-    const absl::Status adopted = Adopt(*store, id);
+    absl::Status adopted = table.ok() ? Judge((*table)->newest()) : absl::OkStatus();
+    if (adopted.ok()) adopted = Adopt(*store, id);
     const mvcc::StoreStats stats = store->stats();
     row["adopted"] = adopted.ok();
     row["bytes"] = adopted.ok() ? Json(stats.segment_bytes) : Json();
@@ -84,13 +85,14 @@ class MemoryPart : public Part {
   }
 
   // As ReplicaStarter does.
+  absl::Status Judge(const mvcc::SegmentTable::Commit& commit) const {
+    if (!facts_.journal_opens) return absl::OkStatus();
+    return facts_.history.Check(commit.start_id, {Position(commit.compacted_at), commit.main},
+                                {facts_.tail.position, facts_.tail.revision});
+  }
   absl::Status Adopt(mvcc::VersionStore& store, PartitionId id) const {
     if (absl::Status adopted = store.Adopt(); !adopted.ok()) return adopted;
     const Revision last_change = store.stats().last_change;
-    if (facts_.journal_opens && last_change > facts_.tail.revision) {
-      return absl::DataLossError(absl::StrCat("it is ahead of the journal: ", last_change.value(),
-                                              " > ", facts_.tail.revision.value()));
-    }
     auto checkpoint = facts_.last_changes.find(id);
     if (checkpoint != facts_.last_changes.end() && last_change < checkpoint->second) {
       return absl::DataLossError("it is older than the checkpoint");

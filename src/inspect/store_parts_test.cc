@@ -152,6 +152,7 @@ class Process {
     options.map = *partition::PartitionMap::Parse("pods=/pods/;nodes=/nodes/");
     options.segment_size_bytes = 4096;
     options.identity = journal_->store_id();
+    options.history = journal_->history();
     options.checkpoints.interval = absl::Seconds(2);
     store_ = partition::LocalStore::Create(options, doors);
     std::optional<absl::Status> started;
@@ -359,6 +360,32 @@ TEST_F(StorePartsTest, PartsOfDifferentPlaces) {
   report = ExpectAgreement(mixed, "another's memory");
   EXPECT_EQ(report.verdict(), Verdict::kHealthy) << RenderText(report);
   EXPECT_THAT(RenderText(report), HasSubstr("segments of another store"));
+}
+
+// Two copies of one directory that went on apart, with the memory of the other.
+TEST_F(StorePartsTest, PartsOfDifferentHistories) {
+  const Files common = Make(60);
+  Files here;
+  Files there;
+  for (const auto& [seed, files] : {std::pair(2, &here), std::pair(3, &there)}) {
+    Reset(common);
+    {
+      Process process(root(), seed);
+      ASSERT_TRUE(process.Start().ok());
+      process.Put("/pods/1", std::string(90, 'w'));
+    }
+    *files = Read();
+  }
+  ExpectAgreement(here, "its own memory");
+  Files mixed = Without(here, "/memory/");
+  mixed.merge(Only(there, "/memory/"));
+  Report report = ExpectAgreement(mixed, "memory of another history");
+  EXPECT_THAT(RenderText(report), HasSubstr("another history of this journal"));
+  ASSERT_TRUE(here.contains("/data/journal/history"));
+  here["/data/journal/history"][30] ^= 1;
+  report = ExpectAgreement(here, "a damaged history");
+  EXPECT_EQ(report.verdict(), Verdict::kHealthy) << RenderText(report);
+  EXPECT_THAT(RenderText(report), HasSubstr("does not use memory"));
 }
 
 // An older copy of one part beside newer others.

@@ -22,11 +22,13 @@ constexpr char kLockName[] = "LOCK";
 constexpr char kFormatName[] = "FORMAT";
 constexpr char kOwnerName[] = "owner";
 constexpr char kTermName[] = "term";
+constexpr char kHistoryName[] = "history";
 constexpr char kSnapshotName[] = "snapshot";
 constexpr absl::string_view kFormatTitle = "tidemark journal";
 constexpr uint64_t kDirectoryVersion = 1;
 constexpr uint32_t kOwnerMagic = 0x4F4A4D54;     // "TMJO"
 constexpr uint32_t kTermMagic = 0x544A4D54;      // "TMJT"
+constexpr uint32_t kHistoryMagic = 0x484A4D54;   // "TMJH"
 constexpr uint32_t kSnapshotMagic = 0x4E4A4D54;  // "TMJN"
 
 std::string ChecksumLine(absl::string_view text) {
@@ -223,6 +225,19 @@ absl::Status DataDirectory::StoreTerm(Term term) {
   std::string content;
   AppendLittle(&content, term.value());
   return StoreSmall(kTermName, kTermMagic, content);
+}
+
+absl::StatusOr<History> DataDirectory::LoadHistory() {
+  absl::StatusOr<std::optional<std::string>> content = LoadSmall(kHistoryName, kHistoryMagic);
+  if (!content.ok()) return content.status();
+  if (!content->has_value()) return History();
+  absl::StatusOr<History> history = History::Decode(**content);
+  if (!history.ok()) return FileDamage(PathOf(kHistoryName), history.status().message());
+  return history;
+}
+
+absl::Status DataDirectory::StoreHistory(const History& history) {
+  return StoreSmall(kHistoryName, kHistoryMagic, history.Encode());
 }
 
 absl::StatusOr<std::optional<DataDirectory::Snapshot>> DataDirectory::LoadSnapshot() {

@@ -4,7 +4,8 @@
 // Owned by one process at a time while this object lives, unless it was opened read-only. Used by
 // one thread at a time.
 //
-// Files: LOCK, FORMAT (identity and version, text), owner, term, snapshot; docs/journal-format.md.
+// Files: LOCK, FORMAT (identity and version, text), owner, term, history, snapshot;
+// docs/journal-format.md.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include "src/base/file_system.h"
 #include "src/base/random.h"
 #include "src/journal/block_frame.h"
+#include "src/journal/history.h"
 
 namespace tidemark::journal {
 
@@ -50,6 +52,10 @@ class DataDirectory {
   absl::StatusOr<std::optional<Term>> LoadTerm();
   // REQUIRES term > the stored one. J5: durable when it returns.
   absl::Status StoreTerm(Term term);
+
+  // Empty without one.
+  absl::StatusOr<History> LoadHistory();
+  absl::Status StoreHistory(const History& history);
 
   // What stands for trimmed entries: opaque state as of `position`.
   struct Snapshot {

@@ -41,13 +41,18 @@ TEST_F(DataDirectoryTest, KeepsItsIdentityTermAndState) {
     store = (*directory)->store();
     EXPECT_FALSE((*directory)->LoadTerm()->has_value());
     EXPECT_FALSE((*directory)->LoadSnapshot()->has_value());
+    EXPECT_TRUE((*directory)->LoadHistory()->starts().empty());
     ASSERT_TRUE((*directory)->StoreTerm(Term(3)).ok());
+    History history;
+    history.Add({7, Term(3), {Position(8), Revision(9)}});
+    ASSERT_TRUE((*directory)->StoreHistory(history).ok());
     ASSERT_TRUE((*directory)->StoreSnapshot({Position(8), "state"}).ok());
   }
   auto directory = Open();
   ASSERT_TRUE(directory.ok()) << directory.status();
   EXPECT_EQ((*directory)->store(), store);
   EXPECT_EQ(**(*directory)->LoadTerm(), Term(3));
+  EXPECT_EQ((*directory)->LoadHistory()->newest_id(), 7u);
   EXPECT_EQ((**(*directory)->LoadSnapshot()).position, Position(8));
   EXPECT_EQ((**(*directory)->LoadSnapshot()).state, "state");
 }

@@ -33,9 +33,11 @@ absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
   if (!log.ok()) return log.status();
   Position first = (*log)->first();
   const uint64_t store_id = (*log)->store_id();
+  History history = (*log)->history();
   auto node = std::make_shared<JournalNode>(options.limits, *options.executor, std::move(stats));
   node->Start(*std::move(log), std::move(sequencer), first);
-  return std::unique_ptr<EmbeddedJournal>(new EmbeddedJournal(std::move(node), store_id));
+  return std::unique_ptr<EmbeddedJournal>(
+      new EmbeddedJournal(std::move(node), store_id, std::move(history)));
 }
 
 EmbeddedJournal::~EmbeddedJournal() { node_->Close(); }

@@ -93,15 +93,18 @@ class EmbeddedJournal : public Journal {
 
   // Of the journal's directory, made with it: what belongs to this journal carries it.
   uint64_t store_id() const { return store_id_; }
+  // With this start as the newest: what this process leaves in memory carries its id.
+  const History& history() const { return history_; }
   void Stop();
   const JournalStats& stats() const;
 
  private:
-  EmbeddedJournal(std::shared_ptr<JournalNode> node, uint64_t store_id)
-      : node_(std::move(node)), store_id_(store_id) {}
+  EmbeddedJournal(std::shared_ptr<JournalNode> node, uint64_t store_id, History history)
+      : node_(std::move(node)), store_id_(store_id), history_(std::move(history)) {}
 
   const std::shared_ptr<JournalNode> node_;
   const uint64_t store_id_;
+  const History history_;
 };
 
 }  // namespace tidemark::journal

@@ -14,6 +14,10 @@ absl::Status ReadSmallFiles(DataDirectory& directory, const LogVisitor& visitor,
   absl::StatusOr<std::optional<Term>> term = directory.LoadTerm();
   if (!term.ok()) return term.status();
   survey->stored_term = *term;
+  absl::StatusOr<History> history = directory.LoadHistory();
+  if (absl::IsFailedPrecondition(history.status())) return history.status();  // a newer version's
+  survey->history_damage = history.status();
+  if (history.ok()) survey->history = *std::move(history);
   absl::StatusOr<std::optional<DataDirectory::Snapshot>> snapshot = directory.LoadSnapshot();
   if (!snapshot.ok()) return snapshot.status();
   if (!snapshot->has_value()) return absl::OkStatus();

@@ -13,6 +13,7 @@
 #include "src/base/clock.h"
 #include "src/base/file_system.h"
 #include "src/journal/data_directory.h"
+#include "src/journal/journal.h"
 #include "src/journal/segment_walk.h"
 
 namespace tidemark::journal {
@@ -22,11 +23,15 @@ namespace tidemark::journal {
 struct LogVisitor {
   std::function<absl::Status(Position position, absl::string_view state)> state;
   BlockVisitor block;
+  // The newest entry visited; empty where nobody reads entries.
+  std::function<Tail()> tail;
 };
 
 struct LogSurvey {
   std::optional<Term> stored_term;
-  Position state_position;  // 0 without a state
+  History history;
+  absl::Status history_damage;  // then it is empty, which costs a cold start and nothing else
+  Position state_position;      // 0 without a state
   size_t state_bytes = 0;
   RecoveryOptions walk_options;
   SegmentWalk walk;

@@ -31,6 +31,7 @@ LogVisitor ReplayInto(Sequencer* sequencer, Sequencer::Limits limits,
     }
     return absl::OkStatus();
   };
+  visitor.tail = [sequencer] { return sequencer->tail(); };
   return visitor;
 }
 

@@ -19,7 +19,16 @@ struct Opened {
   std::unique_ptr<DataDirectory> directory;
   std::unique_ptr<LogStorage> storage;
   Term term;
+  History history;
 };
+
+// Before the term: what is written in that must be told from what another copy of the directory
+// writes in its own.
+absl::Status BeginInHistory(Random& random, const LogVisitor& visitor, Opened& opened) {
+  const Tail tail = visitor.tail ? visitor.tail() : Tail();
+  opened.history.Add({random.Next() | 1, opened.term, {tail.position, tail.revision}});
+  return opened.directory->StoreHistory(opened.history);
+}
 
 absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
                                const SingleVoterLog::Visitor& visitor) {
@@ -44,6 +53,14 @@ absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
   opened.storage = *std::move(storage);
   CHECK(opened.storage->first() <= survey.state_position.Next());
   opened.term = survey.stored_term.value_or(Term(0)).Next();
+  if (!survey.history_damage.ok()) {
+    TLOG(kWarn, "memory of former processes cannot be used",
+         {{"reason", survey.history_damage.message()}});
+  }
+  opened.history = std::move(survey.history);
+  if (absl::Status begun = BeginInHistory(*options.random, visitor, opened); !begun.ok()) {
+    return begun;
+  }
   absl::Status stored = opened.directory->StoreTerm(opened.term);
   if (!stored.ok()) return stored;
   return opened;
@@ -79,8 +96,8 @@ absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options opt
     disk->storage = std::move(opened->storage);
     disk->synced = disk->storage->last();
   }
-  return std::unique_ptr<SingleVoterLog>(
-      new SingleVoterLog(std::move(disk), opened->term, first, member_id));
+  return std::unique_ptr<SingleVoterLog>(new SingleVoterLog(
+      std::move(disk), opened->term, std::move(opened->history), first, member_id));
 }
 
 SingleVoterLog::~SingleVoterLog() {

@@ -66,6 +66,8 @@ class SingleVoterLog : public ReplicatedLog {
   ~SingleVoterLog() override;
 
   Position first() const { return first_; }
+  // With this start as the newest.
+  const History& history() const { return history_; }
   // Identity of the directory.
   uint64_t store_id() const { return member_id_; }
 
@@ -96,11 +98,17 @@ class SingleVoterLog : public ReplicatedLog {
     bool IsClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return storage == nullptr; }
   };
 
-  SingleVoterLog(std::shared_ptr<Disk> disk, Term term, Position first, uint64_t member_id)
-      : disk_(std::move(disk)), term_(term), first_(first), member_id_(member_id) {}
+  SingleVoterLog(std::shared_ptr<Disk> disk, Term term, History history, Position first,
+                 uint64_t member_id)
+      : disk_(std::move(disk)),
+        term_(term),
+        history_(std::move(history)),
+        first_(first),
+        member_id_(member_id) {}
 
   const std::shared_ptr<Disk> disk_;
   const Term term_;
+  const History history_;
   const Position first_;  // as of the start
   const uint64_t member_id_;
 };

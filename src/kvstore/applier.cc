@@ -39,7 +39,9 @@ Applier::Outcome Applier::Apply(const journal::Entry& entry, PlannedAnswer* answ
   } else if (entry.revision > known_) {
     to_.store.AdvanceTo(entry.revision);
   }
-  for (const NodeEffect& effect : effects->node_effects) ApplyNodeEffect(effect, &outcome);
+  for (const NodeEffect& effect : effects->node_effects) {
+    ApplyNodeEffect(effect, entry.position, &outcome);
+  }
   FAIL_POINT("kvstore.after_apply");
   return outcome;
 }
@@ -117,7 +119,7 @@ OpResult Applier::RunStep(PlannedAnswer::Step* step, absl::Span<const KeyChangeV
   return result;
 }
 
-void Applier::ApplyNodeEffect(const NodeEffect& effect, Outcome* outcome) {
+void Applier::ApplyNodeEffect(const NodeEffect& effect, Position position, Outcome* outcome) {
   ApplyObserver* observer = to_.observer;
   switch (effect.kind) {
     case NodeEffect::Kind::kLeaseGrant:
@@ -142,7 +144,7 @@ void Applier::ApplyNodeEffect(const NodeEffect& effect, Outcome* outcome) {
     case NodeEffect::Kind::kCompaction:
       // Two compactions may have been ordered the other way round than they were judged.
       if (effect.compaction <= to_.store.compact_revision()) break;
-      to_.store.Compact(effect.compaction);
+      to_.store.Compact(effect.compaction, position);
       outcome->compacted = true;
       break;
     case NodeEffect::Kind::kAlarm:

@@ -61,7 +61,7 @@ class Applier {
                       PlannedAnswer* answer, Outcome* outcome);
   OpResult RunStep(PlannedAnswer::Step* step, absl::Span<const KeyChangeView> changes,
                    Outcome* outcome);
-  void ApplyNodeEffect(const NodeEffect& effect, Outcome* outcome);
+  void ApplyNodeEffect(const NodeEffect& effect, Position position, Outcome* outcome);
 
   const Targets to_;
   Revision known_{0};

@@ -92,7 +92,7 @@ struct ReplicaOptions {
   // Keys read or versions freed in one bounded step: about 100 us, which others wait for.
   size_t step_keys = 256;
   // After each step of a compaction others have the sequence for this part of the time it took.
-  int compaction_rest_percent = 100;
+  int compaction_rest_percent = 400;
   absl::Duration slow_apply = absl::Milliseconds(100);  // a batch that takes longer is logged
   mvcc::StoreOptions store;
   mvcc::WatchLimits watch;

@@ -39,9 +39,9 @@ class SegmentLog {
   SegmentLog& operator=(const SegmentLog&) = delete;
 
   // --- Starting: exactly one of StartEmpty and Adopt succeeds before anything else. ---
-  // Before them: throws away what a former process left when it says that it got further than
-  // `newest`, which is DataLoss. Reads the table alone, and fails as Adopt does for its sake.
-  absl::Status DiscardWhatIsAhead(Revision newest);
+  // Before them: throws away what a former process left when `judge` refuses it. Reads the table
+  // alone, and fails as Adopt does for its sake.
+  absl::Status DiscardUnless(absl::FunctionRef<absl::Status(const SegmentTable::Commit&)> judge);
   // Empty; what a former process left under this name is thrown away. ResourceExhausted when there
   // is no memory even for the table.
   absl::Status StartEmpty();

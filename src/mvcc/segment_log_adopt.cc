@@ -20,17 +20,17 @@ absl::Status SegmentLog::StartEmpty() {
   return absl::OkStatus();
 }
 
-absl::Status SegmentLog::DiscardWhatIsAhead(Revision newest) {
+absl::Status SegmentLog::DiscardUnless(
+    absl::FunctionRef<absl::Status(const SegmentTable::Commit&)> judge) {
   CHECK(table_ == nullptr && slots_.empty());
   absl::StatusOr<std::unique_ptr<SegmentTable>> table =
       SegmentTable::Open(maker_.memory(), TableName(), maker_.identity());
   if (!table.ok()) return table.status();
-  const Revision ahead = (*table)->newest().main;
-  if (ahead <= newest) return absl::OkStatus();
+  absl::Status judged = judge((*table)->newest());
+  if (judged.ok()) return judged;
   (*table)->Discard();  // first: without it the segments are nothing
   RemoveLeftovers();
-  return absl::DataLossError(
-      absl::StrCat("it is ahead of the journal: ", ahead.value(), " > ", newest.value()));
+  return judged;
 }
 
 void SegmentLog::RemoveLeftovers() {

@@ -12,7 +12,7 @@
 namespace tidemark::mvcc {
 namespace {
 
-constexpr uint64_t kMagic = 0x32304C4254474D54;   // "TMGTBL02"
+constexpr uint64_t kMagic = 0x33304C4254474D54;   // "TMGTBL03"
 constexpr uint64_t kMagicOfAny = 0x4C4254474D54;  // "TMGTBL"
 constexpr uint64_t kMagicMask = 0xFFFFFFFFFFFF;
 constexpr size_t kPlaces = 32768;

@@ -35,8 +35,10 @@ class SegmentTable {
     Revision main;            // of the newest complete entry; 0 before the first
     uint64_t state_hash = 0;  // VersionStore::state_hash there
     int64_t live_keys = 0;
-    uint64_t stored_hash = 0;  // over all records that are not dead,
-    uint64_t removing = 0;     // and this one of them may be dead by now; 0: none
+    uint64_t stored_hash = 0;   // over all records that are not dead,
+    uint64_t removing = 0;      // and this one of them may be dead by now; 0: none
+    uint64_t start_id = 0;      // StoreOptions'
+    uint64_t compacted_at = 0;  // position of the newest compaction that it knows
     Filled fresh;
     Filled survivors;
     friend bool operator==(const Commit&, const Commit&) = default;

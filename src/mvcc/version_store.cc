@@ -21,7 +21,7 @@ std::unique_ptr<VersionStore> VersionStore::CreateEmpty(StoreOptions options,
 }
 
 VersionStoreImpl::VersionStoreImpl(StoreOptions options, MemoryMapper& memory)
-    : log_(options, memory) {}
+    : start_id_(options.start_id), log_(options, memory) {}
 
 StoreStats VersionStoreImpl::stats() const {
   StoreStats stats = stats_;

@@ -110,10 +110,15 @@ class VersionStore {
   virtual ~VersionStore() = default;
 
   // --- Starting ---
-  // Before StartEmpty and Adopt: throws away what a former process left, at once, when it says that
-  // it got further than `newest`, which is DataLoss; so is what cannot be read. NotFound: nothing
-  // was left.
-  virtual absl::Status DiscardWhatIsAhead(Revision newest) = 0;
+  // What a former process left says of itself.
+  struct Left {
+    Revision newest;        // of its last change
+    Position compacted_at;  // of the newest compaction that it knew
+    uint64_t start_id = 0;  // StoreOptions' of that process
+  };
+  // Before StartEmpty and Adopt: throws away what was left, at once, when `judge` refuses it, and
+  // returns its error. NotFound: nothing was left; DataLoss: it cannot be read.
+  virtual absl::Status DiscardUnless(absl::FunctionRef<absl::Status(const Left&)> judge) = 0;
   // Throws away what a former process left, or what was adopted or restored. ResourceExhausted
   // when there is no memory for a start.
   virtual absl::Status StartEmpty() = 0;
@@ -193,9 +198,11 @@ class VersionStore {
 
   // --- Compaction ---
   virtual Revision compact_revision() const = 0;  // kNeverCompacted before the first
-  // Reads below `revision` fail from now on. REQUIRES compact_revision < revision <= current (also
-  // 0 on a never compacted store).
-  virtual void Compact(Revision revision) = 0;
+  // Reads below `revision` fail from now on, by the entry at `position`. REQUIRES compact_revision
+  // < revision <= current (also 0 on a never compacted store).
+  virtual void Compact(Revision revision, Position position) = 0;
+  // Where there is no journal.
+  void Compact(Revision revision) { Compact(revision, Position(0)); }
   // Frees memory of versions that no read at the compact revision, or at `up_to` where that is
   // lower, needs, in a step of about `max_versions`; returns true while there is more to do. Where
   // there is no room for moving records, segments stay sparse until it is called again.

@@ -16,10 +16,11 @@ constexpr int kCleanBelowPercent = 75;
 
 }  // namespace
 
-void VersionStoreImpl::Compact(Revision revision) {
+void VersionStoreImpl::Compact(Revision revision, Position position) {
   CHECK(!entry_open_);
   CHECK(revision > compact_revision_ && revision <= current_ && revision >= Revision(0));
   compact_revision_ = revision;
+  compacted_at_ = std::max(compacted_at_, position);  // a replay repeats what memory knows
 }
 
 bool VersionStoreImpl::CompactStep(int64_t max_versions, Revision up_to) {

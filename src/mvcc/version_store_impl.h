@@ -28,8 +28,10 @@ class VersionStoreImpl final : public VersionStore {
  public:
   VersionStoreImpl(StoreOptions options, MemoryMapper& memory);
 
-  absl::Status DiscardWhatIsAhead(Revision newest) override {
-    return log_.DiscardWhatIsAhead(newest);
+  absl::Status DiscardUnless(absl::FunctionRef<absl::Status(const Left&)> judge) override {
+    return log_.DiscardUnless([&](const SegmentTable::Commit& commit) {
+      return judge({commit.main, Position(commit.compacted_at), commit.start_id});
+    });
   }
   absl::Status StartEmpty() override;
   using VersionStore::Adopt;
@@ -63,7 +65,8 @@ class VersionStoreImpl final : public VersionStore {
                           absl::FunctionRef<bool(const Event&)> visitor) const override;
 
   Revision compact_revision() const override { return compact_revision_; }
-  void Compact(Revision revision) override;
+  using VersionStore::Compact;
+  void Compact(Revision revision, Position position) override;
   bool CompactStep(int64_t max_versions, Revision up_to) override;
 
   RevisionKey VisitStored(RevisionKey from, int64_t max_records,
@@ -97,7 +100,9 @@ class VersionStoreImpl final : public VersionStore {
                   .state_hash = stats_.state_hash,
                   .live_keys = stats_.live_keys,
                   .stored_hash = stats_.stored_hash,
-                  .removing = removing});
+                  .removing = removing,
+                  .start_id = start_id_,
+                  .compacted_at = compacted_at_.value()});
   }
 
   // --- version_store_write.cc ---
@@ -124,11 +129,13 @@ class VersionStoreImpl final : public VersionStore {
   bool CleanStep(int64_t max_records);
   void MoveRecord(Location location, const RecordHeader& record);
 
+  const uint64_t start_id_;
   SegmentLog log_;
   KeyIndex index_;
   ChangeIndex changes_;
   Revision current_ = kEmptyStoreRevision;
   Revision compact_revision_ = kNeverCompacted;
+  Position compacted_at_;
   Revision removed_to_ = kNeverCompacted;
   StoreStats stats_;
 

@@ -410,7 +410,7 @@ TEST_F(HistoryTest, NoticesWhatNoLiveKeyMisses) {
   }
   EXPECT_EQ(records, 100);
   // Its places: the first ones are used.
-  constexpr size_t kPlacesOffset = 208;
+  constexpr size_t kPlacesOffset = 240;
   for (size_t place = 0; place + 1 < content_.size(); ++place) {
     const absl::Status unlisted = Adopt(table_, [place](char* data) {
       auto* word = reinterpret_cast<uint64_t*>(data + kPlacesOffset) + place;

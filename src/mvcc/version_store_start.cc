@@ -11,7 +11,9 @@ namespace tidemark::mvcc {
 absl::Status VersionStoreImpl::StartEmpty() {
   CHECK(!entry_open_);
   Clear();
-  return log_.StartEmpty();
+  if (absl::Status started = log_.StartEmpty(); !started.ok()) return started;
+  Publish();
+  return absl::OkStatus();
 }
 
 absl::Status VersionStoreImpl::Adopt(ParallelRunner& workers, LoadProgress& progress) {
@@ -28,6 +30,7 @@ absl::Status VersionStoreImpl::Adopt(ParallelRunner& workers, LoadProgress& prog
     return wrong;
   }
   stats_.last_change = commit.main;
+  compacted_at_ = Position(commit.compacted_at);
   current_ = std::max(current_, stats_.last_change);
   Publish();
   return absl::OkStatus();
@@ -67,6 +70,7 @@ void VersionStoreImpl::Clear() {
   changes_ = ChangeIndex();
   stats_ = StoreStats();
   current_ = kEmptyStoreRevision;
+  compacted_at_ = Position(0);
   events_.clear();
   compaction_queue_.clear();
   leased_.emplace();

@@ -62,6 +62,7 @@ void Checkpointer::ArmPoll() {
 void Checkpointer::Poll() {
   if (stopped_) return;
   ArmPoll();
+  doors_.checkpoints.Hurry(IsLate() && !PLANTED_BUG("checkpoint_never_hurries"));
   // A trim goes on behind the round that wanted it.
   left_bytes_ = std::min(left_bytes_, std::max<uint64_t>(doors_.journal_bytes(), 1));
   if (running_ || !IsDue()) return;
@@ -79,6 +80,12 @@ bool Checkpointer::IsDue() const {
   const bool has_grown = left_bytes_ == 0 || held >= left_bytes_ + policy_.journal_bytes / 4;
   return (held >= policy_.journal_bytes && has_grown) ||
          doors_.clock.Monotonic() - last_round_ >= policy_.interval;
+}
+
+// The journal outgrows its bound by a quarter, or half of the time to the next round is over.
+bool Checkpointer::IsLate() const {
+  return doors_.journal_bytes() >= policy_.journal_bytes + policy_.journal_bytes / 4 ||
+         (running_ && doors_.clock.Monotonic() - last_round_ >= policy_.interval / 2);
 }
 
 void Checkpointer::NextPartition() {

@@ -93,6 +93,7 @@ class Checkpointer {
   void ArmPoll();
   void Poll();
   bool IsDue() const;
+  bool IsLate() const;
   void NextPartition();
   void FinishRound();
   void Trim();

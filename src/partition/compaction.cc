@@ -13,7 +13,7 @@
 namespace tidemark::partition {
 namespace {
 
-constexpr int kWalkRestPercent = 100;  // while nobody waits for the compaction
+constexpr int kWalkRestPercent = 400;  // while nobody waits for the compaction
 
 }  // namespace
 
@@ -119,19 +119,25 @@ void CompactionRunner::HashNext() {
   hashing_ = !finishing_.empty();
   if (!hashing_) return;
   const Finishing& next = finishing_.front();
-  const bool hurries = std::any_of(finishing_.begin(), finishing_.end(),
-                                   [](const Finishing& item) { return item.is_awaited; });
   HashWalkSpec spec;
   spec.at = next.revision;
   spec.compacted = next.former;
-  spec.rest_percent = hurries ? 0 : kWalkRestPercent;
-  RunHashWalk(coordinator_.parts(), coordinator_.home(), clock_, spec, [this, spec](uint32_t hash) {
-    hashes_.push_back({hash, spec.compacted, spec.at});
-    if (hashes_.size() > kStoredHashes) hashes_.pop_front();
-    PassOn();
-    HashNext();
-    AskAgain();
-  });
+  const auto rest_percent = [this] { return IsAwaited() ? 0 : kWalkRestPercent; };
+  RunHashWalk(coordinator_.parts(), coordinator_.home(), clock_, spec, rest_percent,
+              [this, spec](uint32_t hash) {
+                hashes_.push_back({hash, spec.compacted, spec.at});
+                if (hashes_.size() > kStoredHashes) hashes_.pop_front();
+                PassOn();
+                HashNext();
+                AskAgain();
+              });
+}
+
+// Somebody who came meanwhile counts as well.
+bool CompactionRunner::IsAwaited() const {
+  return !awaiting_hash_.empty() ||
+         std::any_of(finishing_.begin(), finishing_.end(),
+                     [](const Finishing& item) { return item.is_awaited; });
 }
 
 void CompactionRunner::PassOn() {
@@ -226,8 +232,9 @@ void CompactionRunner::JudgeHash(AskedHash asked, absl::StatusOr<journal::Tail> 
 }
 
 void CompactionRunner::WalkFor(AskedHash asked, HashWalkSpec spec, Revision current) {
+  const auto rest_percent = [] { return 0; };
   RunHashWalk(
-      coordinator_.parts(), coordinator_.home(), clock_, spec,
+      coordinator_.parts(), coordinator_.home(), clock_, spec, rest_percent,
       [this, spec, current, asked = std::move(asked)](uint32_t hash) mutable {
         const HashKvResult result{hash, spec.compacted, spec.at};
         Answer<HashKvResult>(std::move(asked.done), kvstore::Reply<HashKvResult>{current, result});

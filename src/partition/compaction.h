@@ -82,6 +82,7 @@ class CompactionRunner {
   void PassOn();
   void JudgeHash(AskedHash asked, absl::StatusOr<journal::Tail> tail);
   bool IsToBeHashed(Revision revision) const;
+  bool IsAwaited() const;
   void AwaitHash(AskedHash asked);
   void AskAgain();
   void WalkFor(AskedHash asked, HashWalkSpec spec, Revision current);

@@ -131,11 +131,7 @@ TEST_F(EarlyTest, MemoryOfAnotherHistoryIsRefusedBeforeOthersWrite) {
   newer.Shut();
   store_.Shut();
   ASSERT_EQ(newer.options().identity, store_.options().identity);
-  store_.LoseMemory();
-  for (const std::string& name : newer.memory().Leftovers()) {
-    const absl::Span<char> bytes = newer.memory().Bytes(name);
-    std::copy(bytes.begin(), bytes.end(), (*store_.memory().Create(name, bytes.size()))->data());
-  }
+  store_.ReplaceMemory(newer.CopyMemory());
   RestartHolding({kPods});
   for (int i = 0; i < 40; ++i) ASSERT_TRUE(store_.Put("/registry/zz", "2").ok());
   RestartHolding({});

@@ -31,12 +31,13 @@ std::string RevisionBytes(const HashItem& item) {
 
 class HashWalk : public std::enable_shared_from_this<HashWalk> {
  public:
-  HashWalk(const Parts& parts, Executor& home, const Clock& clock, HashWalkSpec spec,
-           absl::AnyInvocable<void(uint32_t)> done)
+  HashWalk(const Parts& parts, Executor& home, const Clock& clock, const HashWalkSpec& spec,
+           RestPercent rest_percent, absl::AnyInvocable<void(uint32_t)> done)
       : parts_(parts),
         home_(home),
         clock_(clock),
         spec_(spec),
+        rest_percent_(std::move(rest_percent)),
         done_(std::move(done)),
         sources_(parts.size()) {
     crc_ = Crc32c("key");
@@ -91,8 +92,8 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
             }
           }
           self->Consume();
-          self->StepAfter((took + self->clock_.Monotonic() - begun) * self->spec_.rest_percent /
-                          100);
+          took += self->clock_.Monotonic() - begun;
+          self->StepAfter(took * self->rest_percent_() / 100);
         });
   }
 
@@ -137,6 +138,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
   Executor& home_;
   const Clock& clock_;
   const HashWalkSpec spec_;
+  const RestPercent rest_percent_;
   absl::AnyInvocable<void(uint32_t)> done_;
   std::vector<Source> sources_;
   bool something_lives_ = false;
@@ -145,9 +147,10 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
 
 }  // namespace
 
-void RunHashWalk(const Parts& parts, Executor& home, const Clock& clock, HashWalkSpec spec,
-                 absl::AnyInvocable<void(uint32_t hash)> done) {
-  std::make_shared<HashWalk>(parts, home, clock, spec, std::move(done))->Begin();
+void RunHashWalk(const Parts& parts, Executor& home, const Clock& clock, const HashWalkSpec& spec,
+                 RestPercent rest_percent, absl::AnyInvocable<void(uint32_t hash)> done) {
+  std::make_shared<HashWalk>(parts, home, clock, spec, std::move(rest_percent), std::move(done))
+      ->Begin();
 }
 
 }  // namespace tidemark::partition

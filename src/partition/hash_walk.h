@@ -5,6 +5,7 @@
 // REQUIRES that nothing above `compacted` is removed meanwhile (RemovalQueue sees to it).
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "absl/functional/any_invocable.h"
@@ -19,11 +20,13 @@ struct HashWalkSpec {
   Revision at{0};
   Revision compacted{0};  // the compact revision to reckon with
   int64_t step = 256;     // stored changes looked at in one step of a partition
-  int rest_percent = 0;   // of the time that each step took, before the next
 };
 
+// Of the time that a step took, how much to rest before the next. Asked on `home` after each.
+using RestPercent = std::function<int()>;
+
 // The hash of `spec`; `done` runs on `home`.
-void RunHashWalk(const Parts& parts, Executor& home, const Clock& clock, HashWalkSpec spec,
-                 absl::AnyInvocable<void(uint32_t hash)> done);
+void RunHashWalk(const Parts& parts, Executor& home, const Clock& clock, const HashWalkSpec& spec,
+                 RestPercent rest_percent, absl::AnyInvocable<void(uint32_t hash)> done);
 
 }  // namespace tidemark::partition

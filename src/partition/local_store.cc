@@ -113,6 +113,7 @@ void LocalStoreImpl::AssembleParts() {
     replica.max_pending_writes = options_.max_pending_writes;
     replica.slow_apply = options_.slow_apply;
     replica.store = StoreOptionsOf(options_.identity, id);
+    replica.store.start_id = options_.history.newest_id();
     replica.store.segment_size_bytes = segment_size_bytes;
     replica.store.budget = &budget();
     replica.store.room = room_.get();

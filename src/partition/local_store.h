@@ -24,6 +24,7 @@
 #include "src/base/memory_mapper.h"
 #include "src/base/parallel_runner.h"
 #include "src/base/random.h"
+#include "src/journal/history.h"
 #include "src/journal/journal.h"
 #include "src/kvstore/checkpoint/checkpoint_store.h"
 #include "src/kvstore/replica.h"
@@ -45,6 +46,7 @@ struct LocalStoreOptions {
   size_t watch_credit_bytes = 4 << 20;  // per stream
   size_t segment_size_bytes = 4 << 20;  // at most; smaller in little memory
   uint64_t identity = 0;                // of the journal: memory with another one is not used
+  journal::History history;             // nor memory that is not of this one
   CheckpointPolicy checkpoints;
   AutoCompaction auto_compaction;
   absl::Duration slow_apply = absl::Milliseconds(100);

@@ -31,9 +31,12 @@ absl::string_view NameOf(ReplicaStarter::Way way) {
 
 }  // namespace
 
-void ReplicaStarter::RefuseMemoryAheadOf(const journal::Tail& tail) {
+void ReplicaStarter::JudgeMemory(const journal::History& history, const journal::Tail& tail) {
   if (PLANTED_BUG("start_judges_memory_after_early_writes")) return;
-  LogRefused(doors_.replica.store().DiscardWhatIsAhead(tail.revision));
+  LogRefused(doors_.replica.store().DiscardUnless([&](const mvcc::VersionStore::Left& left) {
+    return history.Check(left.start_id, {left.compacted_at, left.newest},
+                         {tail.position, tail.revision});
+  }));
 }
 
 void ReplicaStarter::LogRefused(const absl::Status& memory) const {

@@ -11,7 +11,9 @@
 // Invariants:
 //  1. S4, S6: whichever way it starts, the state at the journal's tail is the same, whatever the
 //     number of threads.
-//  2. Memory ahead of the journal, or behind the checkpoint, is not of this data: it is refused.
+//  2. Memory ahead of the journal, of another history of it, or behind the checkpoint is not of
+//  this
+//     data: it is refused.
 #pragma once
 
 #include <memory>
@@ -24,6 +26,7 @@
 #include "src/base/clock.h"
 #include "src/base/load_progress.h"
 #include "src/base/parallel_runner.h"
+#include "src/journal/history.h"
 #include "src/kvstore/checkpoint/checkpoint_store.h"
 #include "src/kvstore/node_state.h"
 #include "src/kvstore/replica.h"
@@ -55,11 +58,11 @@ class ReplicaStarter {
   ReplicaStarter(Doors doors, std::string name, std::string partition_map)
       : doors_(doors), name_(std::move(name)), partition_map_(std::move(partition_map)) {}
 
-  // Before anything is written to the journal in this life: memory that got further than its tail
-  // is of another history, and would no longer be told from this one's once the tail has moved on.
-  void RefuseMemoryAheadOf(const journal::Tail& tail);
+  // Before anything is written to the journal in this life: memory of another history, or that got
+  // further than the tail, would no longer be told from this one's once the tail has moved on.
+  void JudgeMemory(const journal::History& history, const journal::Tail& tail);
 
-  // After RefuseMemoryAheadOf that tail. `done` runs on the replica's sequence.
+  // After JudgeMemory with that tail. `done` runs on the replica's sequence.
   void Start(const Journal& journal, Done done);
 
  private:

@@ -191,22 +191,77 @@ TEST_F(RestartTest, AnotherMapThanTheCheckpointsIsRefused) {
 
 TEST_F(RestartTest, MemoryOfAnOlderTimeIsNotBelieved) {
   store_.Shut();
-  std::map<std::string, std::string> old;
-  for (const std::string& name : store_.memory().Leftovers()) {
-    const absl::Span<char> bytes = store_.memory().Bytes(name);
-    old[name] = std::string(bytes.data(), bytes.size());
-  }
+  const StoreForTest::Memory old = store_.CopyMemory();
   ASSERT_TRUE(store_.Start().ok());
   Write(store_, 40, 60);
   store_.MakeCheckpoints();
   const State before = StateOf(store_);
   store_.Shut();
-  store_.LoseMemory();
-  for (const auto& [name, bytes] : old) {
-    std::copy(bytes.begin(), bytes.end(), (*store_.memory().Create(name, bytes.size()))->data());
-  }
+  store_.ReplaceMemory(old);
   ASSERT_TRUE(store_.Start().ok());
   EXPECT_EQ(StateOf(store_), before);
+}
+
+// A copy of the data directory went on by itself, further than this one; then it comes back to
+// where this one's memory still is.
+TEST_F(RestartTest, MemoryOfAnotherHistoryIsNotBelieved) {
+  LocalStoreOptions options = Options();
+  options.checkpoints.interval = absl::Hours(10);  // none that is newer than that memory
+  StoreForTest copy(options);                      // of the same seed: of the same journal
+  ASSERT_TRUE(copy.Start().ok());
+  ASSERT_TRUE(copy.Grant(5, 1000).ok());
+  copy.Shut();
+  copy.world().random().Next();  // chance differs from here on
+  ASSERT_TRUE(copy.Start().ok());
+  Write(copy, 7, 60);
+  const State before = StateOf(copy);
+  copy.Shut();
+  ASSERT_TRUE(store_.Restart().ok());
+  ASSERT_LT(StateOf(store_).revision, before.revision);
+  store_.Shut();
+  ASSERT_EQ(copy.options().identity, store_.options().identity);
+  copy.ReplaceMemory(store_.CopyMemory());
+  ASSERT_TRUE(copy.Start().ok());
+  EXPECT_EQ(StateOf(copy), before);
+}
+
+// The same, but what this one did beside the copy was only a compaction: of revisions that the copy
+// still has.
+TEST_F(RestartTest, MemoryThatWasCompactedInAnotherHistoryIsNotBelieved) {
+  LocalStoreOptions options = Options();
+  options.checkpoints.interval = absl::Hours(10);
+  ASSERT_TRUE(store_.Restart(options).ok());
+  const State before = StateOf(store_);
+  std::unique_ptr<sim::SimDisk> copied = store_.disk().CloneDurable();
+  ASSERT_TRUE(store_.Compact(before.revision.value() - 5, /*physical=*/true).ok());
+  store_.Shut();
+  store_.ReplaceDisk(std::move(copied));
+  ASSERT_TRUE(store_.Start().ok());
+  EXPECT_EQ(store_.router().Status().compact_revision, Revision(10));
+  EXPECT_EQ(StateOf(store_), before);
+}
+
+TEST(CheckpointRoundsTest, HurryWhenTheJournalOutgrowsItsBound) {
+  LocalStoreOptions options = Options();
+  options.checkpoints.interval = absl::Hours(10);
+  options.checkpoints.journal_bytes = 8 << 20;
+  StoreForTest store(options);
+  ASSERT_TRUE(store.Start().ok());
+  store.world().RunFor(absl::Seconds(2));
+  EXPECT_FALSE(store.checkpoints().hurries());
+  store.checkpoints().FailCommits(sim::MemoryCheckpointStore::CommitFault::kNoSpace);
+  const auto write = [&store](int mebibytes) {
+    for (int i = 0; i < mebibytes; ++i) {
+      ASSERT_TRUE(store.Put("k", std::string(1 << 20, 'v')).ok());
+    }
+  };
+  write(12);
+  store.world().RunFor(absl::Seconds(2));
+  EXPECT_TRUE(store.checkpoints().hurries());
+  store.checkpoints().ClearFaults();
+  write(4);
+  store.world().RunFor(absl::Seconds(20));
+  EXPECT_FALSE(store.checkpoints().hurries());
 }
 
 TEST_F(RestartTest, NoSpaceForACheckpointKeepsTheJournalAndIsTriedAgain) {

@@ -4,6 +4,7 @@
 // Bound to the World's thread.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,7 +30,7 @@ class StoreForTest {
   explicit StoreForTest(LocalStoreOptions options, uint64_t seed = 1, size_t executors = 1)
       : world_(seed),
         crashes_(world_.random()),
-        disk_(world_.random()),
+        disk_(std::make_unique<sim::SimDisk>(world_.random())),
         options_(std::move(options)),
         executor_count_(executors) {
     options_.segment_size_bytes = 1 << 16;
@@ -52,7 +53,7 @@ class StoreForTest {
     journal::EmbeddedJournalOptions journal;
     journal.directory = "/data/journal";
     journal.segment_bytes = journal_segment_bytes;
-    journal.file_system = &disk_;
+    journal.file_system = disk_.get();
     journal.clock = &world_.clock();
     journal.random = &world_.random();
     journal.executor = journal_executor_.get();
@@ -81,6 +82,7 @@ class StoreForTest {
     doors.checkpoint_disk = checkpoint_runner_.get();
     doors.journal_bytes = [this] { return journal_->stats().log.size_bytes.load(); };
     options_.identity = journal_->store_id();
+    options_.history = journal_->history();
     store_ = LocalStore::Create(options_, doors);
     started_.reset();
     store_->Start([this](absl::Status status) { started_ = std::move(status); });
@@ -203,9 +205,26 @@ class StoreForTest {
   void LoseMemory() {
     for (const std::string& name : memory_.Leftovers()) memory_.Remove(name);
   }
+  using Memory = std::map<std::string, std::string>;  // bytes of regions
+  Memory CopyMemory() {
+    Memory copy;
+    for (const std::string& name : memory_.Leftovers()) {
+      const absl::Span<char> bytes = memory_.Bytes(name);
+      copy[name] = std::string(bytes.data(), bytes.size());
+    }
+    return copy;
+  }
+  void ReplaceMemory(const Memory& copy) {
+    LoseMemory();
+    for (const auto& [name, bytes] : copy) {
+      std::copy(bytes.begin(), bytes.end(), (*memory_.Create(name, bytes.size()))->data());
+    }
+  }
   HeapMapper& memory() { return memory_; }
   sim::MemoryCheckpointStore& checkpoints() { return checkpoints_; }
-  sim::SimDisk& disk() { return disk_; }
+  sim::SimDisk& disk() { return *disk_; }
+  // Between Shut and Start.
+  void ReplaceDisk(std::unique_ptr<sim::SimDisk> disk) { disk_ = std::move(disk); }
   journal::EmbeddedJournal& journal() { return *journal_; }
   // Until a round that began after this call is over: one may be running. Each needs a write.
   void MakeCheckpoints() {
@@ -227,7 +246,7 @@ class StoreForTest {
  private:
   sim::World world_;
   sim::ScopedCrashHandlers crashes_;
-  sim::SimDisk disk_;
+  std::unique_ptr<sim::SimDisk> disk_;
   HeapMapper memory_;
   sim::MemoryCheckpointStore checkpoints_{0};
   LocalStoreOptions options_;

@@ -56,7 +56,7 @@ void StoreStarter::OnTail(absl::StatusOr<journal::Tail> tail) {
       bytes = static_cast<int64_t>((*header)->record_bytes) * 3 / 2;
     }
   }
-  for (const auto& [id, starter] : starters_) starter->RefuseMemoryAheadOf(tail_);
+  for (const auto& [id, starter] : starters_) starter->JudgeMemory(options_.history, tail_);
   observer_.on_loading();
   progress_.Begin(tail_.position);
   LogProgress();

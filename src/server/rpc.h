@@ -23,7 +23,8 @@
 
 namespace tidemark::server {
 
-// Request headers (names in lower case). Binary values ("-bin") arrive decoded.
+// Request headers (names in lower case); over HTTP/2 without those that the transport itself deals
+// with, and user-agent. Binary values ("-bin") arrive decoded.
 class Metadata {
  public:
   void Add(std::string name, std::string value) {
@@ -71,7 +72,8 @@ class ServerCall : public std::enable_shared_from_this<ServerCall> {
   // One OnDrained comes when the connection has next taken bytes of this call (loop only).
   virtual void NotifyWhenTaken() = 0;
   // The handler's own limit, besides the client's deadline: one OnTimeLimit comes at `when`
-  // (monotonic), in place of one asked for before. InfiniteDuration: none comes (loop only).
+  // (monotonic), in place of one asked for before; also after a Finish, until OnDone.
+  // InfiniteDuration: none comes (loop only).
   virtual void SetTimeLimit(absl::Duration when) = 0;
 };
 using ServerCallPtr = std::shared_ptr<ServerCall>;

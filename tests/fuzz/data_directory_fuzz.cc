@@ -1,4 +1,4 @@
-// The journal's small files: FORMAT, term and snapshot with any content.
+// The journal's small files: FORMAT, term, history and snapshot with any content.
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "src/base/crc32c.h"
@@ -14,6 +14,7 @@ namespace {
 
 constexpr char kDirectory[] = "/journal";
 constexpr uint32_t kTermMagic = 0x544A4D54;
+constexpr uint32_t kHistoryMagic = 0x484A4D54;
 constexpr uint32_t kSnapshotMagic = 0x4E4A4D54;
 
 void Write(FileSystem& disk, absl::string_view name, absl::string_view content) {
@@ -44,7 +45,9 @@ FUZZ_TARGET(data_directory) {
   CHECK(disk.CreateDirectories(kDirectory).ok());
   Write(disk, "FORMAT", Format((repaired & 1) != 0, format));
   Write(disk, "term", Wrapped((repaired & 2) != 0, kTermMagic, term));
+  // Snapshot's content serves as history's, too.
   Write(disk, "snapshot", Wrapped((repaired & 4) != 0, kSnapshotMagic, in.rest()));
+  Write(disk, "history", Wrapped((repaired & 4) != 0, kHistoryMagic, in.rest()));
 
   auto directory = DataDirectory::Open(disk, kDirectory, random);
   if (!directory.ok()) return;
@@ -62,6 +65,11 @@ FUZZ_TARGET(data_directory) {
     auto again = (*directory)->LoadSnapshot();
     CHECK(again.ok() && (*again)->position == (*snapshot)->position);
     CHECK((*again)->state == (*snapshot)->state);
+  }
+  const auto history = (*directory)->LoadHistory();
+  if (history.ok()) {
+    CHECK((*directory)->StoreHistory(*history).ok());
+    CHECK(*(*directory)->LoadHistory() == *history);
   }
   const StoreId store = (*directory)->store();
   directory->reset();

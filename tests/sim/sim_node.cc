@@ -94,6 +94,7 @@ void SimNode::Start() {
     return journal->stats().log.size_bytes.load();
   };
   store_options.identity = process->journal->store_id();
+  store_options.history = process->journal->history();
   store_options.checkpoints = knobs_.checkpoints;
   process->store = partition::LocalStore::Create(store_options, doors);
   process_ = std::move(process);

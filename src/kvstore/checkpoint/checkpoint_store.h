@@ -146,6 +146,8 @@ class CheckpointStore {
   virtual absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginIncrement(PartitionId partition,
                                                                            Position base) = 0;
 
+  // Any thread: whether checkpoints are waited for, so that the disk may be used as fast as it can.
+  virtual void Hurry(bool /*hurries*/) {}
   // Any thread: the process is to end. A Commit that still checks what it wrote ends soon, with
   // Cancelled and nothing changed; so does every later one.
   virtual void Interrupt() {}

@@ -85,6 +85,25 @@ class FaultFileSystem::FaultDirectory : public rocksdb::FSDirectoryWrapper {
   const std::string path_;
 };
 
+class FaultFileSystem::NotedFile : public rocksdb::FSRandomAccessFileOwnerWrapper {
+ public:
+  NotedFile(FaultFileSystem& owner, std::string path,
+            std::unique_ptr<rocksdb::FSRandomAccessFile> file)
+      : FSRandomAccessFileOwnerWrapper(std::move(file)), owner_(owner), path_(std::move(path)) {}
+
+  IOStatus InvalidateCache(size_t offset, size_t length) override {
+    {
+      MutexLock lock(&owner_.mutex_);
+      owner_.forgotten_.insert(path_);
+    }
+    return target()->InvalidateCache(offset, length);
+  }
+
+ private:
+  FaultFileSystem& owner_;
+  const std::string path_;
+};
+
 FaultFileSystem::FaultFileSystem(std::string keep_directory)
     : GatedFileSystem(rocksdb::FileSystem::Default()), keep_directory_(std::move(keep_directory)) {}
 
@@ -238,6 +257,19 @@ void FaultFileSystem::Guard(const std::string& path,
 void FaultFileSystem::Guard(const std::string& path,
                             std::unique_ptr<rocksdb::FSDirectory>* directory) {
   *directory = std::make_unique<FaultDirectory>(*this, path, std::move(*directory));
+}
+
+std::set<std::string> FaultFileSystem::forgotten() const {
+  MutexLock lock(&mutex_);
+  return forgotten_;
+}
+
+IOStatus FaultFileSystem::NewRandomAccessFile(const std::string& path, const FileOptions& options,
+                                              std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                              IODebugContext* debug) {
+  IOStatus status = target()->NewRandomAccessFile(path, options, file, debug);
+  if (status.ok()) *file = std::make_unique<NotedFile>(*this, path, std::move(*file));
+  return status;
 }
 
 IOStatus FaultFileSystem::DeleteFile(const std::string& path, const IOOptions& options,

@@ -13,6 +13,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -38,6 +39,8 @@ class FaultFileSystem : public GatedFileSystem {
   void StopAfter(int64_t changes);
   void ClearFaults();
   bool was_struck() const;
+  // Files that were to be read from the disk, whatever the kernel's cache holds.
+  std::set<std::string> forgotten() const;
 
   // REQUIRES: nobody has files open. Unsynced names of each directory, and unsynced bytes of each
   // file, are kept or lost as drawn.
@@ -47,6 +50,10 @@ class FaultFileSystem : public GatedFileSystem {
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                     rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus NewRandomAccessFile(const std::string& path,
+                                        const rocksdb::FileOptions& options,
+                                        std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                        rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus DeleteFile(const std::string& path, const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
@@ -64,6 +71,7 @@ class FaultFileSystem : public GatedFileSystem {
  private:
   class FaultFile;
   class FaultDirectory;
+  class NotedFile;
   struct Inode {
     std::string kept_path;
     uint64_t synced_bytes = 0;
@@ -96,6 +104,7 @@ class FaultFileSystem : public GatedFileSystem {
   int64_t changes_left_ ABSL_GUARDED_BY(mutex_) = kNever;
   bool by_quota_ ABSL_GUARDED_BY(mutex_) = false;
   bool was_struck_ ABSL_GUARDED_BY(mutex_) = false;
+  std::set<std::string> forgotten_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tidemark::kvstore

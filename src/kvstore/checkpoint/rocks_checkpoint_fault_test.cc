@@ -195,6 +195,21 @@ TEST_F(FaultTest, FailedSyncAtEverySync) {
   }
 }
 
+// A table still in the kernel's cache says nothing about the disk.
+TEST_F(FaultTest, TablesAreReadBackFromTheDisk) {
+  Open();
+  SetUpImages();
+  for (const bool is_whole : {true, false}) {
+    const size_t before = faults_->forgotten().size();
+    Advance(Next(), is_whole);
+    const std::set<std::string> forgotten = faults_->forgotten();
+    EXPECT_GE(forgotten.size(), before + 2) << "one of records, one of the header";
+    for (const std::string& path : forgotten) {
+      EXPECT_TRUE(absl::StrContains(path, "/building/")) << path;
+    }
+  }
+}
+
 // A stop must not wait for gigabytes to be read back.
 TEST_F(FaultTest, InterruptEndsReadingBack) {
   Open();

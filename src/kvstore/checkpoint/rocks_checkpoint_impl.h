@@ -76,7 +76,8 @@ class RocksCheckpointStore : public CheckpointStore {
   absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginWhole(PartitionId partition) override;
   absl::StatusOr<std::unique_ptr<CheckpointWriter>> BeginIncrement(PartitionId partition,
                                                                    Position base) override;
-  void Interrupt() override { is_interrupted_ = true; }
+  void Hurry(bool hurries) override { read_back_pace_.Hurry(hurries); }
+  void Interrupt() override { read_back_pace_.Interrupt(); }
   uint64_t DiskBytes(PartitionId partition) const override;
   uint64_t TotalDiskBytes() const override;
   bool is_broken() const override { return files_->is_broken(); }
@@ -156,11 +157,10 @@ class RocksCheckpointStore : public CheckpointStore {
   std::unique_ptr<rocksdb::Env> env_;
   std::shared_ptr<BackgroundErrorListener> listener_;
   rocksdb::Options rocks_options_;
-  const std::unique_ptr<rocksdb::RateLimiter> read_back_limiter_;
+  mutable ReadBackPace read_back_pace_;
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* headers_ = nullptr;  // the default column family
-  std::atomic<bool> is_interrupted_{false};
-  mutable std::atomic<int> users_{0};  // readers and writers alive
+  mutable std::atomic<int> users_{0};               // readers and writers alive
 
   mutable Mutex publish_mutex_;
   std::vector<std::shared_ptr<Generation>> doomed_ ABSL_GUARDED_BY(publish_mutex_);

@@ -74,7 +74,7 @@ RocksCheckpointStore::RocksCheckpointStore(const RocksCheckpointOptions& options
       env_(rocksdb::NewCompositeEnv(files_)),
       listener_(std::make_shared<BackgroundErrorListener>()),
       rocks_options_(MakeDbOptions(options, env_.get()), MakeColumnFamilyOptions(options)),
-      read_back_limiter_(MakeReadBackLimiter(options)) {
+      read_back_pace_(ReadBackRates(options)) {
   CHECK(options.file_system != nullptr && !options.directory.empty());
   CHECK(options.table_bytes > 0 && options.background_threads > 0);
   rocks_options_.listeners.push_back(listener_);
@@ -314,8 +314,7 @@ absl::Status RocksCheckpointStore::BuildRow(const std::string& path, absl::strin
 absl::Status RocksCheckpointStore::ReadBack(const std::string& path,
                                             const TableContent& content) const {
   if (PLANTED_BUG("checkpoint_not_read_back")) return absl::OkStatus();
-  return content.CompareWith(path, rocks_options_, MakeReadBackOptions(options_),
-                             *read_back_limiter_, is_interrupted_);
+  return content.CompareWith(path, rocks_options_, MakeReadBackOptions(options_), read_back_pace_);
 }
 
 absl::Status RocksCheckpointStore::WriteIdentity(absl::string_view key) {

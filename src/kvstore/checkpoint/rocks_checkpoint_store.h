@@ -35,7 +35,9 @@ struct RocksCheckpointOptions {
   uint64_t table_bytes = uint64_t{128} << 20;    // a table file is closed at about this size
   uint64_t readahead_bytes = uint64_t{4} << 20;
   uint64_t compaction_bytes_per_second = uint64_t{32} << 20;
-  uint64_t read_back_bytes_per_second = uint64_t{100} << 20;  // of tables just written
+  // Of tables just written: usually, and when the journal hurries.
+  uint64_t read_back_bytes_per_second = uint64_t{8} << 20;
+  uint64_t hurried_read_back_bytes_per_second = uint64_t{200} << 20;
   int background_threads = 2;
 
   // Nothing is lost with them, since the journal has everything: checkpoints that cannot be opened

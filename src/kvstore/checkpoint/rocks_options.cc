@@ -107,13 +107,9 @@ rocksdb::IngestExternalFileOptions MakeIngestOptions() {
   return ingest;
 }
 
-std::unique_ptr<rocksdb::RateLimiter> MakeReadBackLimiter(const RocksCheckpointOptions& options) {
-  CHECK(options.read_back_bytes_per_second > 0 && options.read_back_bytes_per_second <= INT32_MAX);
-  const auto bytes_per_second = static_cast<int64_t>(options.read_back_bytes_per_second);
-  const int64_t period_us =
-      std::max<int64_t>(1, static_cast<int64_t>(kAtOnceBytes) * 1'000'000 / bytes_per_second);
-  return std::unique_ptr<rocksdb::RateLimiter>(rocksdb::NewGenericRateLimiter(
-      bytes_per_second, period_us, /*fairness=*/10, rocksdb::RateLimiter::Mode::kAllIo));
+ReadBackPace::Rates ReadBackRates(const RocksCheckpointOptions& options) {
+  return {options.read_back_bytes_per_second, options.hurried_read_back_bytes_per_second,
+          kAtOnceBytes};
 }
 
 rocksdb::ReadOptions MakeReadOptions(const RocksCheckpointOptions& options) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "rocksdb/options.h"
+#include "src/kvstore/checkpoint/read_back_pace.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
 
 namespace tidemark::kvstore {
@@ -13,6 +14,6 @@ rocksdb::IngestExternalFileOptions MakeIngestOptions();
 rocksdb::ReadOptions MakeReadOptions(const RocksCheckpointOptions& options);
 // Of tables just written: a little at a time, as they were written.
 rocksdb::ReadOptions MakeReadBackOptions(const RocksCheckpointOptions& options);
-std::unique_ptr<rocksdb::RateLimiter> MakeReadBackLimiter(const RocksCheckpointOptions& options);
+ReadBackPace::Rates ReadBackRates(const RocksCheckpointOptions& options);
 
 }  // namespace tidemark::kvstore

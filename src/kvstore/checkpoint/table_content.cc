@@ -7,6 +7,7 @@
 #include "rocksdb/file_system.h"
 #include "rocksdb/sst_file_reader.h"
 #include "src/base/crc32c.h"
+#include "src/base/failpoint.h"
 #include "src/kvstore/checkpoint/rocks_status.h"
 
 namespace tidemark::kvstore {
@@ -18,6 +19,7 @@ absl::string_view View(const rocksdb::Slice& slice) {
 
 // What is read next comes from the disk. Where a file system keeps nothing but its cache, it stays.
 void ForgetCached(const std::string& path, const rocksdb::Options& options) {
+  if (PLANTED_BUG("checkpoint_read_back_from_cache")) return;
   std::unique_ptr<rocksdb::FSRandomAccessFile> file;
   const rocksdb::IOStatus opened = options.env->GetFileSystem()->NewRandomAccessFile(
       path, rocksdb::FileOptions(), &file, /*dbg=*/nullptr);
@@ -32,10 +34,8 @@ void TableContent::AddRow(absl::string_view key, absl::string_view value) {
 }
 
 absl::Status TableContent::CompareWith(const std::string& path, const rocksdb::Options& options,
-                                       const rocksdb::ReadOptions& read,
-                                       rocksdb::RateLimiter& limiter,
-                                       const std::atomic<bool>& is_interrupted) const {
-  if (is_interrupted) return absl::CancelledError("the server is stopping");
+                                       const rocksdb::ReadOptions& read, ReadBackPace& pace) const {
+  if (pace.is_interrupted()) return absl::CancelledError("the server is stopping");
   ForgetCached(path, options);
   rocksdb::SstFileReader reader(options);
   if (rocksdb::Status opened = reader.Open(path); !opened.ok()) {
@@ -50,15 +50,12 @@ absl::Status TableContent::CompareWith(const std::string& path, const rocksdb::O
   TableContent found;
   found.removals_ = static_cast<int64_t>(reader.GetTableProperties()->num_deletions);
   const std::unique_ptr<rocksdb::Iterator> row(reader.NewIterator(read));
-  const int64_t burst_bytes = limiter.GetSingleBurstBytes();  // more in one request asserts
   int64_t unpaid_bytes = 0;
   for (row->SeekToFirst(); row->Valid(); row->Next()) {
     found.AddRow(View(row->key()), View(row->value()));
     unpaid_bytes += static_cast<int64_t>(row->key().size() + row->value().size());
-    for (; unpaid_bytes >= burst_bytes; unpaid_bytes -= burst_bytes) {
-      if (is_interrupted) return absl::CancelledError("the server is stopping");
-      limiter.Request(burst_bytes, rocksdb::Env::IO_LOW, /*stats=*/nullptr,
-                      rocksdb::RateLimiter::OpType::kRead);
+    for (; unpaid_bytes >= pace.at_once_bytes(); unpaid_bytes -= pace.at_once_bytes()) {
+      if (!pace.Pay()) return absl::CancelledError("the server is stopping");
     }
   }
   if (!row->status().ok()) return FromRocks(row->status(), "reading back", path);

@@ -6,14 +6,13 @@
 // Bound to the thread that writes the table.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "rocksdb/options.h"
-#include "rocksdb/rate_limiter.h"
+#include "src/kvstore/checkpoint/read_back_pace.h"
 
 namespace tidemark::kvstore {
 
@@ -22,13 +21,12 @@ class TableContent {
   void AddRow(absl::string_view key, absl::string_view value);
   void AddRemoval() { ++removals_; }
 
-  // Reads the table at `path`, finished and synced, no faster than `limiter` allows: OK when it
-  // holds the same rows in the same order and as many removals, and every block checksum is right.
-  // Otherwise DataLoss, with the words of rocks_status.h; Internal where it cannot be read;
-  // Cancelled soon after `is_interrupted` is set. Of removals only their number is compared.
+  // Reads the table at `path`, finished and synced, at the given pace: OK when it holds the same
+  // rows in the same order and as many removals, and every block checksum is right. Otherwise
+  // DataLoss, with the words of rocks_status.h; Internal where it cannot be read; Cancelled soon
+  // after the pace is interrupted. Of removals only their number is compared.
   absl::Status CompareWith(const std::string& path, const rocksdb::Options& options,
-                           const rocksdb::ReadOptions& read, rocksdb::RateLimiter& limiter,
-                           const std::atomic<bool>& is_interrupted) const;
+                           const rocksdb::ReadOptions& read, ReadBackPace& pace) const;
 
  private:
   int64_t rows_ = 0;

@@ -248,6 +248,7 @@ absl::Status Node::CreateStore() {
   partition::LocalStoreOptions store;
   store.map = *std::move(map);
   store.identity = journal_->store_id();
+  store.history = journal_->history();
   store.checkpoints.journal_bytes = options_.checkpoint_journal_bytes;
   store.checkpoints.interval = options_.checkpoint_interval;
   store.member_id = data_dir_.identity.member_id;

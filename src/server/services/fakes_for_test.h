@@ -59,8 +59,8 @@ class FakeLoop : public Executor, public Clock {
   size_t timer_count() const { return timers_.size(); }
 
  private:
-  std::deque<Task> tasks_;
   std::map<std::pair<absl::Duration, TimerId>, Task> timers_;
+  std::deque<Task> tasks_;  // what they hold may have timers
   TimerId last_timer_ = 0;
   absl::Duration now_ = absl::Seconds(1000);
 };
@@ -91,7 +91,6 @@ class FakeCall : public ServerCall {
     CHECK(!finished);
     finished = true;
     this->status = std::move(status);
-    SetTimeLimit(absl::InfiniteDuration());
   }
   std::shared_ptr<const std::atomic<bool>> cancelled() const override { return cancelled_; }
   size_t unsent_bytes() const override { return unsent; }

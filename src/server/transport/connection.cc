@@ -23,6 +23,12 @@ constexpr absl::Duration kLastOutputTime = absl::Seconds(10);
 // One connection does not keep the loop longer than this before the others have their turn.
 constexpr size_t kWrittenPerTurnBytes = 64 << 10;
 constexpr int kReadsPerTurn = 4;
+// A turn that wrote no more is nobody's burden.
+constexpr size_t kWrittenForFreeBytes = 16 << 10;
+// Shorter rests cost more than they give; in longer ones other answers of the connection would
+// wait.
+constexpr absl::Duration kShortestRest = absl::Microseconds(200);
+constexpr absl::Duration kLongestRest = absl::Milliseconds(1);
 // This object, its protocol's session and tables, and a block of output; the buffers of TLS.
 constexpr int64_t kConnectionBytes = 32 << 10;
 constexpr int64_t kTlsBytes = 48 << 10;
@@ -41,6 +47,7 @@ Connection::Connection(const Wiring& wiring, Accepted accepted,
       traits_(wiring.traits),
       loop_(wiring.loop),
       memory_(wiring.memory),
+      pacer_(wiring.pacer),
       on_closed_(std::move(on_closed)),
       socket_(std::move(accepted.socket)),
       own_charge_(std::move(accepted.charge)) {
@@ -50,7 +57,7 @@ Connection::Connection(const Wiring& wiring, Accepted accepted,
 Connection::~Connection() { CHECK(state_ == State::kClosed); }
 
 void Connection::Start() {
-  deadline_timer_ = CallAt(loop_.now() + context_.options.handshake_timeout, [this] {
+  phase_timer_ = CallAt(loop_.now() + context_.options.handshake_timeout, [this] {
     if (state_ == State::kHandshake) return RejectHandshake("handshake timed out");
     Close();
   });
@@ -161,7 +168,7 @@ bool Connection::Deliver(absl::string_view bytes) {
   first_bytes_.append(bytes.data(), bytes.size());
   if (!ChooseProtocol(first_bytes_)) return false;
   if (protocol_ == nullptr) return true;  // not enough bytes yet
-  loop_.Cancel(deadline_timer_);
+  loop_.Cancel(phase_timer_);
   state_ = State::kOpen;
   if (shutting_down_) protocol_->BeginShutdown();
   const std::string all = std::move(first_bytes_);
@@ -201,7 +208,7 @@ void Connection::MarkDirty() {
 void Connection::OnTurnEnd() {
   dirty_ = false;
   if (state_ != State::kOpen && state_ != State::kFirstBytes) return;
-  if (!write_blocked_) WriteOutput();
+  if (!write_blocked_ && (!rests_ || ending_)) WriteOutput();
   if (state_ == State::kClosed) return;
   if (ending_ && output_.empty() && !dirty_) return EndInOrder();
   if (ending_ && !std::exchange(end_timer_armed_, true)) {
@@ -237,6 +244,8 @@ void Connection::CloseIfStuck(absl::Duration too_long) {
 
 void Connection::WriteOutput() {
   if (output_.empty()) last_taken_ = loop_.now();
+  const bool shares_loop = pacer_.OthersAreActive(this, loop_.now());
+  const absl::Duration begun = shares_loop ? loop_.clock().Monotonic() : absl::ZeroDuration();
   size_t written_bytes = 0;
   while (state_ == State::kOpen) {
     if (!protocol_->FillOutput(output_)) ending_ = true;
@@ -257,13 +266,39 @@ void Connection::WriteOutput() {
   if (written_bytes > 0 && context_.traffic != nullptr) {
     context_.traffic->OnBytes(0, written_bytes);
   }
+  if (written_bytes <= kWrittenForFreeBytes) return;
+  wrote_long_ = loop_.now();
+  if (shares_loop) ChargeWriting(loop_.clock().Monotonic() - begun);
+}
+
+void Connection::NoteRequest() {
+  const bool is_long_writer = loop_.now() - wrote_long_ <= OutputPacer::kActiveTime;
+  if (!is_long_writer) pacer_.NoteRequest(this, loop_.now());
+}
+
+void Connection::ChargeWriting(absl::Duration took) {
+  rest_owed_ = std::min(rest_owed_ + took, kLongestRest);
+  if (!ending_ && rest_owed_ >= std::max(kShortestRest, loop_.shortest_wait())) Rest();
+}
+
+void Connection::Rest() {
+  rests_ = true;
+  context_.output_rests.fetch_add(1, std::memory_order_relaxed);
+  loop_.deadlines().Set(*this, loop_.clock().Monotonic() + rest_owed_);
+  rest_owed_ = absl::ZeroDuration();
+}
+
+void Connection::OnDeadline() {
+  if (PLANTED_BUG("transport_rest_never_ends")) return;
+  rests_ = false;
+  MarkDirty();
 }
 
 void Connection::EndInOrder() {
   socket_->CloseWrite();
   state_ = State::kLingering;
-  loop_.Cancel(deadline_timer_);
-  deadline_timer_ = CallAt(loop_.now() + kLingerTime, [this] { Close(); });
+  loop_.Cancel(phase_timer_);
+  phase_timer_ = CallAt(loop_.now() + kLingerTime, [this] { Close(); });
   if (protocol_ != nullptr) protocol_->OnClosed();
   UpdateEvents();
   DropInput();
@@ -295,7 +330,8 @@ void Connection::Close() {
   if (state_ == State::kClosed) return;
   const bool told = state_ == State::kLingering;
   state_ = State::kClosed;
-  loop_.Cancel(deadline_timer_);
+  loop_.Cancel(phase_timer_);
+  loop_.deadlines().Set(*this, absl::InfiniteDuration());
   loop_.Unwatch(socket_->fd());
   if (protocol_ != nullptr && !told) protocol_->OnClosed();
   // Callers up the stack, and the turn's end, may still touch this object.

@@ -1,7 +1,8 @@
 // One accepted connection: finds out what is spoken on it, then moves bytes.
 //
 // Hides the socket, TLS, the choice of protocol and the order of closing. Output is written once
-// per turn of the loop. Bound to its loop.
+// per turn of the loop; while other connections are active and this one has something long to send,
+// it rests now and then, with everything that is sent on it. Bound to its loop.
 //
 // 1. OnClosed of the protocol is its last call, and happens exactly once.
 // 2. The protocol's output waiting here is bounded (TransportOptions::output_queue_bytes).
@@ -15,6 +16,7 @@
 
 #include "src/server/transport/context.h"
 #include "src/server/transport/event_loop.h"
+#include "src/server/transport/output_pacer.h"
 #include "src/server/transport/output_queue.h"
 #include "src/server/transport/protocol.h"
 #include "src/server/transport/socket.h"
@@ -30,6 +32,7 @@ struct Accepted {
 
 class Connection final : public FdHandler,
                          public TurnEndHandler,
+                         private DeadlineHeap::Entry,
                          public std::enable_shared_from_this<Connection> {
  public:
   struct Wiring {
@@ -37,6 +40,7 @@ class Connection final : public FdHandler,
     const ListenerTraits& traits;
     EventLoop& loop;
     BatchedCharge& memory;
+    OutputPacer& pacer;
   };
   // What one takes by itself.
   static int64_t OwnBytes(const ListenerTraits& traits);
@@ -60,6 +64,8 @@ class Connection final : public FdHandler,
   EventLoop& loop() { return loop_; }
   const Peer& peer() const { return *peer_; }
   std::shared_ptr<const Peer> shared_peer() const { return peer_; }
+  // A request over HTTP/2 came.
+  void NoteRequest();
   // Counts what is held for this connection, or no longer held.
   void CountMemory(int64_t bytes) { memory_.Add(bytes); }
   // There may be output or the wish to read may have changed: look at the end of this turn.
@@ -81,6 +87,9 @@ class Connection final : public FdHandler,
   bool ChooseProtocol(absl::string_view bytes);
   void DropInput();
   void WriteOutput();
+  void ChargeWriting(absl::Duration took);
+  void Rest();
+  void OnDeadline() override;  // the rest is over
   void EndInOrder();
   void UpdateEvents();
   void CountQueues();
@@ -89,6 +98,7 @@ class Connection final : public FdHandler,
   const ListenerTraits& traits_;
   EventLoop& loop_;
   BatchedCharge& memory_;
+  OutputPacer& pacer_;
   const std::shared_ptr<Peer> peer_ = std::make_shared<Peer>();  // fixed once a protocol is chosen
   std::function<void(Connection*)> on_closed_;
   State state_ = State::kFirstByte;
@@ -98,12 +108,15 @@ class Connection final : public FdHandler,
   std::unique_ptr<Protocol> protocol_;
   std::string first_bytes_;
   OutputQueue output_;
-  TimerId deadline_timer_ = 0;  // of handshake, first bytes or lingering
+  TimerId phase_timer_ = 0;  // of handshake, first bytes or lingering
   uint32_t events_ = 0;
   const MemoryCharge own_charge_;
   int64_t queued_bytes_ = 0;   // counted for what waits in queues
   absl::Duration last_taken_;  // when the client took bytes, or there were none to take
   size_t dropped_bytes_ = 0;
+  absl::Duration rest_owed_;   // to others, for what was written
+  absl::Duration wrote_long_;  // when it last wrote more than a little at once
+  bool rests_ = false;
   bool dirty_ = false;
   bool write_blocked_ = false;
   bool input_ended_ = false;

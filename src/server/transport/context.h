@@ -43,6 +43,7 @@ struct TransportContext {
 
   std::atomic<size_t> open_connections{0};
   std::atomic<uint64_t> accepted_connections{0};
+  std::atomic<uint64_t> output_rests{0};  // of connections with something long to send
   std::atomic<bool> shutting_down{false};
 };
 

@@ -1,4 +1,4 @@
-// Deadlines of calls on one loop: nearly all are taken back, so both must cost little.
+// Deadlines of what belongs to one loop: nearly all are taken back, so both must cost little.
 //
 // Hides an indexed binary heap: no allocation and no lock for a deadline. Bound to its loop.
 //

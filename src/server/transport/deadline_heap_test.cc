@@ -73,7 +73,7 @@ TEST(DeadlineHeapTest, AnswersAsAnOrderedSetDoes) {
   }
 }
 
-TEST(DeadlineHeapTest, AnEntryMaySetOrDestroyAnotherAndItself) {
+TEST(DeadlineHeapTest, AnEntryMaySetItselfAndDestroyAnother) {
   DeadlineHeap heap;
   int again = 0;
   Noted repeats([&](Noted* self) {

@@ -1,13 +1,13 @@
 #include "src/server/transport/event_loop.h"
 
 #include <pthread.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "absl/strings/str_cat.h"
 #include "src/base/thread_urgency.h"
@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kEventsPerTurn = 256;
 constexpr size_t kReadBufferBytes = 128 << 10;
+constexpr absl::Duration kLongestWait = absl::Minutes(1);
 constexpr uint64_t kWakeMark = ~uint64_t{0};
 
 thread_local const EventLoop* current_loop = nullptr;
@@ -155,28 +156,40 @@ void EventLoop::Unwatch(int fd) {
   OrDie(epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr), "epoll_ctl del");
 }
 
-int EventLoop::WaitMillis() {
-  if (!turn_ends_.empty()) return 0;
+// How long; whoever posts from now on has to wake the loop, if that is more than nothing.
+absl::Duration EventLoop::PrepareToWait() {
+  if (!turn_ends_.empty()) return absl::ZeroDuration();
   MutexLock lock(&mutex_);
-  if (!mailbox_.empty()) return 0;
+  if (!mailbox_.empty()) return absl::ZeroDuration();
   absl::Duration next = deadlines_.first();
   if (!timers_.empty()) next = std::min(next, timers_.begin()->first.first);
-  if (next == absl::InfiniteDuration()) {
-    sleeping_ = true;
-    return -1;
+  const absl::Duration wait = std::max(next - clock_.Monotonic(), absl::ZeroDuration());
+  sleeping_ = wait > absl::ZeroDuration();
+  return wait;
+}
+
+// As precisely as the kernel can: rests are shorter than the millisecond of epoll_wait.
+int EventLoop::Wait(absl::Span<epoll_event> events) {
+  const auto max_events = static_cast<int>(events.size());
+  const absl::Duration wait = PrepareToWait();
+  const bool has_end = wait != absl::InfiniteDuration();
+  if (has_precise_wait_) {
+    const timespec timeout = absl::ToTimespec(wait);
+    const int count =
+        epoll_pwait2(epoll_fd_, events.data(), max_events, has_end ? &timeout : nullptr, nullptr);
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    has_precise_wait_ = false;  // before Linux 5.11, or forbidden in a container
   }
-  const absl::Duration wait = next - clock_.Monotonic();
-  if (wait <= absl::ZeroDuration()) return 0;
-  sleeping_ = true;
-  const int64_t millis = absl::ToInt64Milliseconds(absl::Ceil(wait, absl::Milliseconds(1)));
-  return static_cast<int>(std::min<int64_t>(millis, 60'000));
+  const absl::Duration rounded = absl::Ceil(std::min(wait, kLongestWait), absl::Milliseconds(1));
+  return epoll_wait(epoll_fd_, events.data(), max_events,
+                    has_end ? static_cast<int>(absl::ToInt64Milliseconds(rounded)) : -1);
 }
 
 void EventLoop::Run() {
   current_loop = this;
   epoll_event events[kEventsPerTurn];
   while (!stopping_.load()) {
-    const int count = epoll_wait(epoll_fd_, events, kEventsPerTurn, WaitMillis());
+    const int count = Wait(absl::MakeSpan(events));
     if (count < 0 && errno != EINTR) Fatal(absl::StrCat("epoll_wait: ", strerror(errno)));
     now_ = clock_.Monotonic();
     for (int i = 0; i < count; ++i) {

@@ -9,6 +9,8 @@
 // 2. Objects given to ReleaseLater outlive everything that runs in the same turn.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -61,6 +63,10 @@ class EventLoop final : public Executor {
   void Watch(int fd, uint32_t events, FdHandler* handler);
   void Change(int fd, uint32_t events);
   void Unwatch(int fd);
+  // What waits for less waits as long.
+  absl::Duration shortest_wait() const {
+    return has_precise_wait_ ? absl::ZeroDuration() : absl::Milliseconds(1);
+  }
   // Cheaper than PostAt and Cancel, for what the loop's own objects wait for.
   DeadlineHeap& deadlines() { return deadlines_; }
   // Called once at the end of this turn (or of the next, when called during a turn's end).
@@ -83,7 +89,8 @@ class EventLoop final : public Executor {
 
   void Run();
   void Wake();
-  int WaitMillis();
+  absl::Duration PrepareToWait();
+  int Wait(absl::Span<epoll_event> events);
   void RunTimers();
   void RunMailbox();
   void RunTurnEnds();
@@ -94,6 +101,7 @@ class EventLoop final : public Executor {
   const int wake_fd_;
   std::thread thread_;
   std::atomic<bool> stopping_{false};
+  bool has_precise_wait_ = true;  // until the kernel says otherwise
   absl::Duration now_;
 
   mutable Mutex mutex_;

@@ -29,7 +29,8 @@ HeaderField HeaderCache::Read(nghttp2_rcbuf* name, nghttp2_rcbuf* value) {
   const absl::string_view name_text = View(name);
   const absl::string_view value_text = View(value);
   const HeaderField field = HeaderField::Read(name_text, value_text, methods_);
-  if (name_text.size() + value_text.size() <= kMaxHeldBytes) Remember(pair, {name, value, field});
+  const bool is_short = name_text.size() + value_text.size() <= kMaxHeldBytes;
+  if (is_short && field.kind != HeaderField::Kind::kBroken) Remember(pair, {name, value, field});
   return field;
 }
 

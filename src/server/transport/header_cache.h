@@ -4,7 +4,8 @@
 // buffers: the same two buffers are the same header. Those of the last few headers are kept, so
 // that no other header can come to lie at their addresses. Bound to its connection's loop.
 //
-// Invariant: holds a reference to each buffer in it, and none larger than kMaxHeldBytes.
+// Invariant: holds a reference to each buffer in it, and none of a header longer than kMaxHeldBytes
+// or forbidden.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -18,7 +19,8 @@ namespace tidemark::server {
 
 class HeaderCache {
  public:
-  static constexpr size_t kMaxHeldBytes = 256;  // name and value of one header
+  // Name and value of one header; nghttp2 may have allocated several times as much for them.
+  static constexpr size_t kMaxHeldBytes = 96;
 
   explicit HeaderCache(const MethodTable& methods) : methods_(methods) {}
   HeaderCache(const HeaderCache&) = delete;

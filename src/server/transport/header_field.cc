@@ -37,8 +37,7 @@ HeaderField ReadPseudo(absl::string_view name, absl::string_view value,
 
 Kind KindOfGrpcHeader(absl::string_view name) {
   if (name == "grpc-timeout") return Kind::kTimeout;
-  if (name == "grpc-encoding") return Kind::kEncoding;
-  return name == "grpcgateway-accept" ? Kind::kMetadata : Kind::kUnused;
+  return name == "grpc-encoding" ? Kind::kEncoding : Kind::kUnused;
 }
 
 }  // namespace
@@ -51,6 +50,8 @@ HeaderField HeaderField::Read(absl::string_view name, absl::string_view value,
   if (name == "te") return {value == "trailers" ? Kind::kUnused : Kind::kBroken};
   if (absl::StartsWith(name, "grpc-")) return {KindOfGrpcHeader(name)};
   if (IsOfTheConnection(name)) return {Kind::kBroken};
+  // In every request of every client, and asked for by nobody.
+  if (name == "user-agent") return {Kind::kUnused};
   return {absl::EndsWith(name, "-bin") ? Kind::kBinaryMetadata : Kind::kMetadata};
 }
 

@@ -162,6 +162,7 @@ Http2Stream* Http2Connection::Find(int32_t stream_id) {
 }
 
 void Http2Connection::OnRequestHeaders(int32_t stream_id, bool end_stream) {
+  connection_.NoteRequest();
   std::shared_ptr<Http2Stream> stream;
   if (head_.is_grpc || !connection_.traits().serves_http) {
     stream = GrpcCall::Start(*this, stream_id, head_);

@@ -12,7 +12,7 @@ constexpr absl::Duration kMemoryLookInterval = absl::Seconds(1);
 
 void LoopConnections::Adopt(const ListenerTraits& traits, Accepted accepted) {
   auto connection = std::make_shared<Connection>(
-      Connection::Wiring{context_, traits, loop_, memory_}, std::move(accepted),
+      Connection::Wiring{context_, traits, loop_, memory_, pacer_}, std::move(accepted),
       [this](Connection* closed) { Forget(closed); });
   Connection* raw = connection.get();
   connections_.emplace(raw, std::move(connection));

@@ -12,6 +12,7 @@
 #include "src/server/transport/connection.h"
 #include "src/server/transport/context.h"
 #include "src/server/transport/event_loop.h"
+#include "src/server/transport/output_pacer.h"
 
 namespace tidemark::server {
 
@@ -40,6 +41,7 @@ class LoopConnections {
   EventLoop& loop_;
   const std::function<void()> on_ended_;
   BatchedCharge memory_;
+  OutputPacer pacer_;
   absl::flat_hash_map<Connection*, std::shared_ptr<Connection>> connections_;
   bool looks_at_memory_ = false;
   bool shutting_down_ = false;

@@ -5,12 +5,15 @@
 
 #include <cerrno>
 #include <memory>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "src/base/memory_budget.h"
 #include "src/server/transport/echo_fixture.h"
 #include "src/server/transport/grpc_test_client.h"
+#include "src/server/transport/grpc_wire.h"
 #include "src/server/transport/raw_client.h"
 
 namespace tidemark::server {
@@ -201,6 +204,27 @@ TEST_F(MemoryTransportTest, LargeWindowsDoNotFillTheOutputQueue) {
     received += frame->payload.size();
     ASSERT_LT(used(), 1 << 20);
   }
+}
+
+// While others ask for something a long answer rests now and then, and comes all the same.
+TEST_F(MemoryTransportTest, ALongAnswerRestsForOthers) {
+  Start(100 << 20);
+  RawHttp2 reader(server_->port());
+  OpenWindows(reader);
+  const std::jthread others([this](const std::stop_token& stop) {
+    GrpcTestClient client(server_->address());
+    while (!stop.stop_requested()) EXPECT_TRUE(client.Unary("Unary", "x").status.ok());
+  });
+  ASSERT_TRUE(Eventually([this] { return server_->counters().messages.load() > 0; }));
+  constexpr size_t kAnswerBytes = 200'000'000;
+  reader.SendRequest(1, "/test.Echo/Sized", std::to_string(kAnswerBytes));
+  size_t received = 0;
+  while (received < kAnswerBytes + kGrpcPrefixBytes) {
+    const auto frame = reader.NextOfType(kData);
+    ASSERT_TRUE(frame.has_value()) << received;
+    received += frame->payload.size();
+  }
+  EXPECT_GT(server_->transport().output_rests(), 0u);
 }
 
 // A stream is not: what waits for it is bounded, and kept.

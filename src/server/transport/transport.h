@@ -63,6 +63,8 @@ class Transport {
 
   size_t open_connections() const { return context_.open_connections.load(); }
   uint64_t accepted_connections() const { return context_.accepted_connections.load(); }
+  // How often a connection with something long to send rested for others.
+  uint64_t output_rests() const { return context_.output_rests.load(); }
   size_t loop_count() const { return loops_.size(); }
   Executor& loop(size_t index) { return *loops_[index]; }
 

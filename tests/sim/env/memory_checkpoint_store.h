@@ -41,9 +41,12 @@ class MemoryCheckpointStore : public kvstore::CheckpointStore {
       PartitionId partition) override;
   absl::StatusOr<std::unique_ptr<kvstore::CheckpointWriter>> BeginIncrement(PartitionId partition,
                                                                             Position base) override;
+  void Hurry(bool hurries) override { hurries_ = hurries; }
   uint64_t DiskBytes(PartitionId partition) const override;
   uint64_t TotalDiskBytes() const override;
   bool is_broken() const override { return is_broken_; }
+
+  bool hurries() const { return hurries_; }
 
   // The process ends and a new one opens the store: broken no more, no writer is left.
   void ProcessDied();
@@ -93,6 +96,7 @@ class MemoryCheckpointStore : public kvstore::CheckpointStore {
   std::map<PartitionId, Partition> partitions_;
   uint64_t incarnation_ = 0;
   bool is_broken_ = false;
+  bool hurries_ = false;
   int64_t adds_left_ = std::numeric_limits<int64_t>::max();
   CommitFault commit_fault_ = CommitFault::kNone;
 };

@@ -267,17 +267,21 @@ void Connection::WriteOutput() {
     context_.traffic->OnBytes(0, written_bytes);
   }
   if (written_bytes <= kWrittenForFreeBytes) return;
-  wrote_long_ = loop_.now();
-  if (shares_loop) ChargeWriting(loop_.clock().Monotonic() - begun);
+  if (shares_loop) ChargeWriting(begun, loop_.clock().Monotonic());
+  if (!shares_loop) wrote_long_until_ = loop_.now();
 }
 
 void Connection::NoteRequest() {
-  const bool is_long_writer = loop_.now() - wrote_long_ <= OutputPacer::kActiveTime;
+  const bool is_long_writer = loop_.now() - wrote_long_until_ <= OutputPacer::kActiveTime;
   if (!is_long_writer) pacer_.NoteRequest(this, loop_.now());
 }
 
-void Connection::ChargeWriting(absl::Duration took) {
-  rest_owed_ = std::min(rest_owed_ + took, kLongestRest);
+// Whoever writes less than half of the time owes nothing.
+void Connection::ChargeWriting(absl::Duration begun, absl::Duration ended) {
+  const absl::Duration rested = begun - wrote_long_until_;
+  const absl::Duration left = std::max(rest_owed_ - rested, absl::ZeroDuration());
+  rest_owed_ = std::min(left + (ended - begun), kLongestRest);
+  wrote_long_until_ = ended;
   if (!ending_ && rest_owed_ >= std::max(kShortestRest, loop_.shortest_wait())) Rest();
 }
 

@@ -87,7 +87,7 @@ class Connection final : public FdHandler,
   bool ChooseProtocol(absl::string_view bytes);
   void DropInput();
   void WriteOutput();
-  void ChargeWriting(absl::Duration took);
+  void ChargeWriting(absl::Duration begun, absl::Duration ended);
   void Rest();
   void OnDeadline() override;  // the rest is over
   void EndInOrder();
@@ -114,8 +114,8 @@ class Connection final : public FdHandler,
   int64_t queued_bytes_ = 0;   // counted for what waits in queues
   absl::Duration last_taken_;  // when the client took bytes, or there were none to take
   size_t dropped_bytes_ = 0;
-  absl::Duration rest_owed_;   // to others, for what was written
-  absl::Duration wrote_long_;  // when it last wrote more than a little at once
+  absl::Duration rest_owed_;         // to others, for what was written
+  absl::Duration wrote_long_until_;  // when it last wrote more than a little at once
   bool rests_ = false;
   bool dirty_ = false;
   bool write_blocked_ = false;

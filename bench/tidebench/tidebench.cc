@@ -32,6 +32,7 @@
 #include "bench/tidebench/wire/client.h"
 #include "bench/tidebench/workloads/workload.h"
 #include "src/base/check.h"
+#include "src/base/thread_urgency.h"
 
 namespace tidemark::bench {
 namespace {
@@ -191,6 +192,7 @@ int Main(int argc, char** argv) {
   settings.load.spacing =
       settings.arrivals == "poisson" ? Arrivals::Spacing::kPoisson : Arrivals::Spacing::kEven;
   settings.load.run = absl::StrCat(time(nullptr));
+  AskFor(ThreadUrgency::kServing);  // else its waits for a core would be the server's latencies
   const absl::StatusOr<Report> report = Run(settings);
   if (!report.ok()) {
     std::cerr << "error: " << report.status().ToString() << "\n";

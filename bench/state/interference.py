@@ -100,7 +100,7 @@ def measure_checkpoint(make_node, make_client, keys, file):
         puts = Puts(client, file)
         try:
             wait_until_started(file)
-            return watch_rounds(node, puts)
+            return watch_round(node, puts)
         finally:
             puts.stop()
     finally:
@@ -111,7 +111,7 @@ def made(metrics):
     return sum(value for name, value in metrics.items() if name.startswith("tidemark_checkpoints_total"))
 
 
-def watch_rounds(node, puts):
+def watch_round(node, puts):
     """A round's end and duration are in the metrics; the seconds behind it are the quiet ones."""
     before = node.metrics()
     written = before["tidemark_checkpoint_bytes_written_total"]

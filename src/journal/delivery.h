@@ -7,9 +7,8 @@
 //
 // Invariants:
 //  1. Only committed blocks are delivered.
-//  2. Kept in memory: the recent blocks and one piece read from the log, both bounded (one block
-//  may
-//     exceed the bound alone).
+//  2. Kept in memory: the recent blocks and one piece read from the log, both bounded (one
+//     block may exceed the bound alone).
 //  3. At most one read runs; its piece serves every subscriber that is at the same place.
 #pragma once
 

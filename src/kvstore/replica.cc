@@ -218,7 +218,7 @@ void ReplicaImpl::CompactionStep() {
   stats_.compacted_versions_total.fetch_add(versions_before - store_->stats().versions,
                                             std::memory_order_relaxed);
   if (more) {
-    const int rest_percent = compaction_hurries_ ? 0 : options_.compaction_rest_percent;
+    const int rest_percent = compaction_hurries_ ? 0 : kCompactionRestPercent;
     return PostToSelf([this] { CompactionStep(); },
                       (clock_.Monotonic() - begun) * rest_percent / 100);
   }

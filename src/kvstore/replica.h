@@ -83,6 +83,10 @@ struct PlannedOp {
   const etcdserverpb::DeleteRangeRequest* delete_range = nullptr;
 };
 
+// Unless somebody waits for a compaction, others have the sequence for this part of the time that
+// each of its steps took: of the removals, and of the hash before them.
+inline constexpr int kCompactionRestPercent = 400;
+
 struct ReplicaOptions {
   PartitionId partition;
   OriginId origin;  // fresh per process start
@@ -91,8 +95,6 @@ struct ReplicaOptions {
   size_t max_pending_reads = 100000;
   // Keys read or versions freed in one bounded step: about 100 us, which others wait for.
   size_t step_keys = 256;
-  // After each step of a compaction others have the sequence for this part of the time it took.
-  int compaction_rest_percent = 400;
   absl::Duration slow_apply = absl::Milliseconds(100);  // a batch that takes longer is logged
   mvcc::StoreOptions store;
   mvcc::WatchLimits watch;

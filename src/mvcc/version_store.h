@@ -10,9 +10,8 @@
 //  1. Changes arrive in ascending (main, sub); an entry's changes become final at CommitEntry.
 //  2. Reads at a revision R with compact revision <= R <= current give the same answer for ever,
 //     until a compaction above R.
-//  3. Compact(R) keeps, for every key, the newest version <= R if it is a put, everything > R, and
-//  a
-//     tombstone whose main revision is exactly R (etcd >= 3.4.34; contract 2.8).
+//  3. Compact(R) keeps, for every key, the newest version <= R if it is a put, everything > R,
+//     and a tombstone whose main revision is exactly R (etcd >= 3.4.34; contract 2.8).
 //  4. Physical removal takes nothing that reads at or above its bound need.
 #pragma once
 

@@ -11,11 +11,6 @@
 #include "src/kvstore/etcd_errors.h"
 
 namespace tidemark::partition {
-namespace {
-
-constexpr int kWalkRestPercent = 400;  // while nobody waits for the compaction
-
-}  // namespace
 
 void CompactionRunner::Compact(const etcdserverpb::CompactionRequest& request,
                                ReplyCallback<Nothing> done) {
@@ -122,7 +117,7 @@ void CompactionRunner::HashNext() {
   HashWalkSpec spec;
   spec.at = next.revision;
   spec.compacted = next.former;
-  const auto rest_percent = [this] { return IsAwaited() ? 0 : kWalkRestPercent; };
+  const auto rest_percent = [this] { return IsAwaited() ? 0 : kvstore::kCompactionRestPercent; };
   RunHashWalk(coordinator_.parts(), coordinator_.home(), clock_, spec, rest_percent,
               [this, spec](uint32_t hash) {
                 hashes_.push_back({hash, spec.compacted, spec.at});

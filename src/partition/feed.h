@@ -6,9 +6,8 @@
 // Sequence-bound to the executor.
 //
 // Invariants:
-//  1. Every entry that names a partition is applied to it once, in order; a replica skips what it
-//  is
-//     delivered again.
+//  1. Every entry that names a partition is applied to it once, in order; a replica skips what
+//     it is delivered again.
 //  2. A partition without an image has seen the partition map before any entry of its own.
 #pragma once
 

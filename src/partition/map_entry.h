@@ -5,9 +5,8 @@
 // Sequence-bound.
 //
 // Invariants:
-//  1. No entry of a real partition precedes the map: a store that finds one without a map refuses
-//  to
-//     start, and so does one that finds another map than it was started with.
+//  1. No entry of a real partition precedes the map: a store that finds one without a map
+//     refuses to start, and so does one that finds another map than it was started with.
 #pragma once
 
 #include <string>

@@ -11,9 +11,8 @@
 // Invariants:
 //  1. S4, S6: whichever way it starts, the state at the journal's tail is the same, whatever the
 //     number of threads.
-//  2. Memory ahead of the journal, of another history of it, or behind the checkpoint is not of
-//  this
-//     data: it is refused.
+//  2. Memory ahead of the journal, of another history of it, or behind the checkpoint is not
+//     of this data: it is refused.
 #pragma once
 
 #include <memory>

@@ -5,14 +5,11 @@
 #include "src/base/failpoint.h"
 
 namespace tidemark::server {
-namespace {
 
-absl::string_view View(nghttp2_rcbuf* buffer) {
+absl::string_view TextOf(nghttp2_rcbuf* buffer) {
   const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
   return absl::string_view(reinterpret_cast<const char*>(bytes.base), bytes.len);
 }
-
-}  // namespace
 
 HeaderCache::~HeaderCache() {
   for (const Pair& pair : pairs_) {
@@ -26,8 +23,8 @@ HeaderField HeaderCache::Read(nghttp2_rcbuf* name, nghttp2_rcbuf* value) {
     const bool is_same_value = slot.value == value || PLANTED_BUG("transport_header_value_ignored");
     if (slot.name == name && is_same_value) return slot.field;
   }
-  const absl::string_view name_text = View(name);
-  const absl::string_view value_text = View(value);
+  const absl::string_view name_text = TextOf(name);
+  const absl::string_view value_text = TextOf(value);
   const HeaderField field = HeaderField::Read(name_text, value_text, methods_);
   const bool is_short = name_text.size() + value_text.size() <= kMaxHeldBytes;
   if (is_short && field.kind != HeaderField::Kind::kBroken) Remember(pair, {name, value, field});

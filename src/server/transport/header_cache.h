@@ -17,6 +17,8 @@
 
 namespace tidemark::server {
 
+absl::string_view TextOf(nghttp2_rcbuf* buffer);
+
 class HeaderCache {
  public:
   // Name and value of one header; nghttp2 may have allocated several times as much for them.

@@ -1,14 +1,12 @@
 #include "src/server/transport/header_cache.h"
 
-#include <algorithm>
-#include <memory>
 #include <random>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 
 namespace tidemark::server {
@@ -87,20 +85,16 @@ class HeaderCacheTest : public ::testing::Test {
   static uint8_t* Bytes(const std::string& text) {
     return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
   }
-  static absl::string_view View(nghttp2_rcbuf* buffer) {
-    const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
-    return absl::string_view(reinterpret_cast<const char*>(bytes.base), bytes.len);
-  }
   static int OnHeader(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf* name,
                       nghttp2_rcbuf* value, uint8_t, void* test) {
     auto& self = *static_cast<HeaderCacheTest*>(test);
     const HeaderField cached = self.last_ = self.cache_.Read(name, value);
     ++self.seen_;
     if (!self.compares_) return 0;
-    const HeaderField read = HeaderField::Read(View(name), View(value), self.table_);
+    const HeaderField read = HeaderField::Read(TextOf(name), TextOf(value), self.table_);
     EXPECT_EQ(std::tie(cached.kind, cached.is_grpc, cached.method),
               std::tie(read.kind, read.is_grpc, read.method))
-        << View(name) << ": " << View(value);
+        << TextOf(name) << ": " << TextOf(value);
     return 0;
   }
 

@@ -19,11 +19,6 @@ absl::string_view View(const uint8_t* bytes, size_t size) {
   return absl::string_view(reinterpret_cast<const char*>(bytes), size);
 }
 
-absl::string_view View(nghttp2_rcbuf* buffer) {
-  const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
-  return View(bytes.base, bytes.len);
-}
-
 bool IsRequest(const nghttp2_frame* frame) {
   return frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
 }
@@ -72,16 +67,16 @@ int Http2Callbacks::OnHeader(nghttp2_session*, const nghttp2_frame* frame, nghtt
                              nghttp2_rcbuf* value, uint8_t, void* connection) {
   Http2Connection& self = Self(connection);
   const HeaderField field = self.header_cache_.Read(name, value);
+  const absl::string_view name_text = TextOf(name);
+  const absl::string_view value_text = TextOf(value);
   const size_t max_bytes = self.context_.options.max_metadata_bytes;
   self.rules_.Add(field);
   if (IsRequest(frame) && self.head_.size_bytes <= max_bytes) {
-    self.head_.Add(field, View(name), View(value));
+    self.head_.Add(field, name_text, value_text);
   }
-  self.head_.size_bytes += View(name).size() + View(value).size() + kHeaderOverheadBytes;
+  self.head_.size_bytes += name_text.size() + value_text.size() + kHeaderOverheadBytes;
   // HPACK needs the whole block, but not at any price.
-  return self.head_.size_bytes > 4 * max_bytes
-             ? NGHTTP2_ERR_CALLBACK_FAILURE
-             : 0;
+  return self.head_.size_bytes > 4 * max_bytes ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 int Http2Callbacks::OnFrameReceived(nghttp2_session*, const nghttp2_frame* frame,

@@ -19,6 +19,11 @@
 
 namespace tidemark {
 
+// A disk writes a sector whole or not at all.
+inline constexpr uint64_t kSectorBytes = 512;
+
+enum class Durability { kWritten, kDurable };
+
 class File {
  public:
   virtual ~File() = default;
@@ -27,6 +32,12 @@ class File {
   virtual absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) = 0;
   // Writes all runs one after another at `offset`. On error an unknown part may have been written.
   virtual absl::Status WriteAt(uint64_t offset, absl::Span<const absl::string_view> runs) = 0;
+  // The same past the page cache, for whole sectors: `offset` is a border of one, and zeros fill
+  // the last. kDurable: what was written survives a crash, as after SyncData, but nothing else that
+  // was written before needs to. Unimplemented: file system or disk cannot do it (not with sectors
+  // of this size either); some of it may have been written.
+  virtual absl::Status WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs,
+                                     Durability durability);
   // Reserves disk space for [0, size_bytes) and extends the file to it with zeros.
   virtual absl::Status Preallocate(uint64_t size_bytes) = 0;
   virtual absl::Status Truncate(uint64_t size_bytes) = 0;
@@ -43,6 +54,12 @@ class FileLock {
 };
 
 enum class OpenMode { kReadOnly, kReadWrite, kCreateExclusive };
+
+inline absl::Status File::WriteDirectly(uint64_t /*offset*/,
+                                        absl::Span<const absl::string_view> /*runs*/,
+                                        Durability /*durability*/) {
+  return absl::UnimplementedError("this file cannot be written past a cache");
+}
 
 class FileSystem {
  public:

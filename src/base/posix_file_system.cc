@@ -13,12 +13,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "src/base/posix_direct_writer.h"
 #include "src/base/posix_fd.h"
 
 namespace tidemark {
@@ -87,6 +89,12 @@ class PosixFile : public File {
     return absl::OkStatus();
   }
 
+  absl::Status WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs,
+                             Durability durability) override {
+    if (!direct_.has_value()) direct_.emplace(fd_.get());
+    return direct_->Write(offset, runs, durability, path_);
+  }
+
   absl::Status Preallocate(uint64_t size_bytes) override {
     return PreallocateFd(fd_.get(), size_bytes, path_);
   }
@@ -110,6 +118,7 @@ class PosixFile : public File {
 
  private:
   UniqueFd fd_;
+  std::optional<PosixDirectWriter> direct_;  // from the first direct write on
   const std::string path_;
 };
 

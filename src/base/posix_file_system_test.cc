@@ -45,6 +45,38 @@ TEST_F(PosixFileSystemTest, WritesRunsInOrderAndReadsBack) {
   EXPECT_TRUE(file->SyncData().ok());
 }
 
+TEST_F(PosixFileSystemTest, WritesDirectlyWhatOthersRead) {
+  std::unique_ptr<File> file = Create("a");
+  ASSERT_TRUE(file->Preallocate(4 << 20).ok());
+  ASSERT_TRUE(file->WriteAt(0, {std::string(3000, 'b')}).ok());
+  EXPECT_EQ(file->ReadAt(0, 1)->size(), 1u);
+  ASSERT_TRUE(files_.Rename(Path("a"), Path("b")).ok());
+  std::string expected(4 << 20, '\0');
+  expected.replace(0, 3000, 3000, 'b');
+  // More than one chunk, from runs that end anywhere.
+  const std::vector<std::string> runs = {"start", std::string(700'000, 'r'), "",
+                                         std::string(1'500'001, 's'), "end"};
+  const auto put = [&](uint64_t offset, Durability durability) {
+    const std::vector<absl::string_view> views(runs.begin(), runs.end());
+    std::string whole;
+    for (const std::string& run : runs) whole += run;
+    whole.resize((whole.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes);
+    expected.replace(offset, whole.size(), whole);
+    return file->WriteDirectly(offset, views, durability);
+  };
+  const absl::Status written = put(512, Durability::kDurable);
+  if (absl::IsUnimplemented(written)) GTEST_SKIP() << "not here: " << written;
+  ASSERT_TRUE(written.ok()) << written;
+  EXPECT_EQ(*file->ReadAt(0, 8 << 20), expected);
+  ASSERT_TRUE(put(1'024'000, Durability::kWritten).ok());
+  EXPECT_EQ(*(*files_.Open(Path("b"), OpenMode::kReadOnly))->ReadAt(0, 8 << 20), expected);
+}
+
+TEST_F(PosixFileSystemTest, WhatCannotBeWrittenDirectlySaysSo) {
+  std::unique_ptr<File> null = *files_.Open("/dev/null", OpenMode::kReadWrite);
+  EXPECT_TRUE(absl::IsUnimplemented(null->WriteDirectly(0, {"x"}, Durability::kDurable)));
+}
+
 TEST_F(PosixFileSystemTest, WritesMoreRunsThanOneSystemCallTakes) {
   std::unique_ptr<File> file = Create("a");
   std::vector<std::string> texts;

@@ -39,6 +39,7 @@ class Simulation {
  public:
   explicit Simulation(uint64_t seed)
       : world_(seed), crashes_(world_.random()), disk_(world_.random()) {
+    disk_.SetDirectWrites(Draw(2) == 0);
     options_.directory = "/data/journal";
     options_.segment_bytes = 4096 + 512 * Draw(60);
     options_.limits.unacknowledged_bytes_max = 2000 + Draw(100000);
@@ -93,8 +94,11 @@ class Simulation {
     executor_ = world_.NewExecutor("journal", "node");
     runner_ =
         world_.NewBlockingRunner("disk", absl::Microseconds(10), absl::Milliseconds(1), "node");
+    side_runner_ =
+        world_.NewBlockingRunner("side", absl::Microseconds(10), absl::Milliseconds(10), "node");
     options_.executor = executor_.get();
     options_.runner = runner_.get();
+    options_.side_runner = side_runner_.get();
     bool opened = world_.RunAsNode("node", [this] {
       auto journal = EmbeddedJournal::Open(options_);
       ASSERT_TRUE(journal.ok()) << journal.status();
@@ -239,6 +243,7 @@ class Simulation {
     journal_.reset();
     executor_.reset();
     runner_.reset();
+    side_runner_.reset();
   }
   void Crash() {
     disk_.ClearFaults();
@@ -258,6 +263,7 @@ class Simulation {
 
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<BlockingRunner> runner_;
+  std::unique_ptr<BlockingRunner> side_runner_;
   std::unique_ptr<EmbeddedJournal> journal_;
   std::unique_ptr<Subscription> subscription_;
   bool crashed_ = false;

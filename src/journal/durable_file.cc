@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "src/base/check.h"
 #include "src/base/crc32c.h"
 #include "src/journal/damage.h"
+#include "src/journal/disk_errors.h"
 #include "src/journal/little_endian.h"
 
 namespace tidemark::journal {
@@ -14,10 +14,6 @@ namespace {
 
 constexpr uint32_t kEnvelopeVersion = 1;
 constexpr size_t kEnvelopeBytes = 12;
-
-void MustSync(const absl::Status& status) {
-  if (!status.ok()) Fatal(absl::StrCat("journal: ", status.message()));
-}
 
 }  // namespace
 
@@ -33,11 +29,11 @@ absl::Status ReplaceFile(FileSystem& file_system, const std::string& directory,
   if (!file.ok()) return file.status();
   absl::Status written = (*file)->WriteAt(0, {content});
   if (!written.ok()) return written;
-  MustSync((*file)->SyncData());
+  MustSucceed((*file)->SyncData());
   file->reset();
   absl::Status renamed = file_system.Rename(temporary, path);
   if (!renamed.ok()) return renamed;
-  MustSync(file_system.SyncDirectory(directory));
+  MustSucceed(file_system.SyncDirectory(directory));
   return absl::OkStatus();
 }
 

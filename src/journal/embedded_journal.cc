@@ -22,9 +22,10 @@ absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
   log_options.random = options.random;
   log_options.executor = options.executor;
   log_options.runner = options.runner;
-  log_options.trim_runner = options.trim_runner;
+  log_options.side_runner = options.side_runner;
   log_options.stats = &stats->log;
   log_options.unsafe_no_sync = options.unsafe_no_sync;
+  log_options.writes_directly = options.writes_directly;
   log_options.observe_write = std::move(options.observe_write);
   log_options.observe_sync = std::move(options.observe_sync);
   Sequencer sequencer(options.limits.sequencer);

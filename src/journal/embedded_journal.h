@@ -53,12 +53,13 @@ struct EmbeddedJournalOptions {
   Random* random = nullptr;
   Executor* executor = nullptr;      // the journal's sequence
   BlockingRunner* runner = nullptr;  // disk work: inline, or a thread of its own
-  // Trims: removing a segment's file takes many times as long as a block's way to the disk. If
-  // there is none, they run on `runner`.
-  BlockingRunner* trim_runner = nullptr;
+  // What no append should wait for: removing trimmed segments takes many times as long as a block's
+  // way to the disk, and filling the next one ahead of need some. `runner` if there is none.
+  BlockingRunner* side_runner = nullptr;
   // --unsafe-no-fsync: no file and no directory is synced, so R1 holds for a crash of the process
   // only; after one of the machine anything may be missing or refused as damaged.
   bool unsafe_no_sync = false;
+  bool writes_directly = true;  // past the page cache, where the file system can
   // How long each write and each sync took. Any thread; may be empty.
   std::function<void(absl::Duration)> observe_write;
   std::function<void(absl::Duration)> observe_sync;

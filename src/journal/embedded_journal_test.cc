@@ -115,6 +115,19 @@ TEST_F(EmbeddedJournalTest, WaitingAppendsBecomeOneBlockAndOneSync) {
   EXPECT_EQ(journal_->KnownTail().revision, Revision(101));
 }
 
+// Only the mark behind the newest block tells its damage from a write that was never finished.
+TEST_F(EmbeddedJournalTest, OnceAppendsPauseDamageOfTheNewestIsNoticed) {
+  disk_.SetDirectWrites(true);
+  Restart();
+  const Epoch epoch = Claim(kPods);
+  ASSERT_TRUE(AppendNow(Data(kPods, epoch, 1, std::string(1000, 'x'))).ok());  // and the pause
+  journal_.reset();
+  const std::string path = "/data/journal/" + SegmentName(Position(1));
+  const std::string bytes = *(*disk_.Open(path, OpenMode::kReadOnly))->ReadAt(0, 16384);
+  ASSERT_TRUE(disk_.FlipBit(path, bytes.find("xxxx"), 0).ok());
+  EXPECT_TRUE(absl::IsDataLoss(EmbeddedJournal::Open(options_).status()));
+}
+
 TEST_F(EmbeddedJournalTest, RefusalsSayWhy) {
   Epoch old_epoch = Claim(kPods);
   Epoch epoch = Claim(kPods);

@@ -58,6 +58,8 @@ class LogStorage {
   virtual absl::Status Append(const LogBlock& block) = 0;
   // Returns only when everything appended is durable; ends the process when the disk cannot say so.
   virtual void Sync() = 0;
+  // False when an append made its block durable at once, so that Sync has little to do.
+  virtual bool HasUnsynced() const = 0;
 
   // Whole blocks from the one that holds `from`, at least one, about `size_bytes` altogether; none
   // when from == last() + 1. OutOfRange for trimmed and future positions; DataLoss for damage.
@@ -70,6 +72,15 @@ class LogStorage {
   // while the directory is still owned. Left undone, a later start finds the blocks again.
   using Removal = absl::AnyInvocable<absl::Status()>;
   virtual Removal Trim(Position up_to) = 0;
+
+  // After a Sync: what would make coming appends cheaper, or nullptr. Done, or not, as a removal
+  // is.
+  using Preparation = absl::AnyInvocable<void()>;
+  virtual Preparation Prepare() { return nullptr; }
+
+  // What is better done once appends pause than after each; is there any?
+  virtual bool IsSettled() const { return true; }
+  virtual void Settle() {}
 
   virtual uint64_t size_bytes() const = 0;
 };

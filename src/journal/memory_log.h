@@ -15,6 +15,7 @@ class MemoryLog : public LogStorage {
   Position last() const override;
   absl::Status Append(const LogBlock& block) override;
   void Sync() override;
+  bool HasUnsynced() const override { return synced_count_ < blocks_.size(); }
   absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes) override;
   bool CanTrim(Position up_to) const override;
   Removal Trim(Position up_to) override;

@@ -9,6 +9,7 @@
 #include "src/base/crc32c.h"
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
+#include "src/journal/disk_errors.h"
 #include "src/journal/segment_cursor.h"
 #include "src/journal/segment_reader.h"
 #include "src/journal/segment_recovery.h"
@@ -18,23 +19,6 @@ namespace {
 
 // A mark behind the newest block must always fit.
 constexpr uint64_t kMarkRoomBytes = kBlockAlignmentBytes;
-constexpr char kSpareName[] = "next-segment.tmp";
-
-// No space is an answer; anything else a write says makes the disk untrustworthy.
-absl::Status OnlyNoSpace(absl::Status status) {
-  if (!status.ok() && !absl::IsResourceExhausted(status)) {
-    Fatal(absl::StrCat("journal: ", status.message()));
-  }
-  return status;
-}
-
-void MustSucceed(const absl::Status& status) {
-  if (status.ok()) return;
-  Fatal(absl::StrCat("journal: ", status.message(),
-                     absl::IsResourceExhausted(status)
-                         ? "; what is on this disk is unknown now: make space, then start again"
-                         : ""));
-}
 
 }  // namespace
 
@@ -62,7 +46,7 @@ absl::StatusOr<std::unique_ptr<SegmentedLog>> SegmentedLog::Open(Options options
 }
 
 absl::Status SegmentedLog::UseWalk(SegmentWalk walk) {
-  absl::Status removed = RemoveSpare();
+  absl::Status removed = spare_->Remove();
   if (!removed.ok()) return removed;
   if (walk.segments.empty()) {
     CHECK(options_.recovery.may_be_fresh);
@@ -101,51 +85,20 @@ absl::Status SegmentedLog::RewriteNewestEnd() {
   return newest_file_->WriteAt(begin, {absl::string_view(*bytes)});
 }
 
-std::string SegmentedLog::SparePath() const {
-  return absl::StrCat(options_.recovery.directory, "/", kSpareName);
-}
-
-absl::Status SegmentedLog::RemoveSpare() {
-  spare_.reset();
-  spare_bytes_ = 0;
-  return file_system_.Exists(SparePath()) ? file_system_.Remove(SparePath()) : absl::OkStatus();
-}
-
-absl::Status SegmentedLog::ReserveSpare(uint64_t size_bytes) {
-  if (spare_ == nullptr) {
-    absl::Status removed = RemoveSpare();
-    if (!removed.ok()) return removed;
-    auto file = file_system_.Open(SparePath(), OpenMode::kCreateExclusive);
-    if (!file.ok()) return file.status();
-    spare_ = *std::move(file);
-  }
-  if (spare_bytes_ >= size_bytes) return absl::OkStatus();
-  absl::Status reserved = spare_->Preallocate(size_bytes);
-  if (!reserved.ok()) {
-    // Gives back what the attempt may have taken.
-    absl::Status removed = RemoveSpare();
-    if (!removed.ok()) return removed;
-    return reserved;
-  }
-  spare_bytes_ = size_bytes;
-  return absl::OkStatus();
-}
-
 absl::Status SegmentedLog::StartSegment(Position first, uint64_t capacity_bytes) {
   CHECK(!has_unsynced_);
   CHECK(first == last_.Next());
-  absl::Status reserved = ReserveSpare(capacity_bytes);
+  absl::Status reserved = spare_->Reserve(capacity_bytes);
   if (!reserved.ok()) return reserved;
   FAIL_POINT("journal.before_segment_create");
-  SegmentHeader header{options_.recovery.store, spare_bytes_, first, chain_};
-  absl::Status written = spare_->WriteAt(0, {absl::string_view(EncodeSegmentHeader(header))});
-  if (!written.ok()) return written;
-  MustSucceed(spare_->SyncData());
-  const std::string& directory = options_.recovery.directory;
-  std::string path = absl::StrCat(directory, "/", SegmentName(first));
-  absl::Status renamed = file_system_.Rename(SparePath(), path);
-  if (!renamed.ok()) return renamed;
-  MustSucceed(file_system_.SyncDirectory(directory));
+  const uint64_t size_bytes = spare_->size_bytes();
+  std::shared_ptr<File> file = spare_->Take();
+  absl::StatusOr<std::string> path =
+      NameSpare(*file, {options_.recovery.store, size_bytes, first, chain_});
+  if (!path.ok()) {
+    spare_->PutBack(std::move(file), size_bytes);
+    return path.status();
+  }
   FAIL_POINT("journal.after_segment_create");
   // Nothing was ever written to one that begins where this does: it took its name, and its place.
   const bool replaces_newest = !segments_.empty() && newest().first == first;
@@ -153,19 +106,31 @@ absl::Status SegmentedLog::StartSegment(Position first, uint64_t capacity_bytes)
     segments_.pop_back();
   } else if (newest_file_ != nullptr) {
     // From now on a directory without the new file is a damaged one.
-    WriteMark(TailMark::Kind::kSealed, newest_file_.get(), newest().end_offset);
+    WriteMark(TailMark::Kind::kSealed);
     MustSucceed(newest_file_->SyncData());
   }
-  segments_.push_back({path, first, spare_bytes_, kBlockAlignmentBytes});
-  newest_file_ = std::move(spare_);
-  spare_bytes_ = 0;
+  segments_.push_back({*std::move(path), first, size_bytes, kBlockAlignmentBytes});
+  newest_file_ = std::move(file);
   // Ahead of need, so that a full disk is met between blocks and while there is still room.
-  absl::Status ahead = ReserveSpare(options_.segment_bytes);
+  absl::Status ahead = spare_->Reserve(options_.segment_bytes);
   if (!ahead.ok()) {
     TLOG(kWarn, "no space for the next journal segment yet",
-         {{"directory", directory}, {"error", ahead.message()}});
+         {{"directory", options_.recovery.directory}, {"error", ahead.message()}});
   }
   return absl::OkStatus();
+}
+
+// From here on a start finds it as a segment. Its path.
+absl::StatusOr<std::string> SegmentedLog::NameSpare(File& file, const SegmentHeader& header) {
+  absl::Status written = file.WriteAt(0, {absl::string_view(EncodeSegmentHeader(header))});
+  if (!written.ok()) return written;
+  MustSucceed(file.SyncData());
+  const std::string& directory = options_.recovery.directory;
+  std::string path = absl::StrCat(directory, "/", SegmentName(header.first));
+  absl::Status renamed = file_system_.Rename(spare_->path(), path);
+  if (!renamed.ok()) return renamed;
+  MustSucceed(file_system_.SyncDirectory(directory));
+  return path;
 }
 
 absl::Status SegmentedLog::MakeRoom(uint64_t frame_bytes) {
@@ -221,7 +186,10 @@ absl::Status SegmentedLog::WriteBlock(const LogBlock& block) {
   runs.push_back(encoded);
   runs.insert(runs.end(), block.body.begin(), block.body.end());
   FAIL_POINT("journal.before_write");
-  absl::Status written = OnlyNoSpace(newest_file_->WriteAt(newest().end_offset, runs));
+  mark_is_due_ = false;
+  const Durability durability =
+      PLANTED_BUG("journal_direct_write_not_durable") ? Durability::kWritten : Durability::kDurable;
+  absl::Status written = OnlyNoSpace(WriteAtEnd(runs, durability));
   if (!written.ok()) {
     if (PLANTED_BUG("journal_refused_block_stays")) return written;
     undo_is_due_ = true;
@@ -235,8 +203,23 @@ absl::Status SegmentedLog::WriteBlock(const LogBlock& block) {
   CHECK(newest().end_offset + kMarkRoomBytes <= newest().capacity_bytes);
   last_ = block.last();
   chain_ = header.chain;
-  has_unsynced_ = true;
+  mark_is_due_ = true;
   return absl::OkStatus();
+}
+
+// kDurable needs a sync only where the page cache is in between.
+absl::Status SegmentedLog::WriteAtEnd(absl::Span<const absl::string_view> runs,
+                                      Durability durability) {
+  if (writes_directly_) {
+    absl::Status written = newest_file_->WriteDirectly(newest().end_offset, runs, durability);
+    if (!absl::IsUnimplemented(written)) return written;
+    writes_directly_ = false;
+    TLOG(kInfo, "the journal's files cannot be written past the page cache: a block is two steps",
+         {{"directory", options_.recovery.directory}});
+  }
+  absl::Status written = newest_file_->WriteAt(newest().end_offset, runs);
+  if (written.ok() && durability == Durability::kDurable) has_unsynced_ = true;
+  return written;
 }
 
 // Durably takes away the header that a refused write may have left; a body without one is nothing.
@@ -251,21 +234,28 @@ absl::Status SegmentedLog::Undo() {
 }
 
 void SegmentedLog::Sync() {
-  if (!has_unsynced_) return;
-  FAIL_POINT("journal.before_sync");
-  MustSucceed(newest_file_->SyncData());
-  FAIL_POINT("journal.after_sync");
-  has_unsynced_ = false;
-  WriteMark(TailMark::Kind::kSynced, newest_file_.get(), newest().end_offset);
+  if (has_unsynced_) {
+    FAIL_POINT("journal.before_sync");
+    MustSucceed(newest_file_->SyncData());
+    has_unsynced_ = false;
+    FAIL_POINT("journal.after_sync");
+  }
+  // Costs no sync of its own: the page cache keeps it until the next block overwrites it there.
+  if (mark_is_due_ && !writes_directly_) Settle();
 }
 
-// The next block overwrites it, so it costs no sync of its own: it is there whenever the newest
-// block has rested for a while, or the process was killed and the machine was not.
-void SegmentedLog::WriteMark(TailMark::Kind kind, File* file, uint64_t offset) {
+void SegmentedLog::Settle() {
+  if (PLANTED_BUG("journal_never_settles")) return;
+  if (has_unsynced_ || !std::exchange(mark_is_due_, false)) return;
+  WriteMark(TailMark::Kind::kSynced);
+}
+
+// Not durable itself: it is there whenever the newest block has rested for a while.
+void SegmentedLog::WriteMark(TailMark::Kind kind) {
   CHECK(!has_unsynced_);
-  std::string mark = EncodeTailMark({kind, options_.recovery.store, last_, chain_});
+  const std::string mark = EncodeTailMark({kind, options_.recovery.store, last_, chain_});
   // Without it, damage of one block is harder to tell; nothing else depends on it.
-  absl::Status written = OnlyNoSpace(file->WriteAt(offset, {absl::string_view(mark)}));
+  absl::Status written = OnlyNoSpace(WriteAtEnd({absl::string_view(mark)}, Durability::kWritten));
   if (!written.ok()) TLOG(kWarn, "journal mark not written", {{"error", written.message()}});
 }
 
@@ -338,8 +328,15 @@ LogStorage::Removal SegmentedLog::Trim(Position up_to) {
   };
 }
 
+// The next segment is filled as the newest one is used, and a quarter faster, so that it is whole
+// in time however fast that goes, and an idle journal writes nothing.
+LogStorage::Preparation SegmentedLog::Prepare() {
+  if (!options_.fills_ahead) return nullptr;
+  return spare_->NextFill(newest().end_offset / 4 * 5);
+}
+
 uint64_t SegmentedLog::size_bytes() const {
-  uint64_t size = spare_bytes_;
+  uint64_t size = spare_->size_bytes();
   for (const Segment& segment : segments_) size += segment.capacity_bytes;
   return size;
 }

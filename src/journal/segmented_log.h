@@ -1,6 +1,8 @@
-// LogStorage in segment files: preallocated, appended to, one sync per block.
+// LogStorage in segment files: preallocated, appended to, one durable write per block.
 //
-// Hides files, their rotation and reservation of disk space. Used by one thread at a time.
+// Hides files, their rotation and reservation of disk space, and whether a block goes past the page
+// cache (one write that is durable when it returns) or through it (a write, then a sync). Used by
+// one thread at a time.
 //
 // What a crash leaves, file by file: docs/journal-format.md.
 //
@@ -25,6 +27,7 @@
 #include "src/base/file_system.h"
 #include "src/journal/log_storage.h"
 #include "src/journal/segment_walk.h"
+#include "src/journal/spare_segment.h"
 
 namespace tidemark::journal {
 
@@ -38,6 +41,10 @@ class SegmentedLog : public LogStorage {
     uint64_t segment_bytes = kSegmentBytesDefault;
     // For a fresh directory: the position that the first entry will have.
     Position fresh_first{1};
+    // Prepare returns steps that fill the next segment with zeros.
+    bool fills_ahead = true;
+    // Past the page cache, where files can be written so.
+    bool writes_directly = true;
   };
 
   // Takes over what a walk with these recovery options found; repairs a torn end. The error is the
@@ -51,27 +58,34 @@ class SegmentedLog : public LogStorage {
   Position last() const override { return last_; }
   absl::Status Append(const LogBlock& block) override;
   void Sync() override;
+  bool HasUnsynced() const override { return has_unsynced_; }
   absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes) override;
   bool CanTrim(Position up_to) const override;
   Removal Trim(Position up_to) override;
+  Preparation Prepare() override;
+  bool IsSettled() const override { return !mark_is_due_; }
+  void Settle() override;
   uint64_t size_bytes() const override;
 
  private:
   explicit SegmentedLog(Options options)
-      : options_(std::move(options)), file_system_(*options_.recovery.file_system) {}
+      : options_(std::move(options)),
+        file_system_(*options_.recovery.file_system),
+        spare_(std::make_shared<SpareSegment>(file_system_, options_.recovery.directory,
+                                              options_.writes_directly)),
+        writes_directly_(options_.writes_directly) {}
 
   Segment& newest() { return segments_.back(); }
-  std::string SparePath() const;
   absl::Status UseWalk(SegmentWalk walk);
   absl::Status OpenNewest();
   absl::Status RewriteNewestEnd();
-  absl::Status RemoveSpare();
-  absl::Status ReserveSpare(uint64_t size_bytes);
   absl::Status StartSegment(Position first, uint64_t capacity_bytes);
+  absl::StatusOr<std::string> NameSpare(File& file, const SegmentHeader& header);
   absl::Status MakeRoom(uint64_t frame_bytes);
   absl::Status WriteBlock(const LogBlock& block);
   void TellOfSpace(const absl::Status& appended);
-  void WriteMark(TailMark::Kind kind, File* file, uint64_t offset);
+  void WriteMark(TailMark::Kind kind);
+  absl::Status WriteAtEnd(absl::Span<const absl::string_view> runs, Durability durability);
   absl::Status Undo();
   absl::Status ReadSegment(const Segment& segment, Position from, size_t size_bytes,
                            size_t* found_bytes, std::vector<StoredBlock>* found);
@@ -82,12 +96,13 @@ class SegmentedLog : public LogStorage {
   // Out of the list, still to be removed. Touched by Trim and by what it returned, one at a time.
   const std::shared_ptr<std::deque<std::string>> trimmed_ =
       std::make_shared<std::deque<std::string>>();
-  std::unique_ptr<File> newest_file_;
-  std::unique_ptr<File> spare_;  // the next segment's file, not yet named as one
-  uint64_t spare_bytes_ = 0;
+  std::shared_ptr<File> newest_file_;
+  const std::shared_ptr<SpareSegment> spare_;
   Position last_;
   ChainHash chain_;
+  bool writes_directly_;  // until a file cannot
   bool has_unsynced_ = false;
+  bool mark_is_due_ = false;  // the newest block is durable, and nothing says so yet
   bool undo_is_due_ = false;  // a refused block may still be readable at the newest end
   bool is_full_ = false;      // the last append was refused for want of space
 };

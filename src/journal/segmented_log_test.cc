@@ -1,5 +1,7 @@
 #include "src/journal/segmented_log.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "src/journal/memory_log.h"
@@ -40,10 +42,12 @@ void ExpectAll(LogStorage& log, Position first, Position last, size_t body_size 
   }
 }
 
-class SegmentedLogTest : public ::testing::Test {
+// Whether files can be written past the page cache.
+class SegmentedLogTest : public ::testing::TestWithParam<bool> {
  protected:
   SegmentedLogTest() : world_(1), random_(2), disk_(random_), crashes_(random_) {
     EXPECT_TRUE(disk_.CreateDirectories(kDirectory).ok());
+    disk_.SetDirectWrites(GetParam());
   }
 
   absl::StatusOr<std::unique_ptr<SegmentedLog>> Open(bool may_be_fresh = true) {
@@ -54,7 +58,7 @@ class SegmentedLogTest : public ::testing::Test {
     visited_.clear();
     SegmentedLog::Options options;
     options.recovery = {&files, &world_.clock(), kDirectory, StoreId(5), synced_};
-    options.segment_bytes = 4096;
+    options.segment_bytes = segment_bytes_;
     options.recovery.may_be_fresh = may_be_fresh;
     return SegmentedLog::Open(options, [this](const StoredBlock& block) {
       visited_.push_back(block.first);
@@ -73,9 +77,10 @@ class SegmentedLogTest : public ::testing::Test {
   sim::ScopedCrashHandlers crashes_;
   std::vector<Position> visited_;
   Position synced_;
+  uint64_t segment_bytes_ = 4096;
 };
 
-TEST_F(SegmentedLogTest, KeepsBlocksOverManySegmentsAndRestarts) {
+TEST_P(SegmentedLogTest, KeepsBlocksOverManySegmentsAndRestarts) {
   for (int start = 0; start < 4; ++start) {
     std::unique_ptr<SegmentedLog> log = MustOpen();
     ASSERT_EQ(visited_.size(), static_cast<size_t>(start) * 25);
@@ -97,7 +102,7 @@ TEST_F(SegmentedLogTest, KeepsBlocksOverManySegmentsAndRestarts) {
   }
 }
 
-TEST_F(SegmentedLogTest, ABlockLargerThanASegmentGetsOneOfItsOwn) {
+TEST_P(SegmentedLogTest, ABlockLargerThanASegmentGetsOneOfItsOwn) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
   ASSERT_TRUE(AppendOne(*log, 10).ok());
   log->Sync();
@@ -116,7 +121,7 @@ TEST_F(SegmentedLogTest, ABlockLargerThanASegmentGetsOneOfItsOwn) {
   EXPECT_EQ(blocks->front().body.view(), std::string(100000, 'y'));
 }
 
-TEST_F(SegmentedLogTest, D4NoSpaceRefusesAndLosesNothing) {
+TEST_P(SegmentedLogTest, D4NoSpaceRefusesAndLosesNothing) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
   Position acked;
   disk_.SetCapacityBytes(disk_.used_bytes() + 8192);
@@ -138,7 +143,7 @@ TEST_F(SegmentedLogTest, D4NoSpaceRefusesAndLosesNothing) {
   ExpectAll(*log, Position(1), acked.Next());
 }
 
-TEST_F(SegmentedLogTest, SpaceThatComesBackIsUsed) {
+TEST_P(SegmentedLogTest, SpaceThatComesBackIsUsed) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
   disk_.SetCapacityBytes(disk_.used_bytes());
   while (AppendOne(*log).ok()) log->Sync();
@@ -152,13 +157,16 @@ TEST_F(SegmentedLogTest, SpaceThatComesBackIsUsed) {
 // A file system whose files run out of space in the middle of a write, reserved or not.
 class StingyFileSystem : public FileSystem {
  public:
-  explicit StingyFileSystem(FileSystem& base) : base_(base) {}
+  StingyFileSystem(FileSystem& base, bool writes_directly)
+      : can_write_directly(writes_directly), base_(base) {}
 
   // Writes that still succeed; the one after them takes half its bytes, or all, then fails.
   int64_t writes_left = 1 << 30;
   int64_t failures_left = 0;
   bool takes_all = false;
   bool removals_fail = false;
+  bool can_write_directly;
+  uint64_t zeros_bytes = 0;  // written in runs of nothing else
 
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
     auto file = base_.Open(path, mode);
@@ -192,14 +200,14 @@ class StingyFileSystem : public FileSystem {
       return file_->ReadAt(offset, size);
     }
     absl::Status WriteAt(uint64_t offset, absl::Span<const absl::string_view> runs) override {
-      if (owner_.writes_left-- > 0 || owner_.failures_left-- <= 0) {
-        return file_->WriteAt(offset, runs);
-      }
-      std::string bytes;
-      for (absl::string_view run : runs) bytes.append(run.data(), run.size());
-      if (!owner_.takes_all) bytes.resize(bytes.size() / 2);
-      EXPECT_TRUE(file_->WriteAt(offset, {absl::string_view(bytes)}).ok());
-      return absl::ResourceExhaustedError("no space");
+      if (!owner_.Refuses(runs)) return file_->WriteAt(offset, runs);
+      return WriteSome(offset, runs);
+    }
+    absl::Status WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs,
+                               Durability durability) override {
+      if (!owner_.can_write_directly) return File::WriteDirectly(offset, runs, durability);
+      if (!owner_.Refuses(runs)) return file_->WriteDirectly(offset, runs, durability);
+      return WriteSome(offset, runs);
     }
     absl::Status Preallocate(uint64_t size) override { return file_->Preallocate(size); }
     absl::Status Truncate(uint64_t size) override { return file_->Truncate(size); }
@@ -207,19 +215,36 @@ class StingyFileSystem : public FileSystem {
     absl::StatusOr<uint64_t> Size() override { return file_->Size(); }
 
    private:
+    absl::Status WriteSome(uint64_t offset, absl::Span<const absl::string_view> runs) {
+      std::string bytes;
+      for (absl::string_view run : runs) bytes.append(run.data(), run.size());
+      if (!owner_.takes_all) bytes.resize(bytes.size() / 2);
+      EXPECT_TRUE(file_->WriteAt(offset, {absl::string_view(bytes)}).ok());
+      return absl::ResourceExhaustedError("no space");
+    }
+
     StingyFileSystem& owner_;
     std::unique_ptr<File> file_;
   };
 
+  bool Refuses(absl::Span<const absl::string_view> runs) {
+    for (absl::string_view run : runs) {
+      const bool is_zeros = run.find_first_not_of('\0') == absl::string_view::npos;
+      if (is_zeros) zeros_bytes += run.size();
+    }
+    return writes_left-- <= 0 && failures_left-- > 0;
+  }
+
   FileSystem& base_;
 };
 
-TEST_F(SegmentedLogTest, D4ARefusedBlockNeverComesBack) {
+TEST_P(SegmentedLogTest, D4ARefusedBlockNeverComesBack) {
   for (bool takes_all : {false, true}) {
     for (int failures : {1, 2, 3}) {
       sim::SimDisk disk(random_);
+      disk.SetDirectWrites(GetParam());
       ASSERT_TRUE(disk.CreateDirectories(kDirectory).ok());
-      StingyFileSystem stingy(disk);
+      StingyFileSystem stingy(disk, GetParam());
       auto log = OpenOn(stingy);
       ASSERT_TRUE(log.ok());
       ASSERT_TRUE(AppendOne(**log).ok());
@@ -250,11 +275,13 @@ TEST_F(SegmentedLogTest, D4ARefusedBlockNeverComesBack) {
   }
 }
 
-TEST_F(SegmentedLogTest, D3AFailedSyncEndsTheProcess) {
+TEST_P(SegmentedLogTest, D3AFailedSyncEndsTheProcess) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
   ASSERT_TRUE(AppendOne(*log).ok());
+  log->Sync();
   disk_.FailSyncsAfter(0);
   try {
+    (void)AppendOne(*log);
     log->Sync();
     FAIL() << "the sync's error was ignored";
   } catch (const sim::SimulatedCrash& crash) {
@@ -264,7 +291,7 @@ TEST_F(SegmentedLogTest, D3AFailedSyncEndsTheProcess) {
 
 // The new segment takes an empty one's name: it must take its place in the list as well, or a trim
 // of the empty one would remove the file in use.
-TEST_F(SegmentedLogTest, ALargeBlockReplacesAnEmptySegment) {
+TEST_P(SegmentedLogTest, ALargeBlockReplacesAnEmptySegment) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
   std::string body = BodyOf(1, 100'000);
   ASSERT_TRUE(log->Append({Position(1), 1, Term(1), {body}}).ok());
@@ -286,7 +313,7 @@ TEST_F(SegmentedLogTest, ALargeBlockReplacesAnEmptySegment) {
   ExpectAll(*log, Position(2), Position(41));
 }
 
-TEST_F(SegmentedLogTest, AnEmptySegmentIsReplacedAfterARestartToo) {
+TEST_P(SegmentedLogTest, AnEmptySegmentIsReplacedAfterARestartToo) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
   log.reset();
   disk_.Crash();
@@ -306,8 +333,8 @@ TEST_F(SegmentedLogTest, AnEmptySegmentIsReplacedAfterARestartToo) {
 }
 
 // Copy-on-write file systems need space to remove a file.
-TEST_F(SegmentedLogTest, WhatCouldNotBeRemovedGoesBeforeWhatComesLater) {
-  StingyFileSystem stingy(disk_);
+TEST_P(SegmentedLogTest, WhatCouldNotBeRemovedGoesBeforeWhatComesLater) {
+  StingyFileSystem stingy(disk_, GetParam());
   auto log = OpenOn(stingy);
   ASSERT_TRUE(log.ok());
   for (int i = 0; i < 60; ++i) {
@@ -328,7 +355,7 @@ TEST_F(SegmentedLogTest, WhatCouldNotBeRemovedGoesBeforeWhatComesLater) {
   ExpectAll(**log, first, Position(60));
 }
 
-TEST_F(SegmentedLogTest, TrimRemovesWholeSegmentsOnly) {
+TEST_P(SegmentedLogTest, TrimRemovesWholeSegmentsOnly) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
   for (int i = 0; i < 40; ++i) {
     ASSERT_TRUE(AppendOne(*log).ok());
@@ -352,9 +379,136 @@ TEST_F(SegmentedLogTest, TrimRemovesWholeSegmentsOnly) {
   EXPECT_EQ(log->last(), Position(40));
 }
 
-TEST_F(SegmentedLogTest, LostSegmentsAreNotAFreshStart) {
+TEST_P(SegmentedLogTest, LostSegmentsAreNotAFreshStart) {
   EXPECT_TRUE(absl::IsDataLoss(Open(/*may_be_fresh=*/false).status()));
 }
+
+TEST_P(SegmentedLogTest, TheNextSegmentIsFilledAsTheNewestIsUsed) {
+  segment_bytes_ = 1 << 20;
+  StingyFileSystem files(disk_, GetParam());
+  auto log = OpenOn(files);
+  ASSERT_TRUE(log.ok());
+  const auto fill = [&] {
+    int steps = 0;
+    while (LogStorage::Preparation step = (*log)->Prepare()) {
+      EXPECT_EQ((*log)->Prepare(), nullptr) << "two at once";
+      step();
+      ++steps;
+    }
+    return steps;
+  };
+  uint64_t used_bytes = 0;
+  while (used_bytes < segment_bytes_ * 9 / 10) {
+    ASSERT_TRUE(AppendOne(**log, 20'000).ok());
+    (*log)->Sync();
+    used_bytes += FrameBytes(20'000);
+    EXPECT_LE(fill(), 3) << "more than it was behind";
+    EXPECT_GE(files.zeros_bytes, std::min(segment_bytes_, used_bytes * 5 / 4));
+    EXPECT_LE(files.zeros_bytes, used_bytes * 5 / 4 + segment_bytes_ / 64 + 1024);
+  }
+  EXPECT_EQ(files.zeros_bytes, segment_bytes_);
+  auto spare = disk_.Open("/journal/next-segment.tmp", OpenMode::kReadOnly);
+  ASSERT_TRUE(spare.ok());
+  EXPECT_EQ(*(*spare)->ReadAt(0, 2 * segment_bytes_), std::string(segment_bytes_, '\0'));
+}
+
+TEST_P(SegmentedLogTest, AFillThatComesTooLateWritesNothing) {
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  LogStorage::Preparation late = log->Prepare();
+  ASSERT_NE(late, nullptr);
+  const auto append_until_next_segment = [&] {
+    for (const uint64_t before = log->size_bytes(); log->size_bytes() == before;) {
+      ASSERT_TRUE(AppendOne(*log).ok());
+      log->Sync();
+    }
+  };
+  append_until_next_segment();
+  late();
+  EXPECT_NE(log->Prepare(), nullptr) << "the one after it is to be filled as well";
+  const Position last = log->last();
+  log.reset();
+  log = MustOpen();
+  EXPECT_EQ(log->last(), last);
+  ExpectAll(*log, Position(1), last);
+}
+
+TEST_P(SegmentedLogTest, WithoutSpaceToFillASegmentIsAsGood) {
+  StingyFileSystem stingy(disk_, GetParam());
+  auto log = OpenOn(stingy);
+  ASSERT_TRUE(log.ok());
+  stingy.writes_left = 0;
+  stingy.failures_left = 1;
+  (*log)->Prepare()();
+  EXPECT_EQ((*log)->Prepare(), nullptr) << "tried again";
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_TRUE(AppendOne(**log).ok());
+    (*log)->Sync();
+  }
+  log->reset();
+  disk_.Crash();
+  log = OpenOn(stingy);
+  ASSERT_TRUE(log.ok()) << log.status();
+  ExpectAll(**log, Position(1), Position(60));
+}
+
+TEST_P(SegmentedLogTest, D3AFailedSyncOfAFillEndsTheProcess) {
+  disk_.SetDirectWrites(false);  // past the page cache a fill needs no sync
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  LogStorage::Preparation step = log->Prepare();
+  disk_.FailSyncsAfter(0);
+  try {
+    step();
+    FAIL() << "the sync's error was ignored";
+  } catch (const sim::SimulatedCrash& crash) {
+    EXPECT_EQ(crash.kind(), sim::CrashKind::kFatal);
+  }
+}
+
+TEST_P(SegmentedLogTest, ABlockTakesOneSync) {
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  for (int i = 0; i < 3; ++i) {
+    const int64_t before = disk_.syncs();
+    ASSERT_TRUE(AppendOne(*log).ok());
+    EXPECT_EQ(log->HasUnsynced(), !GetParam());
+    log->Sync();
+    EXPECT_EQ(disk_.syncs(), before + 1);
+    EXPECT_FALSE(log->HasUnsynced());
+    EXPECT_EQ(log->IsSettled(), !GetParam());
+  }
+}
+
+TEST_P(SegmentedLogTest, DamageOfTheNewestBlockIsToldFromATornWriteOnceSettled) {
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(AppendOne(*log).ok());
+    log->Sync();
+  }
+  log->Settle();
+  EXPECT_TRUE(log->IsSettled());
+  log.reset();
+  disk_.ProcessDied();
+  ASSERT_TRUE(disk_.FlipBit("/journal/" + SegmentName(Position(1)), 3 * 512 + 100, 3).ok());
+  EXPECT_TRUE(absl::IsDataLoss(Open().status()));
+}
+
+TEST_P(SegmentedLogTest, AFileThatCannotBeWrittenDirectlyAnyMoreIsWrittenThroughTheCache) {
+  StingyFileSystem files(disk_, GetParam());
+  auto log = OpenOn(files);
+  ASSERT_TRUE(log.ok());
+  for (int i = 0; i < 60; ++i) {
+    files.can_write_directly = GetParam() && i < 20;
+    ASSERT_TRUE(AppendOne(**log).ok());
+    (*log)->Sync();
+    if (LogStorage::Preparation step = (*log)->Prepare()) step();
+  }
+  log->reset();
+  disk_.Crash(sim::CrashMode::kDropAll);
+  log = OpenOn(files);
+  ASSERT_TRUE(log.ok()) << log.status();
+  ExpectAll(**log, Position(1), Position(60));
+}
+
+INSTANTIATE_TEST_SUITE_P(ThroughTheCacheAndPastIt, SegmentedLogTest, ::testing::Bool());
 
 TEST(MemoryLogTest, ForgetsWhatWasNotSynced) {
   MemoryLog log;

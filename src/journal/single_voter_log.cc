@@ -13,6 +13,9 @@
 namespace tidemark::journal {
 namespace {
 
+// Long enough to be rare while there is traffic, short enough for little to happen in it.
+constexpr absl::Duration kPauseBeforeSettling = absl::Milliseconds(20);
+
 absl::Status ClosedError() { return absl::UnavailableError("the journal is closed"); }
 
 struct Opened {
@@ -48,6 +51,8 @@ absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
   SegmentedLog::Options log_options;
   log_options.segment_bytes = options.segment_bytes;
   log_options.recovery = survey.walk_options;
+  log_options.fills_ahead = !options.unsafe_no_sync;
+  log_options.writes_directly = options.writes_directly && !options.unsafe_no_sync;
   auto storage = SegmentedLog::Open(log_options, std::move(survey.walk));
   if (!storage.ok()) return storage.status();
   opened.storage = *std::move(storage);
@@ -71,7 +76,7 @@ absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
 absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options options,
                                                                      const Visitor& visitor) {
   CHECK(options.stats != nullptr && options.runner != nullptr && options.executor != nullptr);
-  if (options.trim_runner == nullptr) options.trim_runner = options.runner;
+  if (options.side_runner == nullptr) options.side_runner = options.runner;
   auto disk = std::make_shared<Disk>();
   if (options.unsafe_no_sync) {
     disk->unsynced = std::make_unique<UnsyncedFileSystem>(*options.file_system);
@@ -90,7 +95,7 @@ absl::StatusOr<std::unique_ptr<SingleVoterLog>> SingleVoterLog::Open(Options opt
   uint64_t member_id = opened->directory->store().value();
   disk->options = std::move(options);
   {
-    MutexLock trim_lock(&disk->trim_mutex);
+    MutexLock directory_lock(&disk->directory_mutex);
     MutexLock lock(&disk->mutex);
     disk->directory = std::move(opened->directory);
     disk->storage = std::move(opened->storage);
@@ -105,7 +110,7 @@ SingleVoterLog::~SingleVoterLog() {
     MutexLock lock(&disk_->mutex);
     disk_->storage.reset();
   }
-  MutexLock trim_lock(&disk_->trim_mutex);
+  MutexLock directory_lock(&disk_->directory_mutex);
   disk_->directory.reset();  // the lock last
 }
 
@@ -126,17 +131,23 @@ absl::Status SingleVoterLog::Disk::WriteBlock(const LogBlock& block) {
   stats.blocks_written.fetch_add(1, std::memory_order_relaxed);
   stats.bytes_written.fetch_add(bytes, std::memory_order_relaxed);
   stats.size_bytes.store(storage->size_bytes(), std::memory_order_relaxed);
-  if (options.observe_write) options.observe_write(options.clock->Monotonic() - start);
+  const absl::Duration took = options.clock->Monotonic() - start;
+  if (options.observe_write) options.observe_write(took);
+  if (!storage->HasUnsynced()) CountSync(took);
   return absl::OkStatus();
 }
 
 void SingleVoterLog::Disk::SyncBlock() {
-  absl::Duration start = options.clock->Monotonic();
+  const bool takes_time = storage->HasUnsynced();
+  const absl::Duration start = options.clock->Monotonic();
   storage->Sync();
   synced = storage->last();
-  if (options.unsafe_no_sync) return;
+  if (takes_time && !options.unsafe_no_sync) CountSync(options.clock->Monotonic() - start);
+}
+
+void SingleVoterLog::Disk::CountSync(absl::Duration took) {
   options.stats->syncs.fetch_add(1, std::memory_order_relaxed);
-  if (options.observe_sync) options.observe_sync(options.clock->Monotonic() - start);
+  if (options.observe_sync) options.observe_sync(took);
 }
 
 // One task each for the write and the sync: the simulator may stop the node between them.
@@ -154,14 +165,52 @@ void SingleVoterLog::Append(std::shared_ptr<const LogBlock> block, Done done) {
       if (!written.ok()) return;
     }
     disk->options.runner->Run([disk, block = std::move(block), done = std::move(done)]() mutable {
+      LogStorage::Preparation preparation;
+      bool asks_for_pause = false;
+      const Position last = block->last();
       {
         MutexLock lock(&disk->mutex);
         if (disk->IsClosed()) return;
         disk->SyncBlock();
+        preparation = disk->storage->Prepare();
+        asks_for_pause = !disk->storage->IsSettled() && !std::exchange(disk->awaits_pause, true);
       }
-      if (!done) return;
-      disk->options.executor->Post([done = std::move(done)]() mutable { done(absl::OkStatus()); });
+      if (done) {
+        disk->options.executor->Post(
+            [done = std::move(done)]() mutable { done(absl::OkStatus()); });
+      }
+      if (asks_for_pause) SettleLater(disk, last);
+      if (preparation) RunAside(std::move(disk), std::move(preparation));
     });
+  });
+}
+
+void SingleVoterLog::SettleLater(std::shared_ptr<Disk> disk, Position last) {
+  Executor* executor = disk->options.executor;
+  const absl::Duration when = disk->options.clock->Monotonic() + kPauseBeforeSettling;
+  executor->PostAt(when, [disk = std::move(disk), last]() mutable {
+    BlockingRunner* runner = disk->options.runner;
+    runner->Run([disk = std::move(disk), last]() mutable {
+      const std::optional<Position> newer = disk->SettleUnlessNewer(last);
+      if (newer.has_value()) SettleLater(std::move(disk), *newer);
+    });
+  });
+}
+
+std::optional<Position> SingleVoterLog::Disk::SettleUnlessNewer(Position last) {
+  MutexLock lock(&mutex);
+  if (IsClosed()) return std::nullopt;
+  if (storage->last() != last) return storage->last();
+  awaits_pause = false;
+  storage->Settle();
+  return std::nullopt;
+}
+
+void SingleVoterLog::RunAside(std::shared_ptr<Disk> disk, LogStorage::Preparation preparation) {
+  BlockingRunner* runner = disk->options.side_runner;
+  runner->Run([disk = std::move(disk), preparation = std::move(preparation)]() mutable {
+    MutexLock directory_lock(&disk->directory_mutex);
+    if (disk->directory != nullptr) preparation();
   });
 }
 
@@ -217,11 +266,11 @@ absl::StatusOr<Position> SingleVoterLog::Disk::Trim(const TrimRequest& request) 
 
 void SingleVoterLog::Trim(TrimRequest request,
                           absl::AnyInvocable<void(absl::StatusOr<Position>)> done) {
-  disk_->options.trim_runner->Run(
+  disk_->options.side_runner->Run(
       [disk = disk_, request = std::move(request), done = std::move(done)]() mutable {
         absl::StatusOr<Position> first = ClosedError();
         {
-          MutexLock trim_lock(&disk->trim_mutex);
+          MutexLock directory_lock(&disk->directory_mutex);
           if (disk->directory != nullptr) first = disk->Trim(request);
         }
         disk->options.executor->Post([done = std::move(done), first = std::move(first)]() mutable {

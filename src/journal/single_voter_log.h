@@ -1,9 +1,10 @@
 // The ReplicatedLog of a single node: its own disk is the quorum.
 //
 // Hides the directory, the storage, and where blocking work runs. Thread-safe; appends and reads go
-// through one BlockingRunner in order, trims through another, since removing files takes long.
+// through one BlockingRunner in order; what takes long and nobody waits for (removing files, making
+// the next one ready) through another.
 //
-// Lock order: trim_mutex, then mutex.
+// Lock order: directory_mutex, then mutex.
 //
 // Invariants:
 //  1. J5: every start has a greater term, durable before the first append.
@@ -13,6 +14,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,10 +52,12 @@ class SingleVoterLog : public ReplicatedLog {
     Random* random = nullptr;
     Executor* executor = nullptr;           // callbacks run here
     BlockingRunner* runner = nullptr;       // disk work runs here
-    BlockingRunner* trim_runner = nullptr;  // but trims here
+    BlockingRunner* side_runner = nullptr;  // what nobody waits for; `runner` if there is none
     LogStats* stats = nullptr;              // outlives the log and all work of the runner
     bool unsafe_no_sync = false;            // nothing is ever synced, nor counted as a sync
-    // How long each write and each sync took; called where the work runs. May be empty.
+    bool writes_directly = true;            // past the page cache, where that can be done
+    // How long each write and each sync took; called where the work runs. May be empty. A write
+    // that is durable when it returns counts as both.
     std::function<void(absl::Duration)> observe_write;
     std::function<void(absl::Duration)> observe_sync;
   };
@@ -81,22 +85,30 @@ class SingleVoterLog : public ReplicatedLog {
  private:
   // Shared with tasks that may start after the log is gone; they find it closed.
   struct Disk {
-    Mutex trim_mutex;  // held by a trim, however long it takes
+    Mutex directory_mutex;  // held by work of the side runner, however long it takes
     Mutex mutex;
     std::unique_ptr<FileSystem> unsynced;  // with unsafe_no_sync: what the options point to
-    std::unique_ptr<DataDirectory> directory ABSL_GUARDED_BY(trim_mutex);
+    std::unique_ptr<DataDirectory> directory ABSL_GUARDED_BY(directory_mutex);
     std::unique_ptr<LogStorage> storage ABSL_GUARDED_BY(mutex);
-    Position synced ABSL_GUARDED_BY(mutex);  // what was only written is read by nobody
+    Position synced ABSL_GUARDED_BY(mutex);            // what was only written is read by nobody
+    bool awaits_pause ABSL_GUARDED_BY(mutex) = false;  // a SettleLater is under way
     Options options;
 
     absl::Status WriteBlock(const LogBlock& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
     void SyncBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+    void CountSync(absl::Duration took);
+    // The newest position if it is not `last`: appends have not paused.
+    std::optional<Position> SettleUnlessNewer(Position last) ABSL_LOCKS_EXCLUDED(mutex);
     absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes)
         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
     absl::StatusOr<Position> Trim(const TrimRequest& request)
-        ABSL_EXCLUSIVE_LOCKS_REQUIRED(trim_mutex) ABSL_LOCKS_EXCLUDED(mutex);
+        ABSL_EXCLUSIVE_LOCKS_REQUIRED(directory_mutex) ABSL_LOCKS_EXCLUDED(mutex);
     bool IsClosed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return storage == nullptr; }
   };
+
+  // Once nothing has been appended for a moment.
+  static void SettleLater(std::shared_ptr<Disk> disk, Position last);
+  static void RunAside(std::shared_ptr<Disk> disk, LogStorage::Preparation preparation);
 
   SingleVoterLog(std::shared_ptr<Disk> disk, Term term, History history, Position first,
                  uint64_t member_id)

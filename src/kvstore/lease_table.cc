@@ -25,8 +25,6 @@ std::vector<LeaseState> LeaseTable::States() const {
   for (const auto& [id, lease] : leases_) {
     states.push_back({id, lease.ttl_seconds, lease.remaining_seconds});
   }
-  std::sort(states.begin(), states.end(),
-            [](const LeaseState& a, const LeaseState& b) { return a.id < b.id; });
   return states;
 }
 

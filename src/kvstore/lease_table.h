@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "src/base/ids.h"
 #include "src/kvstore/node_state.h"
@@ -47,7 +47,8 @@ class LeaseTable {
     int64_t remaining_seconds = 0;
     absl::btree_set<std::string> keys;
   };
-  absl::flat_hash_map<LeaseId, Lease> leases_;
+  // No hash table: that grows all at once, and in every partition by the same grant.
+  absl::btree_map<LeaseId, Lease> leases_;
   size_t attached_count_ = 0;
   int64_t attached_key_bytes_ = 0;
 };

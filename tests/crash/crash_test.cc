@@ -67,6 +67,8 @@ const char* const kFailPoints[] = {
     "journal.before_segment_create",
     "journal.after_segment_create",
     "journal.before_segment_remove",
+    "journal.before_fill",
+    "journal.after_fill",
     "mvcc.map_segment",
     "mvcc.segment_not_listed",
     "mvcc.before_commit_mark",

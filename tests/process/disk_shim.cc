@@ -24,6 +24,8 @@ using tidemark::process::DiskControl;
 using tidemark::process::kControlVariable;
 using tidemark::process::kUnderVariable;
 
+constexpr size_t kSectorBytes = 512;
+
 DiskControl* MapControl() {
   const char* path = std::getenv(kControlVariable);
   if (path == nullptr) return nullptr;
@@ -161,6 +163,24 @@ ssize_t pwritev64(int fd, const iovec* vectors, int count, off64_t offset) {
 
 ssize_t pwritev(int fd, const iovec* vectors, int count, off_t offset) {
   return pwritev64(fd, vectors, count, offset);
+}
+
+ssize_t pwritev64v2(int fd, const iovec* vectors, int count, off64_t offset, int flags) {
+  static const auto real = Real("pwritev64v2", &pwritev64v2);
+  DelayIfSlow(fd);
+  if (IsFullAt(fd, offset + static_cast<off64_t>(TotalBytes(vectors, count)))) return -1;
+  if ((flags & RWF_DSYNC) != 0 && CannotSync(fd)) return -1;
+  // Written past the page cache: half a sector cannot be.
+  iovec first = vectors[0];
+  if (first.iov_len <= kSectorBytes || !Has(DiskControl::kShortWrite, fd)) {
+    return real(fd, vectors, count, offset, flags);
+  }
+  first.iov_len = first.iov_len / 2 / kSectorBytes * kSectorBytes;
+  return real(fd, &first, 1, offset, flags);
+}
+
+ssize_t pwritev2(int fd, const iovec* vectors, int count, off_t offset, int flags) {
+  return pwritev64v2(fd, vectors, count, offset, flags);
 }
 
 int fdatasync(int fd) {

@@ -116,13 +116,16 @@ class BadDiskTest : public ::testing::Test {
     options.environment = {"LD_PRELOAD=" + Variable("TIDEMARK_DISK_SHIM_LIBRARY"),
                            absl::StrCat(kControlVariable, "=", path),
                            absl::StrCat(kUnderVariable, "=", options.directory, "/data")};
-    server_ = std::make_unique<ServerProcess>(std::move(options));
+    options_ = std::move(options);
+    MakeServer();
   }
   ~BadDiskTest() override {
     server_.reset();
     munmap(disk_, sizeof(DiskControl));
     RemoveTree(directory_);
   }
+
+  void MakeServer() { server_ = std::make_unique<ServerProcess>(options_); }
 
   void StartAndFill() {
     server_->Start();
@@ -158,6 +161,7 @@ class BadDiskTest : public ::testing::Test {
 
   const std::string directory_;
   DiskControl* disk_ = nullptr;
+  ServerOptions options_;
   std::unique_ptr<ServerProcess> server_;
 };
 
@@ -198,7 +202,14 @@ TEST_F(BadDiskTest, ShortWritesAreCompleted) {
   ExpectFilled(50);
 }
 
-TEST_F(BadDiskTest, AFailedSyncEndsTheServer) {
+class FailedSyncTest : public BadDiskTest, public ::testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(ThroughTheCacheAndPastIt, FailedSyncTest, ::testing::Bool());
+
+TEST_P(FailedSyncTest, EndsTheServer) {
+  const bool directly = GetParam();
+  options_.extra_flags.push_back(
+      absl::StrCat("--journal-direct-writes=", directly ? "true" : "false"));
+  MakeServer();
   ASSERT_NO_FATAL_FAILURE(StartAndFill());
   disk_->fault = DiskControl::kFailSync;
   EXPECT_FALSE(Client(*server_).Put("lost", "value", absl::Seconds(5)).ok());
@@ -209,7 +220,7 @@ TEST_F(BadDiskTest, AFailedSyncEndsTheServer) {
     absl::SleepFor(absl::Milliseconds(5));
   }
   ASSERT_NE(wait_status, 0) << "it went on after a sync that failed";
-  EXPECT_THAT(Log(), HasSubstr("fdatasync"));
+  EXPECT_THAT(Log(), HasSubstr(directly ? "pwritev2" : "fdatasync"));
   server_->Start();
   ASSERT_TRUE(server_->WaitReady()) << Log();
   ExpectFilled(50);

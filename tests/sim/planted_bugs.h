@@ -6,9 +6,10 @@
 namespace tidemark::sim {
 
 inline constexpr const char* kPlantedBugs[] = {
-    "journal_ack_before_sync",        // R1
-    "journal_recovery_without_sync",  // D3
-    "kvstore_refusal_not_confirmed",  // stale refusals
+    "journal_ack_before_sync",           // R1
+    "journal_direct_write_not_durable",  // R1
+    "journal_recovery_without_sync",     // D3
+    "kvstore_refusal_not_confirmed",     // stale refusals
     "kvstore_answer_before_apply",
     "kvstore_dependent_put_does_not_wait",
     "read_barrier_reuses_tail",             // etcd #20418

@@ -12,7 +12,7 @@ struct SimNode::Process {
   std::unique_ptr<Executor> journal_executor;
   std::unique_ptr<Executor> network_executor;
   std::unique_ptr<BlockingRunner> runner;
-  std::unique_ptr<BlockingRunner> trim_runner;
+  std::unique_ptr<BlockingRunner> side_runner;
   std::unique_ptr<BlockingRunner> checkpoint_runner;
   std::unique_ptr<Executor> start_executor;
   std::unique_ptr<LateRunner> start_runner;  // none: partitions are loaded at once
@@ -29,7 +29,9 @@ SimNode::SimNode(World& world, NodeKnobs knobs)
       map_(knobs.single_partition ? partition::PartitionMap::Single()
                                   : partition::PartitionMap::Default()),
       disk_(world.random()),
-      budget_(knobs.memory_budget_bytes) {}
+      budget_(knobs.memory_budget_bytes) {
+  disk_.SetDirectWrites(knobs.journal_direct_writes);
+}
 
 SimNode::~SimNode() {
   if (running()) Crash(false);
@@ -46,7 +48,7 @@ void SimNode::Start() {
   process->network_executor = world_.NewExecutor("network", group());
   process->runner =
       world_.NewBlockingRunner("disk", absl::Microseconds(50), knobs_.sync_latency_max, group());
-  process->trim_runner = world_.NewBlockingRunner("trim", absl::Microseconds(50),
+  process->side_runner = world_.NewBlockingRunner("side", absl::Microseconds(50),
                                                   10 * knobs_.sync_latency_max, group());
   process->checkpoint_runner = world_.NewBlockingRunner("checkpoint", absl::Microseconds(50),
                                                         2 * knobs_.sync_latency_max, group());
@@ -66,7 +68,7 @@ void SimNode::Start() {
   options.random = &world_.random();
   options.executor = process->journal_executor.get();
   options.runner = process->runner.get();
-  options.trim_runner = process->trim_runner.get();
+  options.side_runner = process->side_runner.get();
   auto journal = journal::EmbeddedJournal::Open(options);
   if (!journal.ok()) {
     start_error_ = journal.status().ToString();

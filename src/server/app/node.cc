@@ -176,12 +176,13 @@ absl::Status Node::OpenJournal() {
   journal.segment_bytes = options_.journal_segment_bytes;
   journal.file_system = &files_;
   journal.unsafe_no_sync = options_.unsafe_no_fsync;
+  journal.writes_directly = options_.journal_direct_writes;
   journal.clock = &clock_;
   journal.random = &random_;
   journal.executor = journal_executor_.get();
   journal.runner = &disk_;
-  trims_ = std::make_unique<ThreadBlockingRunner>("tm-trim");
-  journal.trim_runner = trims_.get();
+  journal_side_ = std::make_unique<ThreadBlockingRunner>("tm-journal-side");
+  journal.side_runner = journal_side_.get();
   ObserveJournal(metrics_, journal);
   absl::StatusOr<std::unique_ptr<journal::EmbeddedJournal>> opened =
       journal::EmbeddedJournal::Open(std::move(journal));

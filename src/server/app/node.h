@@ -90,7 +90,7 @@ class Node {
   // nobody has to be woken twice for it.
   InlineBlockingRunner disk_;
   std::unique_ptr<ThreadExecutor> journal_executor_;
-  std::unique_ptr<ThreadBlockingRunner> trims_;
+  std::unique_ptr<ThreadBlockingRunner> journal_side_;
   std::vector<std::unique_ptr<ThreadExecutor>> store_executors_;
   std::unique_ptr<journal::EmbeddedJournal> journal_;
   std::unique_ptr<kvstore::CheckpointStore> checkpoints_;

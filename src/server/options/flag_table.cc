@@ -210,6 +210,8 @@ constexpr FlagSpec kFlags[] = {
     {kOwn, "event-loops", kUint, "0", kUse, "Threads that serve clients (0: one per two cores)."},
     {kOwn, "store-threads", kUint, "0", kUse,
      "Threads that run partitions (0: the event loops do)."},
+    {kOwn, "journal-direct-writes", kBool, "true", kUse,
+     "Write the journal past the page cache, where the file system can (O_DIRECT)."},
     {kOwn, "journal-segment-bytes", kUint, "67108864", kUse, "Size of a journal segment file."},
     {kOwn, "checkpoint-journal-bytes", kUint, "1073741824", kUse,
      "Make checkpoints and trim the journal when it holds this much."},

@@ -435,6 +435,7 @@ absl::Status BuildOwn(Options& o) {
     return absl::InvalidArgumentError(
         "--checkpoint-journal-bytes is at least 1048576, --checkpoint-interval at least 1s");
   }
+  o.journal_direct_writes = Bool(o.flags, "journal-direct-writes");
   o.journal_segment_bytes = Uint(o.flags, "journal-segment-bytes");
   if (o.journal_segment_bytes < (1u << 20) || o.journal_segment_bytes > (1u << 30)) {
     return absl::InvalidArgumentError("--journal-segment-bytes must be in 1 MiB .. 1 GiB");

@@ -94,6 +94,7 @@ struct Options {
   uint64_t event_loops = 0;          // 0: by the machine
   uint64_t store_threads = 0;
   uint64_t journal_segment_bytes = 0;
+  bool journal_direct_writes = true;
   uint64_t checkpoint_journal_bytes = 0;
   absl::Duration checkpoint_interval;
   bool unsafe_no_fsync = false;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "tests/sim/env/seeded_random.h"
 
 namespace tidemark::sim {
@@ -76,6 +77,22 @@ class SimDisk::SimFile : public File {
       offset += run.size();
     }
     return fails ? Failed("pwritev", path_, "Input/output error") : absl::OkStatus();
+  }
+
+  absl::Status WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs,
+                             Durability durability) override {
+    if (!disk_.can_write_directly_) return File::WriteDirectly(offset, runs, durability);
+    CHECK(offset % kSectorBytes == 0);
+    std::string bytes;
+    for (absl::string_view run : runs) bytes.append(run.data(), run.size());
+    bytes.resize((bytes.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes);
+    absl::Status written = WriteAt(offset, {absl::string_view(bytes)});
+    if (!written.ok() || durability == Durability::kWritten) return written;
+    FAIL_POINT("disk.written_not_durable");
+    ++disk_.syncs_;
+    if (!TakeOne(disk_.syncs_left_)) return Failed("pwritev2", path_, "Input/output error");
+    inode_->SyncRange(offset, bytes.size());
+    return absl::OkStatus();
   }
 
   absl::Status Preallocate(uint64_t size_bytes) override {

@@ -10,6 +10,9 @@
 //  - ProcessDied: handles and locks end, all bytes stay (kill -9).
 //  - A failed sync marks pages clean without writing them, as Linux does: a later sync succeeds
 //    and the bytes are still not on the disk.
+//  - A durable direct write can be cut off by a crash as any other; once it has returned, exactly
+//  its
+//    sectors are durable.
 //  - A full disk takes as many pages of a write as fit, then refuses. One that copies on write
 //    refuses every other write, also of what was reserved, having taken none, some or all of it.
 //
@@ -56,6 +59,9 @@ class SimDisk : public FileSystem {
   void Crash();  // draws the mode
   void Crash(CrashMode mode);
   void ProcessDied();
+
+  // Files cannot be written directly unless they can.
+  void SetDirectWrites(bool can_write_directly) { can_write_directly_ = can_write_directly; }
 
   // Faults; they last until ClearFaults. Counts are of calls that still succeed.
   void SetCapacityBytes(uint64_t capacity_bytes);
@@ -104,6 +110,7 @@ class SimDisk : public FileSystem {
   std::set<std::string> locked_;
   uint64_t incarnation_ = 0;  // handles of an earlier one are dead
 
+  bool can_write_directly_ = false;
   uint64_t capacity_bytes_;
   bool is_full_copy_on_write_ = false;
   int64_t reads_left_;

@@ -286,6 +286,19 @@ TEST_F(SimDiskTest, ARetriedSyncProvesNothing) {
   EXPECT_EQ(Content(disk_, "/d/a"), "old");
 }
 
+TEST_F(SimDiskTest, ADurableDirectWriteSurvivesAndNothingElse) {
+  std::unique_ptr<File> file = CreateDurable("/d/a", std::string(2048, 'o'));
+  EXPECT_TRUE(absl::IsUnimplemented(file->WriteDirectly(0, {"x"}, Durability::kDurable)));
+  disk_.SetDirectWrites(true);
+  Write(*file, 512, std::string(10, 'u'));
+  ASSERT_TRUE(file->WriteDirectly(1024, {"du", "rable"}, Durability::kDurable).ok());
+  ASSERT_TRUE(file->WriteDirectly(1536, {"written"}, Durability::kWritten).ok());
+  disk_.Crash(CrashMode::kDropAll);
+  std::string expected(2048, 'o');
+  expected.replace(1024, 512, "durable" + std::string(505, '\0'));
+  EXPECT_EQ(Content(disk_, "/d/a"), expected);
+}
+
 TEST_F(SimDiskTest, AFlippedBitIsReadAndStays) {
   CreateDurable("/d/a", "abc");
   ASSERT_TRUE(disk_.FlipBit("/d/a", 1, 0).ok());

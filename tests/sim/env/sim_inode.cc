@@ -150,6 +150,20 @@ void SimInode::Sync() {
   LoseSync();
 }
 
+void SimInode::SyncRange(uint64_t offset, uint64_t size_bytes) {
+  CHECK(cut_to_bytes_ == UINT64_MAX);
+  disk_.Resize(std::max(disk_.size_bytes, offset + size_bytes));
+  while (size_bytes > 0) {
+    const size_t start = offset % kPageBytes;
+    const size_t count = std::min<uint64_t>(size_bytes, kPageBytes - start);
+    const absl::string_view page = memory_.PageOrZeros(offset / kPageBytes);
+    std::copy_n(page.begin() + start, count,
+                disk_.WritablePage(offset / kPageBytes).begin() + start);
+    offset += count;
+    size_bytes -= count;
+  }
+}
+
 void SimInode::LoseSync() {
   unsynced_pages_.clear();
   size_unsynced_ = false;
@@ -171,8 +185,8 @@ void SimInode::Crash(CrashMode mode, Random& random) {
 
 // A cut is done or not; if not, then neither is what was written behind it later.
 void SimInode::CrashCut(CrashMode mode, Random& random) {
-  const bool kept = mode == CrashMode::kKeepAll ||
-                    (mode != CrashMode::kDropAll && DrawOneIn(random, 2));
+  const bool kept =
+      mode == CrashMode::kKeepAll || (mode != CrashMode::kDropAll && DrawOneIn(random, 2));
   if (kept) {
     disk_.Resize(cut_to_bytes_);
     return;

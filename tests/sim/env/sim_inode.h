@@ -17,12 +17,12 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "src/base/file_system.h"
 #include "src/base/random.h"
 
 namespace tidemark::sim {
 
 inline constexpr size_t kPageBytes = 4096;
-inline constexpr size_t kSectorBytes = 512;
 
 // What happens to unsynced bytes.
 enum class CrashMode {
@@ -44,6 +44,8 @@ class SimInode {
   bool Preallocate(uint64_t size_bytes, uint64_t free_bytes);
   void Truncate(uint64_t size_bytes);
   void Sync();
+  // Makes these bytes durable, and the size where it has to reach behind them.
+  void SyncRange(uint64_t offset, uint64_t size_bytes);
   void LoseSync();  // a failed sync: clean pages that never reached the disk
 
   void Crash(CrashMode mode, Random& random);
@@ -73,7 +75,7 @@ class SimInode {
   std::set<uint64_t> unsynced_pages_;
   bool size_unsynced_ = false;
   uint64_t cut_to_bytes_ = UINT64_MAX;  // the shortest the file was since the last sync
-  uint64_t reserved_pages_ = 0;  // by Preallocate
+  uint64_t reserved_pages_ = 0;         // by Preallocate
 };
 
 }  // namespace tidemark::sim

@@ -5,13 +5,15 @@
 // Immutable once shared; owners may be released on any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace tidemark {
 
@@ -21,7 +23,13 @@ class SharedBytes {
   SharedBytes(absl::string_view view, std::shared_ptr<const void> owner)
       : view_(view), owner_(std::move(owner)) {}
 
-  static SharedBytes Copy(absl::string_view bytes) { return Own(std::string(bytes)); }
+  // Bytes and owner in one piece of memory.
+  static SharedBytes Copy(absl::string_view bytes) {
+    auto owner = std::make_shared_for_overwrite<char[]>(bytes.size());
+    std::copy(bytes.begin(), bytes.end(), owner.get());
+    absl::string_view view(owner.get(), bytes.size());
+    return SharedBytes(view, std::move(owner));
+  }
   static SharedBytes Own(std::string bytes) {
     auto owner = std::make_shared<const std::string>(std::move(bytes));
     absl::string_view view = *owner;
@@ -52,17 +60,24 @@ class ByteChain {
     own_bytes_ += bytes.capacity() + kStringBytes;
     Append(SharedBytes::Own(std::move(bytes)));
   }
+  void AppendCopy(absl::string_view bytes) {
+    own_bytes_ += bytes.size() + kStringBytes;
+    Append(SharedBytes::Copy(bytes));
+  }
   void Append(ByteChain other) {
     size_bytes_ += other.size_bytes_;
     own_bytes_ += other.own_bytes_;
     for (SharedBytes& run : other.runs_) runs_.push_back(std::move(run));
   }
 
-  const std::vector<SharedBytes>& runs() const { return runs_; }
+  absl::Span<const SharedBytes> runs() const { return runs_; }
   size_t size_bytes() const { return size_bytes_; }
   bool empty() const { return size_bytes_ == 0; }
   // Of the heap, for the list and the strings in it. What it refers to is somebody else's.
-  size_t heap_bytes() const { return own_bytes_ + runs_.capacity() * sizeof(SharedBytes); }
+  size_t heap_bytes() const {
+    const size_t runs = runs_.capacity() > kInlineRuns ? runs_.capacity() : 0;
+    return own_bytes_ + runs * sizeof(SharedBytes);
+  }
 
   std::string Flatten() const {
     std::string out;
@@ -73,8 +88,10 @@ class ByteChain {
 
  private:
   static constexpr size_t kStringBytes = 48;  // a shared string, besides its bytes
+  // Most answers are one run, an event for a watcher is two or three.
+  static constexpr size_t kInlineRuns = 3;
 
-  std::vector<SharedBytes> runs_;
+  absl::InlinedVector<SharedBytes, kInlineRuns> runs_;
   size_t size_bytes_ = 0;
   size_t own_bytes_ = 0;
 };

@@ -13,7 +13,9 @@
 namespace tidemark {
 namespace {
 
-constexpr size_t kChunkBytesMax = size_t{1} << 20;
+// A journal's largest group of records, and some; what is larger becomes durable chunk by chunk.
+constexpr size_t kChunkBytesMax = size_t{9} << 20;
+constexpr size_t kKeptBytesMax = size_t{1} << 20;
 constexpr size_t kMemoryAlignmentBytes = 4096;
 
 constexpr uint64_t RoundUp(uint64_t bytes, uint64_t unit) {
@@ -73,6 +75,10 @@ absl::Status PosixDirectWriter::Write(uint64_t offset, absl::Span<const absl::st
     if (!written.ok()) return written;
     offset += padded;
     left -= taken;
+  }
+  if (chunk_bytes_ > kKeptBytesMax) {
+    chunk_.reset();
+    chunk_bytes_ = 0;
   }
   return absl::OkStatus();
 }

@@ -47,15 +47,15 @@ TEST_F(PosixFileSystemTest, WritesRunsInOrderAndReadsBack) {
 
 TEST_F(PosixFileSystemTest, WritesDirectlyWhatOthersRead) {
   std::unique_ptr<File> file = Create("a");
-  ASSERT_TRUE(file->Preallocate(4 << 20).ok());
+  ASSERT_TRUE(file->Preallocate(16 << 20).ok());
   ASSERT_TRUE(file->WriteAt(0, {std::string(3000, 'b')}).ok());
   EXPECT_EQ(file->ReadAt(0, 1)->size(), 1u);
   ASSERT_TRUE(files_.Rename(Path("a"), Path("b")).ok());
-  std::string expected(4 << 20, '\0');
+  std::string expected(16 << 20, '\0');
   expected.replace(0, 3000, 3000, 'b');
   // More than one chunk, from runs that end anywhere.
   const std::vector<std::string> runs = {"start", std::string(700'000, 'r'), "",
-                                         std::string(1'500'001, 's'), "end"};
+                                         std::string(10'500'001, 's'), "end"};
   const auto put = [&](uint64_t offset, Durability durability) {
     const std::vector<absl::string_view> views(runs.begin(), runs.end());
     std::string whole;
@@ -67,9 +67,9 @@ TEST_F(PosixFileSystemTest, WritesDirectlyWhatOthersRead) {
   const absl::Status written = put(512, Durability::kDurable);
   if (absl::IsUnimplemented(written)) GTEST_SKIP() << "not here: " << written;
   ASSERT_TRUE(written.ok()) << written;
-  EXPECT_EQ(*file->ReadAt(0, 8 << 20), expected);
+  EXPECT_EQ(*file->ReadAt(0, 32 << 20), expected);
   ASSERT_TRUE(put(1'024'000, Durability::kWritten).ok());
-  EXPECT_EQ(*(*files_.Open(Path("b"), OpenMode::kReadOnly))->ReadAt(0, 8 << 20), expected);
+  EXPECT_EQ(*(*files_.Open(Path("b"), OpenMode::kReadOnly))->ReadAt(0, 32 << 20), expected);
 }
 
 TEST_F(PosixFileSystemTest, WhatCannotBeWrittenDirectlySaysSo) {

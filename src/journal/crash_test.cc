@@ -39,9 +39,12 @@ class Simulation {
  public:
   explicit Simulation(uint64_t seed)
       : world_(seed), crashes_(world_.random()), disk_(world_.random()) {
-    disk_.SetDirectWrites(Draw(2) == 0);
+    if (Draw(2) == 0) {
+      disk_.SetDirectWrites(Draw(2) == 0 ? static_cast<int64_t>(Draw(300))
+                                         : sim::SimDisk::kAllDirectWrites);
+    }
     options_.directory = "/data/journal";
-    options_.segment_bytes = 4096 + 512 * Draw(60);
+    options_.segment_bytes = 4096 + 512 * Draw(Draw(8) == 0 ? 3000 : 60);
     options_.limits.unacknowledged_bytes_max = 2000 + Draw(100000);
     options_.limits.delivery = {.recent_bytes_max = 1 + Draw(20000),
                                 .batch_bytes_max = 1 + Draw(20000)};

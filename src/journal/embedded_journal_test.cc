@@ -117,10 +117,27 @@ TEST_F(EmbeddedJournalTest, WaitingAppendsBecomeOneBlockAndOneSync) {
 
 // Only the mark behind the newest block tells its damage from a write that was never finished.
 TEST_F(EmbeddedJournalTest, OnceAppendsPauseDamageOfTheNewestIsNoticed) {
-  disk_.SetDirectWrites(true);
+  disk_.SetDirectWrites(sim::SimDisk::kAllDirectWrites);
   Restart();
   const Epoch epoch = Claim(kPods);
   ASSERT_TRUE(AppendNow(Data(kPods, epoch, 1, std::string(1000, 'x'))).ok());  // and the pause
+  journal_.reset();
+  const std::string path = "/data/journal/" + SegmentName(Position(1));
+  const std::string bytes = *(*disk_.Open(path, OpenMode::kReadOnly))->ReadAt(0, 16384);
+  ASSERT_TRUE(disk_.FlipBit(path, bytes.find("xxxx"), 0).ok());
+  EXPECT_TRUE(absl::IsDataLoss(EmbeddedJournal::Open(options_).status()));
+}
+
+TEST_F(EmbeddedJournalTest, AStopDoesNotWaitForThePause) {
+  disk_.SetDirectWrites(sim::SimDisk::kAllDirectWrites);
+  Restart();
+  const Epoch epoch = Claim(kPods);
+  bool is_durable = false;
+  journal_->Append(Data(kPods, epoch, 1, std::string(1000, 'x')),
+                   [&](absl::StatusOr<Placed> placed) { is_durable = placed.ok(); });
+  while (!is_durable) world_.RunFor(absl::Milliseconds(1));
+  journal_->Stop();
+  world_.RunFor(absl::Milliseconds(20));
   journal_.reset();
   const std::string path = "/data/journal/" + SegmentName(Position(1));
   const std::string bytes = *(*disk_.Open(path, OpenMode::kReadOnly))->ReadAt(0, 16384);

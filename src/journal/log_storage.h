@@ -78,7 +78,7 @@ class LogStorage {
   using Preparation = absl::AnyInvocable<void()>;
   virtual Preparation Prepare() { return nullptr; }
 
-  // What is better done once appends pause than after each; is there any?
+  // What is better done once appends pause than after each: nothing is left of it, or do it now.
   virtual bool IsSettled() const { return true; }
   virtual void Settle() {}
 

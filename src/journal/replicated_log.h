@@ -55,6 +55,8 @@ class ReplicatedLog {
   };
   virtual void Trim(TrimRequest request,
                     absl::AnyInvocable<void(absl::StatusOr<Position>)> done) = 0;
+  // No appends come any more, or not for a while.
+  virtual void Settle() {}
 };
 
 }  // namespace tidemark::journal

@@ -56,22 +56,28 @@ absl::Status SegmentedLog::UseWalk(SegmentWalk walk) {
   segments_ = std::move(walk.segments);
   last_ = walk.last;
   chain_ = walk.chain;
-  return OpenNewest();
+  absl::Status opened = OpenNewest();
+  if (opened.ok()) ReserveAhead();
+  return opened;
 }
 
 absl::Status SegmentedLog::OpenNewest() {
   absl::StatusOr<std::unique_ptr<File>> file =
       file_system_.Open(newest().path, OpenMode::kReadWrite);
   if (!file.ok()) return file.status();
-  newest_file_ = *std::move(file);
+  writer_.Use(*std::move(file));
   // After kill -9 blocks and names are there that no sync ever covered; from now on they count as
   // durable.
   if (PLANTED_BUG("journal_recovery_without_sync")) return absl::OkStatus();
   absl::Status rewritten = RewriteNewestEnd();
   if (!rewritten.ok()) return rewritten;
-  absl::Status synced = newest_file_->SyncData();
+  absl::Status synced = writer_.file()->SyncData();
   if (!synced.ok()) return synced;
-  return file_system_.SyncDirectory(options_.recovery.directory);
+  synced = file_system_.SyncDirectory(options_.recovery.directory);
+  if (!synced.ok()) return synced;
+  mark_is_due_ = true;
+  Settle();
+  return absl::OkStatus();
 }
 
 // After a sync that failed (and ended the process) the page cache may show a block that the disk
@@ -80,13 +86,13 @@ absl::Status SegmentedLog::OpenNewest() {
 absl::Status SegmentedLog::RewriteNewestEnd() {
   const uint64_t begin = newest().last_block_offset;
   const uint64_t end = newest().end_offset + kBlockAlignmentBytes;  // a mark may follow
-  absl::StatusOr<std::string> bytes = newest_file_->ReadAt(begin, end - begin);
+  absl::StatusOr<std::string> bytes = writer_.file()->ReadAt(begin, end - begin);
   if (!bytes.ok()) return bytes.status();
-  return newest_file_->WriteAt(begin, {absl::string_view(*bytes)});
+  return writer_.file()->WriteAt(begin, {absl::string_view(*bytes)});
 }
 
 absl::Status SegmentedLog::StartSegment(Position first, uint64_t capacity_bytes) {
-  CHECK(!has_unsynced_);
+  CHECK(!HasUnsynced());
   CHECK(first == last_.Next());
   absl::Status reserved = spare_->Reserve(capacity_bytes);
   if (!reserved.ok()) return reserved;
@@ -104,20 +110,23 @@ absl::Status SegmentedLog::StartSegment(Position first, uint64_t capacity_bytes)
   const bool replaces_newest = !segments_.empty() && newest().first == first;
   if (replaces_newest) {
     segments_.pop_back();
-  } else if (newest_file_ != nullptr) {
+  } else if (!segments_.empty()) {
     // From now on a directory without the new file is a damaged one.
     WriteMark(TailMark::Kind::kSealed);
-    MustSucceed(newest_file_->SyncData());
+    MustSucceed(writer_.file()->SyncData());
   }
   segments_.push_back({*std::move(path), first, size_bytes, kBlockAlignmentBytes});
-  newest_file_ = std::move(file);
-  // Ahead of need, so that a full disk is met between blocks and while there is still room.
-  absl::Status ahead = spare_->Reserve(options_.segment_bytes);
-  if (!ahead.ok()) {
-    TLOG(kWarn, "no space for the next journal segment yet",
-         {{"directory", options_.recovery.directory}, {"error", ahead.message()}});
-  }
+  writer_.Use(std::move(file));
+  ReserveAhead();
   return absl::OkStatus();
+}
+
+// Ahead of need, so that a full disk is met between blocks and while there is still room.
+void SegmentedLog::ReserveAhead() {
+  absl::Status reserved = spare_->Reserve(options_.segment_bytes);
+  if (reserved.ok()) return;
+  TLOG(kWarn, "no space for the next journal segment yet",
+       {{"directory", options_.recovery.directory}, {"error", reserved.message()}});
 }
 
 // From here on a start finds it as a segment. Its path.
@@ -160,10 +169,7 @@ void SegmentedLog::TellOfSpace(const absl::Status& appended) {
   }
 }
 
-absl::Status SegmentedLog::WriteBlock(const LogBlock& block) {
-  CHECK(block.first == last_.Next());
-  CHECK(block.entry_count > 0);
-  CHECK(!has_unsynced_);
+BlockHeader SegmentedLog::HeaderOf(const LogBlock& block) const {
   BlockHeader header{options_.recovery.store, block.first, block.term, block.entry_count, 0, 0, {}};
   uint64_t body_bytes = 0;
   for (absl::string_view run : block.body) {
@@ -173,33 +179,34 @@ absl::Status SegmentedLog::WriteBlock(const LogBlock& block) {
   CHECK(body_bytes > 0 && body_bytes <= kBlockBodyBytesMax);
   header.body_size = static_cast<uint32_t>(body_bytes);
   header.chain = ExtendChain(chain_, header);
+  return header;
+}
+
+absl::Status SegmentedLog::WriteBlock(const LogBlock& block) {
+  CHECK(block.first == last_.Next());
+  CHECK(block.entry_count > 0);
+  CHECK(!HasUnsynced());
+  const BlockHeader header = HeaderOf(block);
+  const uint64_t frame_bytes = FrameBytes(header.body_size);
   if (undo_is_due_) {
-    absl::Status undone = OnlyNoSpace(Undo());
+    absl::Status undone = Undo();
     if (!undone.ok()) return undone;
   }
-  absl::Status room = MakeRoom(FrameBytes(body_bytes));
+  absl::Status room = MakeRoom(frame_bytes);
   if (!room.ok()) return room;
 
-  std::string encoded = EncodeBlockHeader(header);
+  const std::string encoded = EncodeBlockHeader(header);
   std::vector<absl::string_view> runs;
   runs.reserve(block.body.size() + 1);
   runs.push_back(encoded);
   runs.insert(runs.end(), block.body.begin(), block.body.end());
   FAIL_POINT("journal.before_write");
-  mark_is_due_ = false;
-  const Durability durability =
-      PLANTED_BUG("journal_direct_write_not_durable") ? Durability::kWritten : Durability::kDurable;
-  absl::Status written = OnlyNoSpace(WriteAtEnd(runs, durability));
-  if (!written.ok()) {
-    if (PLANTED_BUG("journal_refused_block_stays")) return written;
-    undo_is_due_ = true;
-    absl::Status undone = OnlyNoSpace(Undo());
-    if (undone.ok() || PLANTED_BUG("journal_unknown_is_refused")) return written;
-    return absl::UnknownError(undone.message());
-  }
+  mark_is_due_ = false;  // its place is about to be taken
+  absl::Status written = writer_.Write(newest().end_offset, runs);
+  if (!written.ok()) return Refuse(written);
   FAIL_POINT("journal.after_write");
   newest().AddToIndex(block.first, newest().end_offset);
-  newest().end_offset += FrameBytes(body_bytes);
+  newest().end_offset += frame_bytes;
   CHECK(newest().end_offset + kMarkRoomBytes <= newest().capacity_bytes);
   last_ = block.last();
   chain_ = header.chain;
@@ -207,55 +214,47 @@ absl::Status SegmentedLog::WriteBlock(const LogBlock& block) {
   return absl::OkStatus();
 }
 
-// kDurable needs a sync only where the page cache is in between.
-absl::Status SegmentedLog::WriteAtEnd(absl::Span<const absl::string_view> runs,
-                                      Durability durability) {
-  if (writes_directly_) {
-    absl::Status written = newest_file_->WriteDirectly(newest().end_offset, runs, durability);
-    if (!absl::IsUnimplemented(written)) return written;
-    writes_directly_ = false;
-    TLOG(kInfo, "the journal's files cannot be written past the page cache: a block is two steps",
-         {{"directory", options_.recovery.directory}});
-  }
-  absl::Status written = newest_file_->WriteAt(newest().end_offset, runs);
-  if (written.ok() && durability == Durability::kDurable) has_unsynced_ = true;
-  return written;
+// Unknown when what was written could not be taken away.
+absl::Status SegmentedLog::Refuse(absl::Status why) {
+  if (PLANTED_BUG("journal_refused_block_stays")) return why;
+  undo_is_due_ = true;
+  absl::Status undone = Undo();
+  if (undone.ok() || PLANTED_BUG("journal_unknown_is_refused")) return why;
+  return absl::UnknownError(undone.message());
 }
 
 // Durably takes away the header that a refused write may have left; a body without one is nothing.
 absl::Status SegmentedLog::Undo() {
-  CHECK(undo_is_due_ && !has_unsynced_);
+  CHECK(undo_is_due_ && !HasUnsynced());
   const std::string zeros(kBlockAlignmentBytes, '\0');
-  absl::Status written = newest_file_->WriteAt(newest().end_offset, {absl::string_view(zeros)});
+  absl::Status written =
+      OnlyNoSpace(writer_.file()->WriteAt(newest().end_offset, {absl::string_view(zeros)}));
   if (!written.ok()) return written;
-  MustSucceed(newest_file_->SyncData());
+  MustSucceed(writer_.file()->SyncData());
   undo_is_due_ = false;
+  // The block before it lost its mark, and may be the newest for long.
+  mark_is_due_ = true;
+  Settle();
   return absl::OkStatus();
 }
 
 void SegmentedLog::Sync() {
-  if (has_unsynced_) {
-    FAIL_POINT("journal.before_sync");
-    MustSucceed(newest_file_->SyncData());
-    has_unsynced_ = false;
-    FAIL_POINT("journal.after_sync");
-  }
-  // Costs no sync of its own: the page cache keeps it until the next block overwrites it there.
-  if (mark_is_due_ && !writes_directly_) Settle();
+  writer_.Sync();
+  // Through the page cache it costs nothing: the next block overwrites it there.
+  if (!writer_.writes_directly()) Settle();
 }
 
 void SegmentedLog::Settle() {
   if (PLANTED_BUG("journal_never_settles")) return;
-  if (has_unsynced_ || !std::exchange(mark_is_due_, false)) return;
-  WriteMark(TailMark::Kind::kSynced);
+  if (HasUnsynced() || !std::exchange(mark_is_due_, false)) return;
+  if (!newest().index.empty()) WriteMark(TailMark::Kind::kSynced);
 }
 
-// Not durable itself: it is there whenever the newest block has rested for a while.
 void SegmentedLog::WriteMark(TailMark::Kind kind) {
-  CHECK(!has_unsynced_);
+  CHECK(!HasUnsynced());
   const std::string mark = EncodeTailMark({kind, options_.recovery.store, last_, chain_});
   // Without it, damage of one block is harder to tell; nothing else depends on it.
-  absl::Status written = OnlyNoSpace(WriteAtEnd({absl::string_view(mark)}, Durability::kWritten));
+  absl::Status written = writer_.WriteHint(newest().end_offset, mark);
   if (!written.ok()) TLOG(kWarn, "journal mark not written", {{"error", written.message()}});
 }
 
@@ -328,8 +327,8 @@ LogStorage::Removal SegmentedLog::Trim(Position up_to) {
   };
 }
 
-// The next segment is filled as the newest one is used, and a quarter faster, so that it is whole
-// in time however fast that goes, and an idle journal writes nothing.
+// The next segment is filled as the newest one is used, and a quarter faster: it is whole in time,
+// and an idle journal writes nothing.
 LogStorage::Preparation SegmentedLog::Prepare() {
   if (!options_.fills_ahead) return nullptr;
   return spare_->NextFill(newest().end_offset / 4 * 5);

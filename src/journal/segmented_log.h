@@ -1,8 +1,6 @@
 // LogStorage in segment files: preallocated, appended to, one durable write per block.
 //
-// Hides files, their rotation and reservation of disk space, and whether a block goes past the page
-// cache (one write that is durable when it returns) or through it (a write, then a sync). Used by
-// one thread at a time.
+// Hides files, their rotation and reservation of disk space. Used by one thread at a time.
 //
 // What a crash leaves, file by file: docs/journal-format.md.
 //
@@ -25,6 +23,7 @@
 
 #include "absl/time/time.h"
 #include "src/base/file_system.h"
+#include "src/journal/block_writer.h"
 #include "src/journal/log_storage.h"
 #include "src/journal/segment_walk.h"
 #include "src/journal/spare_segment.h"
@@ -58,7 +57,7 @@ class SegmentedLog : public LogStorage {
   Position last() const override { return last_; }
   absl::Status Append(const LogBlock& block) override;
   void Sync() override;
-  bool HasUnsynced() const override { return has_unsynced_; }
+  bool HasUnsynced() const override { return writer_.has_unsynced(); }
   absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes) override;
   bool CanTrim(Position up_to) const override;
   Removal Trim(Position up_to) override;
@@ -73,20 +72,22 @@ class SegmentedLog : public LogStorage {
         file_system_(*options_.recovery.file_system),
         spare_(std::make_shared<SpareSegment>(file_system_, options_.recovery.directory,
                                               options_.writes_directly)),
-        writes_directly_(options_.writes_directly) {}
+        writer_(options_.writes_directly, options_.recovery.directory) {}
 
   Segment& newest() { return segments_.back(); }
   absl::Status UseWalk(SegmentWalk walk);
   absl::Status OpenNewest();
   absl::Status RewriteNewestEnd();
+  void ReserveAhead();
   absl::Status StartSegment(Position first, uint64_t capacity_bytes);
   absl::StatusOr<std::string> NameSpare(File& file, const SegmentHeader& header);
   absl::Status MakeRoom(uint64_t frame_bytes);
+  BlockHeader HeaderOf(const LogBlock& block) const;
   absl::Status WriteBlock(const LogBlock& block);
   void TellOfSpace(const absl::Status& appended);
-  void WriteMark(TailMark::Kind kind);
-  absl::Status WriteAtEnd(absl::Span<const absl::string_view> runs, Durability durability);
+  absl::Status Refuse(absl::Status why);
   absl::Status Undo();
+  void WriteMark(TailMark::Kind kind);
   absl::Status ReadSegment(const Segment& segment, Position from, size_t size_bytes,
                            size_t* found_bytes, std::vector<StoredBlock>* found);
 
@@ -96,12 +97,10 @@ class SegmentedLog : public LogStorage {
   // Out of the list, still to be removed. Touched by Trim and by what it returned, one at a time.
   const std::shared_ptr<std::deque<std::string>> trimmed_ =
       std::make_shared<std::deque<std::string>>();
-  std::shared_ptr<File> newest_file_;
   const std::shared_ptr<SpareSegment> spare_;
+  BlockWriter writer_;  // to the newest segment
   Position last_;
   ChainHash chain_;
-  bool writes_directly_;  // until a file cannot
-  bool has_unsynced_ = false;
   bool mark_is_due_ = false;  // the newest block is durable, and nothing says so yet
   bool undo_is_due_ = false;  // a refused block may still be readable at the newest end
   bool is_full_ = false;      // the last append was refused for want of space

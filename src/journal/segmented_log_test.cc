@@ -47,7 +47,7 @@ class SegmentedLogTest : public ::testing::TestWithParam<bool> {
  protected:
   SegmentedLogTest() : world_(1), random_(2), disk_(random_), crashes_(random_) {
     EXPECT_TRUE(disk_.CreateDirectories(kDirectory).ok());
-    disk_.SetDirectWrites(GetParam());
+    disk_.SetDirectWrites(GetParam() ? sim::SimDisk::kAllDirectWrites : 0);
   }
 
   absl::StatusOr<std::unique_ptr<SegmentedLog>> Open(bool may_be_fresh = true) {
@@ -242,7 +242,7 @@ TEST_P(SegmentedLogTest, D4ARefusedBlockNeverComesBack) {
   for (bool takes_all : {false, true}) {
     for (int failures : {1, 2, 3}) {
       sim::SimDisk disk(random_);
-      disk.SetDirectWrites(GetParam());
+      disk.SetDirectWrites(GetParam() ? sim::SimDisk::kAllDirectWrites : 0);
       ASSERT_TRUE(disk.CreateDirectories(kDirectory).ok());
       StingyFileSystem stingy(disk, GetParam());
       auto log = OpenOn(stingy);
@@ -412,6 +412,16 @@ TEST_P(SegmentedLogTest, TheNextSegmentIsFilledAsTheNewestIsUsed) {
   EXPECT_EQ(*(*spare)->ReadAt(0, 2 * segment_bytes_), std::string(segment_bytes_, '\0'));
 }
 
+TEST_P(SegmentedLogTest, SegmentsOfAnySizeAreFilled) {
+  segment_bytes_ = (512 << 10) + 512;
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  ASSERT_TRUE(AppendOne(*log, 300'000).ok());
+  log->Sync();
+  int steps = 0;
+  for (; LogStorage::Preparation step = log->Prepare(); ++steps) step();
+  EXPECT_EQ(steps, 46);  // of 8 KiB, to 5/4 of 300 KB
+}
+
 TEST_P(SegmentedLogTest, AFillThatComesTooLateWritesNothing) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
   LogStorage::Preparation late = log->Prepare();
@@ -452,7 +462,7 @@ TEST_P(SegmentedLogTest, WithoutSpaceToFillASegmentIsAsGood) {
 }
 
 TEST_P(SegmentedLogTest, D3AFailedSyncOfAFillEndsTheProcess) {
-  disk_.SetDirectWrites(false);  // past the page cache a fill needs no sync
+  if (GetParam()) return;  // past the page cache a fill needs no sync
   std::unique_ptr<SegmentedLog> log = MustOpen();
   LogStorage::Preparation step = log->Prepare();
   disk_.FailSyncsAfter(0);
@@ -488,6 +498,34 @@ TEST_P(SegmentedLogTest, DamageOfTheNewestBlockIsToldFromATornWriteOnceSettled) 
   log.reset();
   disk_.ProcessDied();
   ASSERT_TRUE(disk_.FlipBit("/journal/" + SegmentName(Position(1)), 3 * 512 + 100, 3).ok());
+  EXPECT_TRUE(absl::IsDataLoss(Open().status()));
+}
+
+TEST_P(SegmentedLogTest, AStartMarksTheNewestBlock) {
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  ASSERT_TRUE(AppendOne(*log).ok());
+  log->Sync();
+  log.reset();
+  disk_.ProcessDied();
+  MustOpen().reset();
+  disk_.ProcessDied();
+  ASSERT_TRUE(disk_.FlipBit("/journal/" + SegmentName(Position(1)), 512 + 100, 3).ok());
+  EXPECT_TRUE(absl::IsDataLoss(Open().status()));
+}
+
+// An idle server on a full disk may stand there for long.
+TEST_P(SegmentedLogTest, ARefusedBlockLeavesTheMarkOfTheOneBeforeIt) {
+  StingyFileSystem stingy(disk_, GetParam());
+  auto log = OpenOn(stingy);
+  ASSERT_TRUE(log.ok());
+  ASSERT_TRUE(AppendOne(**log).ok());
+  (*log)->Sync();
+  stingy.writes_left = 0;
+  stingy.failures_left = 1;
+  EXPECT_TRUE(absl::IsResourceExhausted(AppendOne(**log)));
+  log->reset();
+  disk_.ProcessDied();
+  ASSERT_TRUE(disk_.FlipBit("/journal/" + SegmentName(Position(1)), 512 + 100, 3).ok());
   EXPECT_TRUE(absl::IsDataLoss(Open().status()));
 }
 

@@ -14,7 +14,7 @@ namespace tidemark::journal {
 namespace {
 
 // Long enough to be rare while there is traffic, short enough for little to happen in it.
-constexpr absl::Duration kPauseBeforeSettling = absl::Milliseconds(20);
+constexpr absl::Duration kPauseBeforeSettling = absl::Milliseconds(200);
 
 absl::Status ClosedError() { return absl::UnavailableError("the journal is closed"); }
 
@@ -209,8 +209,25 @@ std::optional<Position> SingleVoterLog::Disk::SettleUnlessNewer(Position last) {
 void SingleVoterLog::RunAside(std::shared_ptr<Disk> disk, LogStorage::Preparation preparation) {
   BlockingRunner* runner = disk->options.side_runner;
   runner->Run([disk = std::move(disk), preparation = std::move(preparation)]() mutable {
-    MutexLock directory_lock(&disk->directory_mutex);
-    if (disk->directory != nullptr) preparation();
+    {
+      MutexLock directory_lock(&disk->directory_mutex);
+      if (disk->directory == nullptr) return;
+      preparation();
+    }
+    LogStorage::Preparation next = disk->NextPreparation();
+    if (next) RunAside(std::move(disk), std::move(next));
+  });
+}
+
+LogStorage::Preparation SingleVoterLog::Disk::NextPreparation() {
+  MutexLock lock(&mutex);
+  return IsClosed() ? nullptr : storage->Prepare();
+}
+
+void SingleVoterLog::Settle() {
+  disk_->options.runner->Run([disk = disk_] {
+    MutexLock lock(&disk->mutex);
+    if (!disk->IsClosed()) disk->storage->Settle();
   });
 }
 

@@ -81,6 +81,7 @@ class SingleVoterLog : public ReplicatedLog {
   void Read(Position from, size_t size_bytes, ReadDone done) override;
   void ConfirmLeadership(Done done) override;
   void Trim(TrimRequest request, absl::AnyInvocable<void(absl::StatusOr<Position>)> done) override;
+  void Settle() override;
 
  private:
   // Shared with tasks that may start after the log is gone; they find it closed.
@@ -97,6 +98,7 @@ class SingleVoterLog : public ReplicatedLog {
     absl::Status WriteBlock(const LogBlock& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
     void SyncBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
     void CountSync(absl::Duration took);
+    LogStorage::Preparation NextPreparation() ABSL_LOCKS_EXCLUDED(mutex);
     // The newest position if it is not `last`: appends have not paused.
     std::optional<Position> SettleUnlessNewer(Position last) ABSL_LOCKS_EXCLUDED(mutex);
     absl::StatusOr<std::vector<StoredBlock>> Read(Position from, size_t size_bytes)

@@ -18,7 +18,7 @@ constexpr char kZeroPage[kPageBytes] = {};
 
 // A small segment takes several steps as well, so that tests see it half done.
 uint64_t FillStepBytes(uint64_t segment_bytes) {
-  return std::clamp(segment_bytes / 64, kPageBytes, kFillStepBytesMax);
+  return std::clamp(segment_bytes / 64 / kPageBytes * kPageBytes, kPageBytes, kFillStepBytesMax);
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ void SpareSegment::PutBack(std::shared_ptr<File> file, uint64_t size_bytes) {
 }
 
 SpareSegment::Fill SpareSegment::NextFill(uint64_t goal_bytes) {
-  if (is_filling_.load(std::memory_order_acquire)) return nullptr;  // and holds the mutex
+  if (is_filling_.load(std::memory_order_acquire)) return nullptr;  // and may hold the mutex
   MutexLock lock(&mutex_);
   if (to_fill_ == nullptr || filled_bytes_ >= std::min(goal_bytes, size_bytes_)) return nullptr;
   const uint64_t step = std::min(FillStepBytes(size_bytes_), size_bytes_ - filled_bytes_);

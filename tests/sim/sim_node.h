@@ -26,7 +26,7 @@ struct NodeKnobs {
   bool single_partition = false;
   size_t store_executors = 1;
   uint64_t journal_segment_bytes = 1 << 16;
-  bool journal_direct_writes = false;
+  int64_t journal_direct_writes = 0;  // that the disk can do
   size_t store_segment_bytes = 1 << 14;
   uint64_t journal_block_bytes_max = 8 << 20;
   uint64_t unacknowledged_bytes_max = 64 << 20;

@@ -70,7 +70,7 @@ RunKnobs DrawKnobs(Random& random) {
   checkpoints.records_per_step = 1 + static_cast<int64_t>(DrawBelow(random, 40));
   checkpoints.whole_from_percent = static_cast<int>(DrawBelow(random, 150));
   if (one_in(4)) checkpoints.tracked_removals_max = DrawBelow(random, 20);
-  knobs.node.journal_direct_writes = one_in(2);
+  if (one_in(2)) knobs.node.journal_direct_writes = one_in(4) ? 200 : SimDisk::kAllDirectWrites;
   return knobs;
 }
 
@@ -83,6 +83,7 @@ constexpr const char* kPoints[] = {"journal.before_write",
                                    "journal.before_segment_create",
                                    "journal.after_segment_create",
                                    "journal.before_segment_remove",
+                                   "disk.partly_written",
                                    "disk.written_not_durable",
                                    "journal.before_fill",
                                    "journal.after_fill",
@@ -469,7 +470,7 @@ class Simulation {
     result_.knobs = absl::StrCat(
         "partitions ", node_.map().size(), ", store executors ", knobs_.node.store_executors,
         ", journal segment ", knobs_.node.journal_segment_bytes,
-        knobs_.node.journal_direct_writes ? " (direct)" : "", ", clients ", knobs_.clients,
+        knobs_.node.journal_direct_writes > 0 ? " (direct)" : "", ", clients ", knobs_.clients,
         ", watchers ", knobs_.watchers, ", crashes ", result_.crashes);
     for (auto& watcher : watchers_) watcher->End();
     return std::move(result_);

@@ -234,7 +234,7 @@ class ChainCutter {
     }
   }
 
-  const std::vector<SharedBytes>& runs_;
+  const absl::Span<const SharedBytes> runs_;
   size_t run_ = 0;
   size_t in_run_ = 0;
   size_t offset_ = 0;

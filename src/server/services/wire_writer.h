@@ -1,12 +1,14 @@
-// Writes protobuf's wire format into a ByteChain: small pieces are copied into one buffer, large
-// stored bytes are referred to.
+// Writes protobuf's wire format into a ByteChain: small pieces are copied together, large stored
+// bytes are referred to.
 //
-// Hides where buffers end. Sizes of nested messages are given by the caller, who knows them.
+// Hides where buffers end: what a message of a few fields needs costs no memory of its own until it
+// is whole. Sizes of nested messages are given by the caller, who knows them.
 // Thread-compatible value.
 #pragma once
 
 #include <google/protobuf/io/coded_stream.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -28,7 +30,7 @@ class WireWriter {
   // From this size on, bytes are cheaper by reference than copied.
   static constexpr size_t kReferBytes = 1024;
 
-  explicit WireWriter(size_t expected_small_bytes = 0) { buffer_.reserve(expected_small_bytes); }
+  explicit WireWriter(size_t expected_small_bytes = 0) : expected_bytes_(expected_small_bytes) {}
 
   void Scalar(int field, uint64_t value) {
     if (value == 0) return;
@@ -45,7 +47,7 @@ class WireWriter {
   void Text(int field, absl::string_view text) {
     if (text.empty()) return;
     Length(field, text.size());
-    buffer_.append(text.data(), text.size());
+    Copy(text);
   }
   // A whole message that is stored encoded.
   void Message(int field, const SharedBytes& message) {
@@ -60,10 +62,7 @@ class WireWriter {
   }
   // Content without a tag.
   void Raw(const SharedBytes& bytes) {
-    if (bytes.size() < kReferBytes) {
-      buffer_.append(bytes.view().data(), bytes.size());
-      return;
-    }
+    if (bytes.size() < kReferBytes) return Copy(bytes.view());
     Flush();
     chain_.Append(bytes);
   }
@@ -79,17 +78,39 @@ class WireWriter {
  private:
   void Tag(int field, int wire_type) { Varint(static_cast<uint64_t>(field) << 3 | wire_type); }
   void Varint(uint64_t value) {
-    uint8_t bytes[10];
-    uint8_t* end = google::protobuf::io::CodedOutputStream::WriteVarint64ToArray(value, bytes);
-    buffer_.append(reinterpret_cast<char*>(bytes), end - bytes);
+    char bytes[kVarintBytesMax];
+    const bool fits = long_.empty() && short_bytes_ + kVarintBytesMax <= sizeof short_;
+    char* const begin = fits ? short_ + short_bytes_ : bytes;
+    uint8_t* const end = google::protobuf::io::CodedOutputStream::WriteVarint64ToArray(
+        value, reinterpret_cast<uint8_t*>(begin));
+    const size_t size_bytes = static_cast<size_t>(reinterpret_cast<char*>(end) - begin);
+    if (!fits) return Copy({bytes, size_bytes});
+    short_bytes_ += size_bytes;
+  }
+  void Copy(absl::string_view bytes) {
+    if (long_.empty() && short_bytes_ + bytes.size() <= sizeof short_) {
+      std::copy(bytes.begin(), bytes.end(), short_ + short_bytes_);
+      short_bytes_ += bytes.size();
+      return;
+    }
+    if (long_.empty()) {
+      long_.reserve(std::max(expected_bytes_, short_bytes_ + bytes.size()));
+      long_.append(short_, std::exchange(short_bytes_, 0));
+    }
+    long_.append(bytes.data(), bytes.size());
   }
   void Flush() {
-    if (buffer_.empty()) return;
-    chain_.Append(std::move(buffer_));
-    buffer_.clear();
+    if (short_bytes_ > 0) chain_.AppendCopy({short_, std::exchange(short_bytes_, 0)});
+    if (!long_.empty()) chain_.Append(std::exchange(long_, std::string()));
   }
 
-  std::string buffer_;
+  static constexpr size_t kVarintBytesMax = 10;
+
+  const size_t expected_bytes_;
+  // What was not flushed yet: in one of these.
+  char short_[128];
+  size_t short_bytes_ = 0;
+  std::string long_;
   ByteChain chain_;
 };
 

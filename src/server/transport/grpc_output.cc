@@ -82,7 +82,7 @@ void GrpcOutput::OwnAll() {
     if (std::exchange(framed.owned, true)) continue;
     std::string left;
     const bool is_first = m == first_message_;
-    const std::vector<SharedBytes>& runs = framed.piece.runs();
+    const absl::Span<const SharedBytes> runs = framed.piece.runs();
     for (size_t i = is_first ? run_ : 0; i < runs.size(); ++i) {
       absl::string_view run = runs[i].view();
       if (is_first && i == run_) run.remove_prefix(run_taken_bytes_);

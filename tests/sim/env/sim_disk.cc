@@ -81,16 +81,24 @@ class SimDisk::SimFile : public File {
 
   absl::Status WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs,
                              Durability durability) override {
-    if (!disk_.can_write_directly_) return File::WriteDirectly(offset, runs, durability);
     CHECK(offset % kSectorBytes == 0);
     std::string bytes;
     for (absl::string_view run : runs) bytes.append(run.data(), run.size());
     bytes.resize((bytes.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes);
+    // So that whatever stops it here leaves part of it.
+    const uint64_t sectors = bytes.size() / kSectorBytes;
+    const absl::string_view part =
+        absl::string_view(bytes).substr(0, DrawBelow(disk_.random_, sectors + 1) * kSectorBytes);
+    if (absl::Status begun = WriteAt(offset, {part}); !begun.ok()) return begun;
+    if (!TakeOne(disk_.direct_writes_left_)) return File::WriteDirectly(offset, runs, durability);
+    FAIL_POINT("disk.partly_written");
+    if (durability == Durability::kDurable && !TakeOne(disk_.syncs_left_)) {
+      return Failed("pwritev2", path_, "Input/output error");
+    }
     absl::Status written = WriteAt(offset, {absl::string_view(bytes)});
     if (!written.ok() || durability == Durability::kWritten) return written;
     FAIL_POINT("disk.written_not_durable");
     ++disk_.syncs_;
-    if (!TakeOne(disk_.syncs_left_)) return Failed("pwritev2", path_, "Input/output error");
     inode_->SyncRange(offset, bytes.size());
     return absl::OkStatus();
   }

@@ -10,9 +10,8 @@
 //  - ProcessDied: handles and locks end, all bytes stay (kill -9).
 //  - A failed sync marks pages clean without writing them, as Linux does: a later sync succeeds
 //    and the bytes are still not on the disk.
-//  - A durable direct write can be cut off by a crash as any other; once it has returned, exactly
-//  its
-//    sectors are durable.
+//  - A durable direct write is cut off anywhere by a crash or an error; once it has returned, its
+//    sectors are durable, and nothing else.
 //  - A full disk takes as many pages of a write as fit, then refuses. One that copies on write
 //    refuses every other write, also of what was reserved, having taken none, some or all of it.
 //
@@ -26,6 +25,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -60,8 +60,10 @@ class SimDisk : public FileSystem {
   void Crash(CrashMode mode);
   void ProcessDied();
 
-  // Files cannot be written directly unless they can.
-  void SetDirectWrites(bool can_write_directly) { can_write_directly_ = can_write_directly; }
+  // So many direct writes can be done (none unless said); the next one ends in the middle with
+  // Unimplemented, and so do all others.
+  void SetDirectWrites(int64_t writes) { direct_writes_left_ = writes; }
+  static constexpr int64_t kAllDirectWrites = std::numeric_limits<int64_t>::max();
 
   // Faults; they last until ClearFaults. Counts are of calls that still succeed.
   void SetCapacityBytes(uint64_t capacity_bytes);
@@ -110,7 +112,7 @@ class SimDisk : public FileSystem {
   std::set<std::string> locked_;
   uint64_t incarnation_ = 0;  // handles of an earlier one are dead
 
-  bool can_write_directly_ = false;
+  int64_t direct_writes_left_ = 0;
   uint64_t capacity_bytes_;
   bool is_full_copy_on_write_ = false;
   int64_t reads_left_;

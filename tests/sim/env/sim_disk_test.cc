@@ -289,10 +289,11 @@ TEST_F(SimDiskTest, ARetriedSyncProvesNothing) {
 TEST_F(SimDiskTest, ADurableDirectWriteSurvivesAndNothingElse) {
   std::unique_ptr<File> file = CreateDurable("/d/a", std::string(2048, 'o'));
   EXPECT_TRUE(absl::IsUnimplemented(file->WriteDirectly(0, {"x"}, Durability::kDurable)));
-  disk_.SetDirectWrites(true);
+  disk_.SetDirectWrites(2);
   Write(*file, 512, std::string(10, 'u'));
   ASSERT_TRUE(file->WriteDirectly(1024, {"du", "rable"}, Durability::kDurable).ok());
   ASSERT_TRUE(file->WriteDirectly(1536, {"written"}, Durability::kWritten).ok());
+  EXPECT_TRUE(absl::IsUnimplemented(file->WriteDirectly(0, {"x"}, Durability::kDurable)));
   disk_.Crash(CrashMode::kDropAll);
   std::string expected(2048, 'o');
   expected.replace(1024, 512, "durable" + std::string(505, '\0'));

@@ -1,0 +1,54 @@
+#include "src/journal/block_writer.h"
+
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+#include "src/base/log.h"
+#include "src/journal/disk_errors.h"
+
+namespace tidemark::journal {
+
+void BlockWriter::Use(std::shared_ptr<File> file) {
+  CHECK(!has_unsynced_);
+  file_ = std::move(file);
+}
+
+absl::Status BlockWriter::Write(uint64_t offset, absl::Span<const absl::string_view> runs) {
+  CHECK(!has_unsynced_);
+  absl::Status written = WriteDirectly(offset, runs);
+  if (!absl::IsUnimplemented(written)) return OnlyNoSpace(written);
+  written = OnlyNoSpace(file_->WriteAt(offset, runs));
+  has_unsynced_ = written.ok();
+  return written;
+}
+
+absl::Status BlockWriter::WriteHint(uint64_t offset, absl::string_view bytes) {
+  absl::Status written = WriteDirectly(offset, {bytes});
+  if (absl::IsUnimplemented(written)) written = file_->WriteAt(offset, {bytes});
+  return OnlyNoSpace(written);
+}
+
+// Unimplemented: nothing that was written counts.
+absl::Status BlockWriter::WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs) {
+  if (!writes_directly_) return absl::UnimplementedError("by the page cache");
+  const Durability durability =
+      PLANTED_BUG("journal_direct_write_not_durable") ? Durability::kWritten : Durability::kDurable;
+  absl::Status written = file_->WriteDirectly(offset, runs, durability);
+  if (absl::IsUnimplemented(written)) {
+    writes_directly_ = false;
+    TLOG(kInfo, "the journal's files cannot be written past the page cache: a block is two steps",
+         {{"directory", directory_}});
+  }
+  return written;
+}
+
+void BlockWriter::Sync() {
+  if (!has_unsynced_) return;
+  FAIL_POINT("journal.before_sync");
+  MustSucceed(file_->SyncData());
+  FAIL_POINT("journal.after_sync");
+  has_unsynced_ = false;
+}
+
+}  // namespace tidemark::journal

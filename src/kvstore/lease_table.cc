@@ -8,48 +8,48 @@ namespace tidemark::kvstore {
 
 void LeaseTable::Grant(LeaseId id, int64_t ttl_seconds) {
   CHECK(id.value() != 0 && ttl_seconds > 0);
-  CHECK(leases_.try_emplace(id, Lease{ttl_seconds, ttl_seconds, {}}).second);
+  CHECK(leases_.Insert(id, Lease{ttl_seconds, ttl_seconds, {}}));
 }
 
 void LeaseTable::SetRemaining(LeaseId id, int64_t remaining_seconds) {
-  auto it = leases_.find(id);
-  if (it == leases_.end()) return;
-  Lease& lease = it->second;
-  lease.remaining_seconds =
-      remaining_seconds > 0 ? std::min(remaining_seconds, lease.ttl_seconds) : lease.ttl_seconds;
+  Lease* lease = leases_.Find(id);
+  if (lease == nullptr) return;
+  lease->remaining_seconds =
+      remaining_seconds > 0 ? std::min(remaining_seconds, lease->ttl_seconds) : lease->ttl_seconds;
 }
 
 std::vector<LeaseState> LeaseTable::States() const {
   std::vector<LeaseState> states;
   states.reserve(leases_.size());
-  for (const auto& [id, lease] : leases_) {
+  leases_.ForEach([&](LeaseId id, const Lease& lease) {
     states.push_back({id, lease.ttl_seconds, lease.remaining_seconds});
-  }
+  });
+  std::sort(states.begin(), states.end(),
+            [](const LeaseState& a, const LeaseState& b) { return a.id < b.id; });
   return states;
 }
 
 void LeaseTable::Revoke(LeaseId id) {
-  auto it = leases_.find(id);
-  CHECK(it != leases_.end());
-  CHECK(it->second.keys.empty());
-  leases_.erase(it);
+  const Lease* lease = leases_.Find(id);
+  CHECK(lease != nullptr && lease->keys.empty());
+  leases_.Erase(id);
 }
 
 void LeaseTable::Move(absl::string_view key, LeaseId from, LeaseId to) {
   if (from == to) return;
   if (from.value() != 0) {
-    auto it = leases_.find(from);
-    CHECK(it != leases_.end());
-    auto attached = it->second.keys.find(key);
-    CHECK(attached != it->second.keys.end());
-    it->second.keys.erase(attached);
+    Lease* lease = leases_.Find(from);
+    CHECK(lease != nullptr);
+    auto attached = lease->keys.find(key);
+    CHECK(attached != lease->keys.end());
+    lease->keys.erase(attached);
     --attached_count_;
     attached_key_bytes_ -= static_cast<int64_t>(key.size());
   }
   if (to.value() != 0) {
-    auto it = leases_.find(to);
-    CHECK(it != leases_.end());  // effects attach only to leases that exist
-    CHECK(it->second.keys.emplace(key).second);
+    Lease* lease = leases_.Find(to);
+    CHECK(lease != nullptr);  // effects attach only to leases that exist
+    CHECK(lease->keys.emplace(key).second);
     ++attached_count_;
     attached_key_bytes_ += static_cast<int64_t>(key.size());
   }
@@ -63,14 +63,14 @@ int64_t LeaseTable::heap_bytes() const {
 }
 
 std::vector<std::string> LeaseTable::Keys(LeaseId id) const {
-  auto it = leases_.find(id);
-  if (it == leases_.end()) return {};
-  return {it->second.keys.begin(), it->second.keys.end()};
+  const Lease* lease = leases_.Find(id);
+  if (lease == nullptr) return {};
+  return {lease->keys.begin(), lease->keys.end()};
 }
 
 bool LeaseTable::IsAttached(LeaseId id, absl::string_view key) const {
-  auto it = leases_.find(id);
-  return it != leases_.end() && it->second.keys.contains(key);
+  const Lease* lease = leases_.Find(id);
+  return lease != nullptr && lease->keys.contains(key);
 }
 
 }  // namespace tidemark::kvstore

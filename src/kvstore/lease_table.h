@@ -14,10 +14,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/strings/string_view.h"
 #include "src/base/ids.h"
+#include "src/base/sharded_map.h"
 #include "src/kvstore/node_state.h"
 
 namespace tidemark::kvstore {
@@ -47,8 +47,8 @@ class LeaseTable {
     int64_t remaining_seconds = 0;
     absl::btree_set<std::string> keys;
   };
-  // No hash table: that grows all at once, and in every partition by the same grant.
-  absl::btree_map<LeaseId, Lease> leases_;
+  // One table would grow all at once, and in every partition by the same grant.
+  ShardedMap<LeaseId, Lease> leases_;
   size_t attached_count_ = 0;
   int64_t attached_key_bytes_ = 0;
 };

@@ -21,25 +21,21 @@ int64_t CeilSeconds(absl::Duration duration) {
 
 void Lessor::OnGranted(LeaseId id, int64_t ttl_seconds) {
   CHECK(ttl_seconds > 0);
-  auto [it, inserted] = leases_.try_emplace(id);
-  CHECK(inserted);
-  Lease& lease = it->second;
-  lease.ttl_seconds = ttl_seconds;
-  lease.journaled_seconds = ttl_seconds;
-  SetExpiry(id, &lease, clock_.Monotonic() + absl::Seconds(ttl_seconds));
+  CHECK(leases_.Insert(id, {.ttl_seconds = ttl_seconds, .journaled_seconds = ttl_seconds}));
+  SetExpiry(id, leases_.Find(id), clock_.Monotonic() + absl::Seconds(ttl_seconds));
 }
 
 void Lessor::OnRevoked(LeaseId id) {
-  auto it = leases_.find(id);
-  CHECK(it != leases_.end());
-  Unschedule(id, it->second);
-  leases_.erase(it);
+  const Lease* lease = leases_.Find(id);
+  CHECK(lease != nullptr);
+  Unschedule(id, *lease);
+  leases_.Erase(id);
 }
 
 void Lessor::OnRemaining(LeaseId id, int64_t remaining_seconds) {
-  auto it = leases_.find(id);
-  if (it == leases_.end()) return;
-  Lease& lease = it->second;
+  Lease* const found = leases_.Find(id);
+  if (found == nullptr) return;
+  Lease& lease = *found;
   by_checkpoint_due_.erase({CheckpointDueAt(lease), id});
   // A reset may have been ordered before the checkpoint that is still on its way.
   if (remaining_seconds > 0) lease.being_journaled = false;
@@ -52,9 +48,9 @@ void Lessor::StartServing() {
   CHECK(!serving_);
   serving_ = true;
   const absl::Duration now = clock_.Monotonic();
-  for (auto& [id, lease] : leases_) {
+  leases_.ForEach([&](LeaseId id, Lease& lease) {
     SetExpiry(id, &lease, now + absl::Seconds(lease.journaled_seconds));
-  }
+  });
 }
 
 absl::StatusOr<int64_t> Lessor::TtlToGrant(LeaseId id, int64_t ttl_seconds) const {
@@ -64,9 +60,9 @@ absl::StatusOr<int64_t> Lessor::TtlToGrant(LeaseId id, int64_t ttl_seconds) cons
 }
 
 Lessor::Renewal Lessor::Renew(LeaseId id) {
-  auto it = leases_.find(id);
-  if (it == leases_.end()) return Renewal::kUnknown;
-  Lease& lease = it->second;
+  Lease* const found = leases_.Find(id);
+  if (found == nullptr) return Renewal::kUnknown;
+  Lease& lease = *found;
   if (lease.being_revoked || Remaining(lease) <= absl::ZeroDuration()) {
     return Renewal::kBeingRevoked;
   }
@@ -79,15 +75,15 @@ Lessor::Renewal Lessor::Renew(LeaseId id) {
 }
 
 int64_t Lessor::GrantedSeconds(LeaseId id) const {
-  auto it = leases_.find(id);
-  CHECK(it != leases_.end());
-  return it->second.ttl_seconds;
+  const Lease* lease = leases_.Find(id);
+  CHECK(lease != nullptr);
+  return lease->ttl_seconds;
 }
 
 int64_t Lessor::RemainingSeconds(LeaseId id) const {
-  auto it = leases_.find(id);
-  CHECK(it != leases_.end());
-  return std::max<int64_t>(0, absl::ToInt64Seconds(Remaining(it->second)));
+  const Lease* lease = leases_.Find(id);
+  CHECK(lease != nullptr);
+  return std::max<int64_t>(0, absl::ToInt64Seconds(Remaining(*lease)));
 }
 
 std::vector<LeaseId> Lessor::ByExpiry() const {
@@ -103,7 +99,7 @@ std::vector<LeaseId> Lessor::TakeExpired() {
   const absl::Duration now = clock_.Monotonic();
   for (const auto& [when, id] : by_expiry_) {
     if (when > now || expired.size() == options_.max_expired_per_pass) break;
-    Lease& lease = leases_.at(id);
+    Lease& lease = *leases_.Find(id);
     if (std::exchange(lease.being_revoked, true)) continue;
     expired.push_back(id);
   }
@@ -111,13 +107,12 @@ std::vector<LeaseId> Lessor::TakeExpired() {
 }
 
 void Lessor::GiveBack(LeaseId id) {
-  auto it = leases_.find(id);
-  if (it != leases_.end()) it->second.being_revoked = false;
+  if (Lease* lease = leases_.Find(id)) lease->being_revoked = false;
 }
 
 bool Lessor::IsBeingRevoked(LeaseId id) const {
-  const auto it = leases_.find(id);
-  return it != leases_.end() && it->second.being_revoked;
+  const Lease* lease = leases_.Find(id);
+  return lease != nullptr && lease->being_revoked;
 }
 
 std::vector<LeaseRemainingEffect> Lessor::DueCheckpoints() {
@@ -126,7 +121,7 @@ std::vector<LeaseRemainingEffect> Lessor::DueCheckpoints() {
   const absl::Duration now = clock_.Monotonic();
   for (const auto& [when, id] : by_checkpoint_due_) {
     if (when > now || due.size() == options_.max_checkpoints_per_pass) break;
-    Lease& lease = leases_.at(id);
+    Lease& lease = *leases_.Find(id);
     // Rounded up: the journal must never make a lease shorter.
     const int64_t remaining = CeilSeconds(Remaining(lease));
     if (lease.being_revoked || lease.being_journaled || remaining <= 0) continue;
@@ -138,8 +133,7 @@ std::vector<LeaseRemainingEffect> Lessor::DueCheckpoints() {
 
 void Lessor::GiveUpCheckpoints(const std::vector<LeaseRemainingEffect>& leases) {
   for (const LeaseRemainingEffect& given_up : leases) {
-    const auto it = leases_.find(given_up.id);
-    if (it != leases_.end()) it->second.being_journaled = false;
+    if (Lease* lease = leases_.Find(given_up.id)) lease->being_journaled = false;
   }
 }
 

@@ -16,12 +16,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "src/base/clock.h"
 #include "src/base/ids.h"
+#include "src/base/sharded_map.h"
 #include "src/kvstore/effects.h"
 
 namespace tidemark::kvstore {
@@ -98,7 +98,7 @@ class Lessor {
   const LessorOptions options_;
   Clock& clock_;
   bool serving_ = false;
-  absl::btree_map<LeaseId, Lease> leases_;
+  ShardedMap<LeaseId, Lease> leases_;
   absl::btree_set<ExpiryKey> by_expiry_;          // every lease
   absl::btree_set<ExpiryKey> by_checkpoint_due_;  // every lease that may need one
 };

@@ -50,6 +50,15 @@ class ByteChain {
  public:
   ByteChain() = default;
   explicit ByteChain(std::string bytes) { Append(std::move(bytes)); }
+  ByteChain(const ByteChain&) = default;
+  ByteChain& operator=(const ByteChain&) = default;
+  // What was moved from is empty, and what is replaced frees its list.
+  ByteChain(ByteChain&& other) noexcept { Swap(other); }
+  ByteChain& operator=(ByteChain&& other) noexcept {
+    ByteChain taken(std::move(other));
+    Swap(taken);
+    return *this;
+  }
 
   void Append(SharedBytes bytes) {
     if (bytes.empty()) return;
@@ -87,6 +96,12 @@ class ByteChain {
   }
 
  private:
+  void Swap(ByteChain& other) noexcept {
+    runs_.swap(other.runs_);
+    std::swap(size_bytes_, other.size_bytes_);
+    std::swap(own_bytes_, other.own_bytes_);
+  }
+
   static constexpr size_t kStringBytes = 48;  // a shared string, besides its bytes
   // Most answers are one run, an event for a watcher is two or three.
   static constexpr size_t kInlineRuns = 3;

@@ -135,6 +135,13 @@ void ThreadExecutor::WaitForWork(std::vector<Task>& tasks) {
   tasks.swap(mailbox_);
 }
 
+void ThreadExecutor::Drain() {
+  CHECK(!IsCurrent());
+  std::latch done(1);
+  Post([&done] { done.count_down(); });
+  done.wait();
+}
+
 void ThreadExecutor::Stop() {
   std::vector<Task> tasks;
   absl::btree_map<TimerKey, Task> timers;

@@ -40,6 +40,8 @@ class ThreadExecutor : public Executor {
   void Cancel(TimerId id) override;
   bool IsCurrent() const override;
 
+  // Returns when everything posted before has run. Not from a task, and not after Stop.
+  void Drain();
   // Waits for the task that runs, unless called from it. May be called again.
   void Stop();
 

@@ -4,6 +4,7 @@
 #include "src/inspect/inspect.h"
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -131,14 +132,28 @@ class InspectTest : public ::testing::Test {
     } else if (facts.contains("last_position")) {
       EXPECT_EQ(facts["last_position"], (*journal)->KnownTail().position.value()) << what;
       EXPECT_EQ(facts["last_revision"], (*journal)->KnownTail().revision.value()) << what;
-      ExpectCut(facts["next_start"], files, disk, what);
+      ExpectCut(facts, files, disk, what);
     }
     return report;
   }
 
+  // Where the segment marks that `last` was synced: behind that block, and before nothing.
+  static std::optional<uint64_t> MarkIn(const std::string& segment, uint64_t last) {
+    for (size_t at = 0; at < segment.size(); at += journal::kBlockAlignmentBytes) {
+      const journal::Frame frame =
+          journal::DecodeFrame(absl::string_view(segment).substr(at, journal::kTailMarkBytes));
+      if (frame.kind != journal::Frame::Kind::kMark) continue;
+      EXPECT_EQ(frame.mark.last.value(), last);
+      EXPECT_EQ(segment.find_first_not_of('\0', at + journal::kTailMarkBytes), std::string::npos);
+      return at;
+    }
+    return std::nullopt;
+  }
+
   // The bytes that opening zeroed are those that were announced; it marks the newest block besides.
-  static void ExpectCut(const Json& next_start, const Files& before, FileSystem& disk,
+  static void ExpectCut(const Json& facts, const Files& before, FileSystem& disk,
                         const std::string& what) {
+    const Json& next_start = facts["next_start"];
     std::string newest;
     for (const auto& [name, content] : before) {
       if (IsSegment(name)) newest = name;
@@ -151,10 +166,9 @@ class InspectTest : public ::testing::Test {
       for (uint64_t at = cuts["offset"]; at < cuts["torn_end"]; ++at) expected[at] = 0;
     }
     const std::string found = ReadAll(disk).at(newest);
-    for (size_t at = 0; at < found.size(); at += journal::kBlockAlignmentBytes) {
-      const std::string sector = found.substr(at, journal::kBlockAlignmentBytes);
-      if (journal::DecodeFrame(sector).kind != journal::Frame::Kind::kMark) continue;
-      expected.replace(at, sector.size(), sector);
+    if (const std::optional<uint64_t> at = MarkIn(found, facts["last_position"])) {
+      expected.replace(*at, journal::kBlockAlignmentBytes, found, *at,
+                       journal::kBlockAlignmentBytes);
     }
     EXPECT_TRUE(found == expected) << what;
   }

@@ -14,9 +14,10 @@ void BlockWriter::Use(std::shared_ptr<File> file) {
   file_ = std::move(file);
 }
 
-absl::Status BlockWriter::Write(uint64_t offset, absl::Span<const absl::string_view> runs) {
+absl::Status BlockWriter::Write(uint64_t offset, absl::Span<const absl::string_view> runs,
+                                Durability durability) {
   CHECK(!has_unsynced_);
-  absl::Status written = WriteDirectly(offset, runs);
+  absl::Status written = WriteDirectly(offset, runs, durability);
   if (!absl::IsUnimplemented(written)) return OnlyNoSpace(written);
   written = OnlyNoSpace(file_->WriteAt(offset, runs));
   has_unsynced_ = written.ok();
@@ -24,21 +25,26 @@ absl::Status BlockWriter::Write(uint64_t offset, absl::Span<const absl::string_v
 }
 
 absl::Status BlockWriter::WriteHint(uint64_t offset, absl::string_view bytes) {
-  absl::Status written = WriteDirectly(offset, {bytes});
+  absl::Status written = WriteDirectly(offset, {bytes}, Durability::kDurable);
   if (absl::IsUnimplemented(written)) written = file_->WriteAt(offset, {bytes});
   return OnlyNoSpace(written);
 }
 
-// Unimplemented: nothing that was written counts.
-absl::Status BlockWriter::WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs) {
+absl::Status BlockWriter::Rewrite(uint64_t offset, absl::string_view bytes) {
+  absl::Status written = OnlyNoSpace(file_->WriteAt(offset, {bytes}));
+  if (written.ok()) MustSucceed(file_->SyncData());
+  return written;
+}
+
+// Unimplemented: whatever was written does not count.
+absl::Status BlockWriter::WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs,
+                                        Durability durability) {
   if (!writes_directly_) return absl::UnimplementedError("by the page cache");
-  const Durability durability =
-      PLANTED_BUG("journal_direct_write_not_durable") ? Durability::kWritten : Durability::kDurable;
+  if (PLANTED_BUG("journal_direct_write_not_durable")) durability = Durability::kWritten;
   absl::Status written = file_->WriteDirectly(offset, runs, durability);
   if (absl::IsUnimplemented(written)) {
     writes_directly_ = false;
-    TLOG(kInfo, "the journal's files cannot be written past the page cache: a block is two steps",
-         {{"directory", directory_}});
+    TLOG(kInfo, "the journal's files cannot be written past the page cache: a block is two steps");
   }
   return written;
 }

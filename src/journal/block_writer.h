@@ -1,7 +1,7 @@
-// Makes bytes durable at given places of one file after the other: the newest segments.
+// Writes to one file after the other: the newest segments, and the one that comes next.
 //
-// Hides whether they go past the page cache (one write, durable when it returns) or, where files
-// cannot be written so, through it (a write, then a sync). Used by one thread at a time.
+// Hides whether bytes go past the page cache (a durable write is durable when it returns) or, where
+// files cannot be written so, through it (a write, then a sync). Used by one thread at a time.
 //
 // Invariants:
 //  1. An error of a sync ends the process, and so does any error of a write but want of space.
@@ -9,8 +9,10 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "src/base/file_system.h"
@@ -19,29 +21,36 @@ namespace tidemark::journal {
 
 class BlockWriter {
  public:
-  // `directory` is for the log.
-  BlockWriter(bool writes_directly, std::string directory)
-      : writes_directly_(writes_directly), directory_(std::move(directory)) {}
+  explicit BlockWriter(bool writes_directly) : writes_directly_(writes_directly) {}
 
-  // REQUIRES that nothing is unsynced. `file` may be written to by others meanwhile, and synced.
+  // REQUIRES that nothing is unsynced.
   void Use(std::shared_ptr<File> file);
-  File* file() const { return file_.get(); }  // nullptr before the first
 
-  // Whole sectors, as File::WriteDirectly. Durable afterwards unless has_unsynced().
+  // Whole sectors, as File::WriteDirectly. On the disk as `durability` says, unless has_unsynced().
   // ResourceExhausted: part of it may be there, durably or not.
-  absl::Status Write(uint64_t offset, absl::Span<const absl::string_view> runs);
+  absl::Status Write(uint64_t offset, absl::Span<const absl::string_view> runs,
+                     Durability durability);
   bool has_unsynced() const { return has_unsynced_; }
+  // Makes what Write left durable.
   void Sync();
-  // Nothing depends on it: durable if that costs no sync.
-  absl::Status WriteHint(uint64_t offset, absl::string_view bytes);
 
-  bool writes_directly() const { return writes_directly_; }
+  // What nothing depends on, and the next Write overwrites: durable at once, or, where that would
+  // take a sync, whenever the kernel writes it back.
+  absl::Status WriteHint(uint64_t offset, absl::string_view bytes);
+  // Each hint is a disk write of its own.
+  bool HintsAreCostly() const { return writes_directly_; }
+
+  // Through the page cache and synced: for repairs, so that later reads and syncs see them.
+  absl::Status Rewrite(uint64_t offset, absl::string_view bytes);
+  absl::StatusOr<std::string> Read(uint64_t offset, size_t size_bytes) {
+    return file_->ReadAt(offset, size_bytes);
+  }
 
  private:
-  absl::Status WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs);
+  absl::Status WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs,
+                             Durability durability);
 
   bool writes_directly_;  // until a file cannot
-  const std::string directory_;
   std::shared_ptr<File> file_;
   bool has_unsynced_ = false;
 };

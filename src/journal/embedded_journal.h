@@ -6,9 +6,11 @@
 // one block, and has it written and synced; what arrives meanwhile becomes the next block. After
 // the sync the tail is published, subscribers are served and callbacks run, in this order.
 //
-// Stop() answers what waits with Unavailable (it may or may not have happened). Destruction, from
+// Stop() answers what waits with Unavailable (it may or may not have happened), and has the log
+// settled; the executor does both. Destruction, from
 // any thread but not from a callback of this journal, waits for work that runs and drops callbacks
-// that did not run. The executor and the runner must live on until they ran or dropped their tasks.
+// that did not run. The executor and the runners must live on until they ran or dropped their
+// tasks, the side runner until `runner` did.
 //
 // Invariants:
 //  1. R1: no answer and no delivery before the block's sync.

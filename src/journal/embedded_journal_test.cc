@@ -16,9 +16,11 @@ constexpr PartitionId kPods{1};
 constexpr PartitionId kNodes{2};
 constexpr OriginId kOrigin{500};
 
-class EmbeddedJournalTest : public ::testing::Test {
+// Whether files can be written past the page cache.
+class EmbeddedJournalTest : public ::testing::TestWithParam<bool> {
  protected:
   EmbeddedJournalTest() : world_(7), crashes_(world_.random()), disk_(world_.random()) {
+    if (GetParam()) disk_.SetDirectWrites(sim::SimDisk::kAllDirectWrites);
     options_.directory = "/data/journal";
     options_.segment_bytes = 16384;
     options_.file_system = &disk_;
@@ -96,7 +98,7 @@ struct Seen {
   }
 };
 
-TEST_F(EmbeddedJournalTest, WaitingAppendsBecomeOneBlockAndOneSync) {
+TEST_P(EmbeddedJournalTest, WaitingAppendsBecomeOneBlockAndOneSync) {
   Epoch epoch = Claim(kPods);
   uint64_t syncs_before = journal_->stats().log.syncs;
   std::vector<uint64_t> positions;
@@ -116,9 +118,7 @@ TEST_F(EmbeddedJournalTest, WaitingAppendsBecomeOneBlockAndOneSync) {
 }
 
 // Only the mark behind the newest block tells its damage from a write that was never finished.
-TEST_F(EmbeddedJournalTest, OnceAppendsPauseDamageOfTheNewestIsNoticed) {
-  disk_.SetDirectWrites(sim::SimDisk::kAllDirectWrites);
-  Restart();
+TEST_P(EmbeddedJournalTest, OnceAppendsPauseDamageOfTheNewestIsNoticed) {
   const Epoch epoch = Claim(kPods);
   ASSERT_TRUE(AppendNow(Data(kPods, epoch, 1, std::string(1000, 'x'))).ok());  // and the pause
   journal_.reset();
@@ -128,9 +128,7 @@ TEST_F(EmbeddedJournalTest, OnceAppendsPauseDamageOfTheNewestIsNoticed) {
   EXPECT_TRUE(absl::IsDataLoss(EmbeddedJournal::Open(options_).status()));
 }
 
-TEST_F(EmbeddedJournalTest, AStopDoesNotWaitForThePause) {
-  disk_.SetDirectWrites(sim::SimDisk::kAllDirectWrites);
-  Restart();
+TEST_P(EmbeddedJournalTest, AStopDoesNotWaitForThePause) {
   const Epoch epoch = Claim(kPods);
   bool is_durable = false;
   journal_->Append(Data(kPods, epoch, 1, std::string(1000, 'x')),
@@ -145,7 +143,7 @@ TEST_F(EmbeddedJournalTest, AStopDoesNotWaitForThePause) {
   EXPECT_TRUE(absl::IsDataLoss(EmbeddedJournal::Open(options_).status()));
 }
 
-TEST_F(EmbeddedJournalTest, RefusalsSayWhy) {
+TEST_P(EmbeddedJournalTest, RefusalsSayWhy) {
   Epoch old_epoch = Claim(kPods);
   Epoch epoch = Claim(kPods);
   EXPECT_TRUE(absl::IsFailedPrecondition(AppendNow(Data(kPods, old_epoch, 1, "x")).status()));
@@ -158,7 +156,7 @@ TEST_F(EmbeddedJournalTest, RefusalsSayWhy) {
   EXPECT_EQ(journal_->KnownTail().position, first->position);
 }
 
-TEST_F(EmbeddedJournalTest, RestartKeepsNumbersEpochsAndAnswers) {
+TEST_P(EmbeddedJournalTest, RestartKeepsNumbersEpochsAndAnswers) {
   Epoch epoch = Claim(kPods);
   absl::StatusOr<Placed> first = AppendNow(Data(kPods, epoch, 1, "x"));
   ASSERT_TRUE(first.ok());
@@ -173,7 +171,7 @@ TEST_F(EmbeddedJournalTest, RestartKeepsNumbersEpochsAndAnswers) {
   EXPECT_GT(journal_->KnownTail().term, before.term);
 }
 
-TEST_F(EmbeddedJournalTest, SubscribersGetTheirPartitionsFromTheLogAndLive) {
+TEST_P(EmbeddedJournalTest, SubscribersGetTheirPartitionsFromTheLogAndLive) {
   Epoch pods = Claim(kPods);
   Epoch nodes = Claim(kNodes);
   for (uint64_t i = 1; i <= 60; ++i) {
@@ -202,7 +200,7 @@ TEST_F(EmbeddedJournalTest, SubscribersGetTheirPartitionsFromTheLogAndLive) {
   EXPECT_EQ(seen_both.tail.revision, journal_->KnownTail().revision);
 }
 
-TEST_F(EmbeddedJournalTest, ASlowSubscriberCostsItsBoundAndMissesNothing) {
+TEST_P(EmbeddedJournalTest, ASlowSubscriberCostsItsBoundAndMissesNothing) {
   journal_.reset();
   options_.limits.unacknowledged_bytes_max = 20000;
   options_.limits.delivery = {.recent_bytes_max = 5000, .batch_bytes_max = 4000};
@@ -224,7 +222,7 @@ TEST_F(EmbeddedJournalTest, ASlowSubscriberCostsItsBoundAndMissesNothing) {
   EXPECT_EQ(seen.tail.position, journal_->KnownTail().position);
 }
 
-TEST_F(EmbeddedJournalTest, AnEndedSubscriptionHearsNothing) {
+TEST_P(EmbeddedJournalTest, AnEndedSubscriptionHearsNothing) {
   Epoch epoch = Claim(kPods);
   int batches = 0;
   auto subscription = journal_->Subscribe(Position(1), {kPods}, [&](auto) { ++batches; });
@@ -236,7 +234,7 @@ TEST_F(EmbeddedJournalTest, AnEndedSubscriptionHearsNothing) {
   EXPECT_EQ(batches, 0);
 }
 
-TEST_F(EmbeddedJournalTest, TrimmedPositionsAreOutOfRangeAndStateSurvives) {
+TEST_P(EmbeddedJournalTest, TrimmedPositionsAreOutOfRangeAndStateSurvives) {
   Epoch epoch = Claim(kPods);
   absl::StatusOr<Placed> last;
   for (uint64_t i = 1; i <= 100; ++i) {
@@ -259,7 +257,7 @@ TEST_F(EmbeddedJournalTest, TrimmedPositionsAreOutOfRangeAndStateSurvives) {
   EXPECT_EQ(seen.entries.size(), 102u - 90u);
 }
 
-TEST_F(EmbeddedJournalTest, D4AFullDiskRefusesThenRecovers) {
+TEST_P(EmbeddedJournalTest, D4AFullDiskRefusesThenRecovers) {
   Epoch epoch = Claim(kPods);
   disk_.SetCapacityBytes(disk_.used_bytes() + 4096);
   uint64_t number = 1;
@@ -273,7 +271,7 @@ TEST_F(EmbeddedJournalTest, D4AFullDiskRefusesThenRecovers) {
   EXPECT_EQ(placed->position, tail.position.Next());
 }
 
-TEST_F(EmbeddedJournalTest, WhatIsTooLargeOrTooMuchIsRefused) {
+TEST_P(EmbeddedJournalTest, WhatIsTooLargeOrTooMuchIsRefused) {
   journal_.reset();
   options_.limits.payload_bytes_max = 1000;
   options_.limits.mailbox_records_max = 10;
@@ -292,7 +290,7 @@ TEST_F(EmbeddedJournalTest, WhatIsTooLargeOrTooMuchIsRefused) {
   EXPECT_TRUE(AppendNow(Data(kPods, epoch, 11, "x")).ok());  // the number is free
 }
 
-TEST_F(EmbeddedJournalTest, StopAnswersWhatWaits) {
+TEST_P(EmbeddedJournalTest, StopAnswersWhatWaits) {
   Epoch epoch = Claim(kPods);
   int unavailable = 0;
   for (uint64_t i = 1; i <= 5; ++i) {
@@ -308,7 +306,7 @@ TEST_F(EmbeddedJournalTest, StopAnswersWhatWaits) {
 
 // Opening, appending over several segments, trimming and opening again: all of it syncs, and all of
 // it works without when told so, whatever the disk would have said to a sync.
-TEST_F(EmbeddedJournalTest, SyncsAreSkippedOnlyWhenAskedFor) {
+TEST_P(EmbeddedJournalTest, SyncsAreSkippedOnlyWhenAskedFor) {
   for (bool unsafe : {false, true}) {
     journal_.reset();
     Settle();
@@ -340,12 +338,14 @@ TEST_F(EmbeddedJournalTest, SyncsAreSkippedOnlyWhenAskedFor) {
   }
 }
 
-TEST_F(EmbeddedJournalTest, ConfirmTailIsAnsweredInline) {
+TEST_P(EmbeddedJournalTest, ConfirmTailIsAnsweredInline) {
   Claim(kPods);
   Tail confirmed;
   journal_->ConfirmTail([&](absl::StatusOr<Tail> tail) { confirmed = *tail; });
   EXPECT_EQ(confirmed.position, Position(1));
 }
+
+INSTANTIATE_TEST_SUITE_P(ThroughTheCacheAndPastIt, EmbeddedJournalTest, ::testing::Bool());
 
 }  // namespace
 }  // namespace tidemark::journal

@@ -67,10 +67,11 @@ void JournalNode::Stop() {
       MutexLock step_lock(&node->step_mutex_);
       answers = std::move(node->answers_);
       node->answers_.clear();
-      if (node->log_ != nullptr) node->log_->Settle();
     }
     for (Answer& answer : answers) answer.done(StoppedError());
     for (Pending& pending : waiting) pending.done(StoppedError());
+    MutexLock step_lock(&node->step_mutex_);
+    if (node->log_ != nullptr) node->log_->Settle();
   });
 }
 

@@ -27,7 +27,8 @@ class JournalNode : public std::enable_shared_from_this<JournalNode> {
 
   // Once, before anything else. `first` is the oldest position in the log.
   void Start(std::unique_ptr<ReplicatedLog> log, Sequencer sequencer, Position first);
-  // Answers what waits with Unavailable (on the sequence) and accepts nothing any more.
+  // Answers what waits with Unavailable, then settles the log (on the sequence); accepts nothing
+  // any more.
   void Stop();
   // After it nothing of this journal runs, and nothing touches its directory.
   void Close();

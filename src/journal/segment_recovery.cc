@@ -4,10 +4,10 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "src/base/check.h"
 #include "src/base/log.h"
+#include "src/journal/disk_errors.h"
 #include "src/journal/segment_reader.h"
 
 namespace tidemark::journal {
@@ -35,8 +35,7 @@ absl::StatusOr<uint64_t> ZeroFrom(FileSystem& file_system, const std::string& pa
     }
     offset += piece->size();
   }
-  absl::Status synced = (*file)->SyncData();
-  if (!synced.ok()) Fatal(absl::StrCat("journal: ", synced.message()));
+  MustSucceed((*file)->SyncData());
   return zeroed_bytes;
 }
 

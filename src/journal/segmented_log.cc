@@ -51,7 +51,8 @@ absl::Status SegmentedLog::UseWalk(SegmentWalk walk) {
   if (walk.segments.empty()) {
     CHECK(options_.recovery.may_be_fresh);
     last_ = options_.fresh_first.Previous();
-    return StartSegment(options_.fresh_first, options_.segment_bytes);
+    absl::Status filled = FillFirst();
+    return filled.ok() ? StartSegment(options_.fresh_first, options_.segment_bytes) : filled;
   }
   segments_ = std::move(walk.segments);
   last_ = walk.last;
@@ -59,6 +60,14 @@ absl::Status SegmentedLog::UseWalk(SegmentWalk walk) {
   absl::Status opened = OpenNewest();
   if (opened.ok()) ReserveAhead();
   return opened;
+}
+
+// Once for a directory, which is then from its first write on what it is later.
+absl::Status SegmentedLog::FillFirst() {
+  absl::Status reserved = spare_->Reserve(options_.segment_bytes);
+  if (!reserved.ok() || !options_.fills_ahead) return reserved;
+  while (Preparation step = spare_->NextFill(options_.segment_bytes)) step();
+  return absl::OkStatus();
 }
 
 absl::Status SegmentedLog::OpenNewest() {
@@ -71,9 +80,7 @@ absl::Status SegmentedLog::OpenNewest() {
   if (PLANTED_BUG("journal_recovery_without_sync")) return absl::OkStatus();
   absl::Status rewritten = RewriteNewestEnd();
   if (!rewritten.ok()) return rewritten;
-  absl::Status synced = writer_.file()->SyncData();
-  if (!synced.ok()) return synced;
-  synced = file_system_.SyncDirectory(options_.recovery.directory);
+  absl::Status synced = file_system_.SyncDirectory(options_.recovery.directory);
   if (!synced.ok()) return synced;
   mark_is_due_ = true;
   Settle();
@@ -86,9 +93,9 @@ absl::Status SegmentedLog::OpenNewest() {
 absl::Status SegmentedLog::RewriteNewestEnd() {
   const uint64_t begin = newest().last_block_offset;
   const uint64_t end = newest().end_offset + kBlockAlignmentBytes;  // a mark may follow
-  absl::StatusOr<std::string> bytes = writer_.file()->ReadAt(begin, end - begin);
+  absl::StatusOr<std::string> bytes = writer_.Read(begin, end - begin);
   if (!bytes.ok()) return bytes.status();
-  return writer_.file()->WriteAt(begin, {absl::string_view(*bytes)});
+  return writer_.Rewrite(begin, *bytes);
 }
 
 absl::Status SegmentedLog::StartSegment(Position first, uint64_t capacity_bytes) {
@@ -113,7 +120,6 @@ absl::Status SegmentedLog::StartSegment(Position first, uint64_t capacity_bytes)
   } else if (!segments_.empty()) {
     // From now on a directory without the new file is a damaged one.
     WriteMark(TailMark::Kind::kSealed);
-    MustSucceed(writer_.file()->SyncData());
   }
   segments_.push_back({*std::move(path), first, size_bytes, kBlockAlignmentBytes});
   writer_.Use(std::move(file));
@@ -202,7 +208,7 @@ absl::Status SegmentedLog::WriteBlock(const LogBlock& block) {
   runs.insert(runs.end(), block.body.begin(), block.body.end());
   FAIL_POINT("journal.before_write");
   mark_is_due_ = false;  // its place is about to be taken
-  absl::Status written = writer_.Write(newest().end_offset, runs);
+  absl::Status written = writer_.Write(newest().end_offset, runs, Durability::kDurable);
   if (!written.ok()) return Refuse(written);
   FAIL_POINT("journal.after_write");
   newest().AddToIndex(block.first, newest().end_offset);
@@ -227,10 +233,8 @@ absl::Status SegmentedLog::Refuse(absl::Status why) {
 absl::Status SegmentedLog::Undo() {
   CHECK(undo_is_due_ && !HasUnsynced());
   const std::string zeros(kBlockAlignmentBytes, '\0');
-  absl::Status written =
-      OnlyNoSpace(writer_.file()->WriteAt(newest().end_offset, {absl::string_view(zeros)}));
+  absl::Status written = writer_.Rewrite(newest().end_offset, zeros);
   if (!written.ok()) return written;
-  MustSucceed(writer_.file()->SyncData());
   undo_is_due_ = false;
   // The block before it lost its mark, and may be the newest for long.
   mark_is_due_ = true;
@@ -241,7 +245,7 @@ absl::Status SegmentedLog::Undo() {
 void SegmentedLog::Sync() {
   writer_.Sync();
   // Through the page cache it costs nothing: the next block overwrites it there.
-  if (!writer_.writes_directly()) Settle();
+  if (!writer_.HintsAreCostly()) Settle();
 }
 
 void SegmentedLog::Settle() {
@@ -254,7 +258,9 @@ void SegmentedLog::WriteMark(TailMark::Kind kind) {
   CHECK(!HasUnsynced());
   const std::string mark = EncodeTailMark({kind, options_.recovery.store, last_, chain_});
   // Without it, damage of one block is harder to tell; nothing else depends on it.
-  absl::Status written = writer_.WriteHint(newest().end_offset, mark);
+  const bool is_last = kind == TailMark::Kind::kSealed;
+  absl::Status written = is_last ? writer_.Rewrite(newest().end_offset, mark)
+                                 : writer_.WriteHint(newest().end_offset, mark);
   if (!written.ok()) TLOG(kWarn, "journal mark not written", {{"error", written.message()}});
 }
 

@@ -72,10 +72,11 @@ class SegmentedLog : public LogStorage {
         file_system_(*options_.recovery.file_system),
         spare_(std::make_shared<SpareSegment>(file_system_, options_.recovery.directory,
                                               options_.writes_directly)),
-        writer_(options_.writes_directly, options_.recovery.directory) {}
+        writer_(options_.writes_directly) {}
 
   Segment& newest() { return segments_.back(); }
   absl::Status UseWalk(SegmentWalk walk);
+  absl::Status FillFirst();
   absl::Status OpenNewest();
   absl::Status RewriteNewestEnd();
   void ReserveAhead();

@@ -388,6 +388,8 @@ TEST_P(SegmentedLogTest, TheNextSegmentIsFilledAsTheNewestIsUsed) {
   StingyFileSystem files(disk_, GetParam());
   auto log = OpenOn(files);
   ASSERT_TRUE(log.ok());
+  EXPECT_EQ(files.zeros_bytes, segment_bytes_) << "the first one";
+  files.zeros_bytes = 0;
   const auto fill = [&] {
     int steps = 0;
     while (LogStorage::Preparation step = (*log)->Prepare()) {

@@ -214,6 +214,7 @@ void SingleVoterLog::RunAside(std::shared_ptr<Disk> disk, LogStorage::Preparatio
       if (disk->directory == nullptr) return;
       preparation();
     }
+    if (disk->options.side_runner == disk->options.runner) return;  // one for each block
     LogStorage::Preparation next = disk->NextPreparation();
     if (next) RunAside(std::move(disk), std::move(next));
   });

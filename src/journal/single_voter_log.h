@@ -4,7 +4,7 @@
 // through one BlockingRunner in order; what takes long and nobody waits for (removing files, making
 // the next one ready) through another.
 //
-// Lock order: directory_mutex, then mutex.
+// Lock order: directory_mutex, then mutex, then a SpareSegment's.
 //
 // Invariants:
 //  1. J5: every start has a greater term, durable before the first append.

@@ -27,7 +27,7 @@ SpareSegment::SpareSegment(FileSystem& file_system, const std::string& directory
                            bool writes_directly)
     : file_system_(file_system),
       path_(absl::StrCat(directory, "/", kSpareName)),
-      writes_directly_(writes_directly) {}
+      writer_(writes_directly) {}
 
 absl::Status SpareSegment::Remove() {
   Take();
@@ -93,19 +93,15 @@ SpareSegment::Fill SpareSegment::NextFill(uint64_t goal_bytes) {
   };
 }
 
-// Through the page cache the sync bounds what waits there for whoever takes the file.
-absl::Status SpareSegment::WriteZeros(File& file, uint64_t offset, uint64_t size_bytes) {
+// Through the page cache there is a sync, too: it bounds what waits there for whoever takes the
+// file.
+absl::Status SpareSegment::WriteZeros(uint64_t offset, uint64_t size_bytes) {
   std::vector<absl::string_view> runs;
   for (uint64_t left = size_bytes; left > 0; left -= runs.back().size()) {
     runs.emplace_back(kZeroPage, std::min(left, kPageBytes));
   }
-  if (writes_directly_) {
-    absl::Status written = file.WriteDirectly(offset, runs, Durability::kWritten);
-    if (!absl::IsUnimplemented(written)) return written;
-    writes_directly_ = false;
-  }
-  absl::Status written = file.WriteAt(offset, runs);
-  if (written.ok()) MustSucceed(file.SyncData());
+  absl::Status written = writer_.Write(offset, runs, Durability::kWritten);
+  writer_.Sync();
   return written;
 }
 
@@ -113,7 +109,9 @@ void SpareSegment::RunFill(const std::shared_ptr<File>& file, uint64_t offset, u
   MutexLock lock(&mutex_);
   if (file != to_fill_ && !PLANTED_BUG("journal_fill_of_a_taken_segment")) return;
   FAIL_POINT("journal.before_fill");
-  absl::Status written = OnlyNoSpace(WriteZeros(*file, offset, step));
+  writer_.Use(file);
+  absl::Status written = WriteZeros(offset, step);
+  writer_.Use(nullptr);
   if (!written.ok()) {
     // It stays a good segment: reserved space reads as zeros too.
     to_fill_.reset();

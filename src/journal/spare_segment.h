@@ -24,6 +24,7 @@
 #include "absl/status/status.h"
 #include "src/base/file_system.h"
 #include "src/base/mutex.h"
+#include "src/journal/block_writer.h"
 
 namespace tidemark::journal {
 
@@ -55,7 +56,7 @@ class SpareSegment : public std::enable_shared_from_this<SpareSegment> {
  private:
   absl::Status Create();
   absl::Status Preallocate(uint64_t size_bytes);
-  absl::Status WriteZeros(File& file, uint64_t offset, uint64_t size_bytes)
+  absl::Status WriteZeros(uint64_t offset, uint64_t size_bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunFill(const std::shared_ptr<File>& file, uint64_t offset, uint64_t step_bytes);
 
@@ -68,7 +69,7 @@ class SpareSegment : public std::enable_shared_from_this<SpareSegment> {
   Mutex mutex_;                                            // held by a fill
   std::shared_ptr<File> to_fill_ ABSL_GUARDED_BY(mutex_);  // file_, unless it was given up
   uint64_t filled_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool writes_directly_ ABSL_GUARDED_BY(mutex_);  // until a file cannot
+  BlockWriter writer_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tidemark::journal

@@ -176,12 +176,13 @@ int64_t CurrentRevision(process::ServerProcess& server) {
   return response.header().revision();
 }
 
-// The server with its memory: what a new life finds is drawn.
+// The server with its memory: what a new life finds is drawn, and how it writes its journal.
 struct Victim {
   process::ServerProcess server;
   std::mt19937_64 random;
 
   void Start() {
+    setenv("ETCD_JOURNAL_DIRECT_WRITES", random() % 3 == 0 ? "false" : "true", 1);
     DamageMemory(server.memory_directory(), DrawMemoryFault(random), random);
     server.Start();
   }

@@ -355,6 +355,16 @@ TEST_F(ProcessTest, SyncsAreCountedAndSkippedOnlyWhenAskedFor) {
   }
 }
 
+// The mark behind the newest block tells its damage from a write that was never finished: a stop
+// does not leave it to the pause that would come.
+TEST_F(ProcessTest, AStopMarksTheNewestBlock) {
+  ServerProcess& server = Start(Binary("TIDEMARK_BIN"), {});
+  FewRequests(server);
+  EXPECT_EQ(server.Stop(), 0);
+  const std::string journal = server.data_directory() + "/journal/";
+  EXPECT_TRUE(absl::StrContains(Content(journal + "segment-00000000000000000001.log"), "TMJM"));
+}
+
 TEST_F(ProcessTest, AutoTlsServesATrustedCertificateAndKeepsIt) {
   ServerOptions options;
   options.auto_tls = true;

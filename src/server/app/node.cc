@@ -414,6 +414,7 @@ void Node::Stop() {
   workers_.reset();
   if (journal_ != nullptr) journal_->Stop();
   for (auto& executor : store_executors_) executor->Stop();
+  if (journal_executor_ != nullptr) journal_executor_->Drain();  // what a stop has to write
   if (journal_executor_ != nullptr) journal_executor_->Stop();
   services_.reset();
   checkpoint_disk_.reset();  // what it still writes knows the store

@@ -221,6 +221,21 @@ TEST(ReplyEncoder, LargeValuesAreNotCopied) {
   EXPECT_TRUE(referred);
 }
 
+// Values that are copied and values that are referred to, by turns.
+TEST(ReplyEncoder, AnAnswerHoldsLittleMoreThanWhatItCopied) {
+  RangeResult result;
+  size_t copied_bytes = 0;
+  for (int i = 0; i < 256; ++i) {
+    const size_t size_bytes = i % 2 == 0 ? 900 : 1100;
+    RangeItem item;
+    item.wire = SharedBytes::Own(std::string(size_bytes, 'v'));
+    if (i % 2 == 0) copied_bytes += size_bytes;
+    result.items.Append(std::move(item));
+  }
+  const ByteChain chain = EncodeRange(Header(), result);
+  EXPECT_LT(chain.heap_bytes(), 2 * copied_bytes);
+}
+
 TEST(ReplyEncoder, WatchResponses) {
   etcdserverpb::WatchResponse message;
   Generator generator(7);

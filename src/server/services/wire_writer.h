@@ -101,7 +101,13 @@ class WireWriter {
   }
   void Flush() {
     if (short_bytes_ > 0) chain_.AppendCopy({short_, std::exchange(short_bytes_, 0)});
-    if (!long_.empty()) chain_.Append(std::exchange(long_, std::string()));
+    if (long_.empty()) return;
+    if (long_.capacity() <= 2 * long_.size()) {
+      chain_.Append(std::exchange(long_, std::string()));
+      return;
+    }
+    chain_.AppendCopy(long_);
+    long_.clear();  // the rest of its memory is for what comes next
   }
 
   static constexpr size_t kVarintBytesMax = 10;

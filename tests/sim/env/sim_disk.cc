@@ -89,7 +89,8 @@ class SimDisk::SimFile : public File {
     const uint64_t sectors = bytes.size() / kSectorBytes;
     const absl::string_view part =
         absl::string_view(bytes).substr(0, DrawBelow(disk_.random_, sectors + 1) * kSectorBytes);
-    if (absl::Status begun = WriteAt(offset, {part}); !begun.ok()) return begun;
+    if (absl::Status status = CheckWritable("pwritev2"); !status.ok()) return status;
+    if (!inode_->Write(offset, part, disk_.FreeBytes())) return NoSpace("pwritev2", path_);
     if (!TakeOne(disk_.direct_writes_left_)) return File::WriteDirectly(offset, runs, durability);
     FAIL_POINT("disk.partly_written");
     if (durability == Durability::kDurable && !TakeOne(disk_.syncs_left_)) {
@@ -367,6 +368,7 @@ std::map<std::string, std::string> SimDisk::DurableFiles() const {
 
 std::unique_ptr<SimDisk> SimDisk::CloneDurable() const {
   auto clone = std::make_unique<SimDisk>(random_);
+  clone->direct_writes_left_ = direct_writes_left_;
   clone->directories_ = directories_;
   for (const auto& [path, inode] : durable_names_) {
     clone->durable_names_[path] = inode->CloneDurable();

@@ -16,6 +16,7 @@ import tempfile
 
 import cases
 import charts
+import quiet_disk
 import second_opinion
 import servers
 import tables
@@ -84,6 +85,7 @@ def run_tidebench(arguments, server, load):
 
 
 def measure(arguments, contender, case):
+    quiet_disk.wait(arguments.directory)
     directory = tempfile.mkdtemp(prefix=f"bench-{contender}-", dir=arguments.directory)
     with make_server(arguments, contender, case, directory) as server:
         return run_tidebench(arguments, server, case.arguments())

@@ -9,6 +9,7 @@ import cases
 import charts
 import compare
 import figures
+import quiet_disk
 import second_opinion
 import svg
 import tables
@@ -95,6 +96,18 @@ class ChartsTest(unittest.TestCase):
         self.assertEqual([axis.low, axis.high], [1, 10_000])
         self.assertAlmostEqual(axis.place(100), 50)
         self.assertEqual(len(axis.ticks()), 5)
+
+
+class QuietDiskTest(unittest.TestCase):
+    def test_one_slow_sync_is_not_calm_but_a_slow_disk_is(self):
+        self.assertTrue(quiet_disk.is_calm([0.0001] * 29 + [0.003]))
+        self.assertFalse(quiet_disk.is_calm([0.0001] * 29 + [0.005]))
+        self.assertTrue(quiet_disk.is_calm([0.010] * 29 + [0.040]))
+
+    def test_a_disk_that_does_not_calm_down_is_waited_for_no_longer_than_said(self):
+        with mock.patch.object(quiet_disk, "sync_seconds", return_value=[0.0001, 1]), \
+                mock.patch.object(quiet_disk.time, "monotonic", side_effect=[0, 1, 19, 21]):
+            quiet_disk.wait(".")
 
 
 class RunTest(unittest.TestCase):

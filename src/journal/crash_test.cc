@@ -44,7 +44,7 @@ class Simulation {
                                          : sim::SimDisk::kAllDirectWrites);
     }
     options_.directory = "/data/journal";
-    options_.segment_bytes = 4096 + 512 * Draw(Draw(8) == 0 ? 3000 : 60);
+    options_.segment_bytes = 4096 + 512 * Draw(Draw(16) == 0 ? 3000 : 60);
     options_.limits.unacknowledged_bytes_max = 2000 + Draw(100000);
     options_.limits.delivery = {.recent_bytes_max = 1 + Draw(20000),
                                 .batch_bytes_max = 1 + Draw(20000)};
@@ -97,8 +97,8 @@ class Simulation {
     executor_ = world_.NewExecutor("journal", "node");
     runner_ =
         world_.NewBlockingRunner("disk", absl::Microseconds(10), absl::Milliseconds(1), "node");
-    side_runner_ =
-        world_.NewBlockingRunner("side", absl::Microseconds(10), absl::Milliseconds(10), "node");
+    side_runner_ = world_.NewBlockingRunner("side", absl::Microseconds(10),
+                                            absl::Microseconds(50 << Draw(9)), "node");
     options_.executor = executor_.get();
     options_.runner = runner_.get();
     options_.side_runner = side_runner_.get();

@@ -21,6 +21,10 @@ namespace tidemark {
 
 // A disk writes a sector whole or not at all.
 inline constexpr uint64_t kSectorBytes = 512;
+// Of the sectors that hold so many bytes.
+constexpr uint64_t WholeSectorsBytes(uint64_t bytes) {
+  return (bytes + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
+}
 
 enum class Durability { kWritten, kDurable };
 

@@ -18,10 +18,6 @@ constexpr size_t kChunkBytesMax = size_t{9} << 20;
 constexpr size_t kKeptBytesMax = size_t{1} << 20;
 constexpr size_t kMemoryAlignmentBytes = 4096;
 
-constexpr uint64_t RoundUp(uint64_t bytes, uint64_t unit) {
-  return (bytes + unit - 1) / unit * unit;
-}
-
 // Copies runs one after another, with a place in them.
 class RunReader {
  public:
@@ -69,7 +65,7 @@ absl::Status PosixDirectWriter::Write(uint64_t offset, absl::Span<const absl::st
   MakeRoom(std::min<uint64_t>(left, kChunkBytesMax));
   for (RunReader reader(runs); left > 0;) {
     const size_t taken = reader.Take(chunk_.get(), std::min<uint64_t>(left, chunk_bytes_));
-    const size_t padded = RoundUp(taken, kSectorBytes);
+    const size_t padded = WholeSectorsBytes(taken);
     std::memset(chunk_.get() + taken, 0, padded - taken);
     absl::Status written = WriteChunk(offset, padded, durability, path);
     if (!written.ok()) return written;
@@ -85,7 +81,7 @@ absl::Status PosixDirectWriter::Write(uint64_t offset, absl::Span<const absl::st
 
 void PosixDirectWriter::MakeRoom(size_t size_bytes) {
   if (size_bytes <= chunk_bytes_) return;
-  chunk_bytes_ = RoundUp(size_bytes, kMemoryAlignmentBytes);
+  chunk_bytes_ = (size_bytes / kMemoryAlignmentBytes + 1) * kMemoryAlignmentBytes;
   chunk_.reset(static_cast<char*>(std::aligned_alloc(kMemoryAlignmentBytes, chunk_bytes_)));
   CHECK(chunk_ != nullptr);
 }

@@ -60,12 +60,16 @@ TEST_F(PosixFileSystemTest, WritesDirectlyWhatOthersRead) {
     const std::vector<absl::string_view> views(runs.begin(), runs.end());
     std::string whole;
     for (const std::string& run : runs) whole += run;
-    whole.resize((whole.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes);
+    whole.resize(WholeSectorsBytes(whole.size()));
     expected.replace(offset, whole.size(), whole);
     return file->WriteDirectly(offset, views, durability);
   };
   const absl::Status written = put(512, Durability::kDurable);
-  if (absl::IsUnimplemented(written)) GTEST_SKIP() << "not here: " << written;
+  if (absl::IsUnimplemented(written)) {
+    GTEST_SKIP()
+        << "direct writes are NOT tested: the test directory's file system cannot do them ("
+        << written << "); use one on a disk";
+  }
   ASSERT_TRUE(written.ok()) << written;
   EXPECT_EQ(*file->ReadAt(0, 32 << 20), expected);
   ASSERT_TRUE(put(1'024'000, Durability::kWritten).ok());

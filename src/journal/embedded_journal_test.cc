@@ -62,6 +62,15 @@ class EmbeddedJournalTest : public ::testing::TestWithParam<bool> {
     record.payload = std::move(payload);
     return record;
   }
+  // Of the block with this in its payload, by a start after this one.
+  void ExpectThatDamageIsNoticed(const std::string& payload) {
+    journal_.reset();
+    const std::string path = "/data/journal/" + SegmentName(Position(1));
+    const std::string bytes =
+        *(*disk_.Open(path, OpenMode::kReadOnly))->ReadAt(0, options_.segment_bytes);
+    ASSERT_TRUE(disk_.FlipBit(path, bytes.find(payload), 0).ok());
+    EXPECT_TRUE(absl::IsDataLoss(EmbeddedJournal::Open(options_).status()));
+  }
   absl::StatusOr<Placed> AppendNow(Record record) {
     absl::StatusOr<Placed> result = absl::UnknownError("no answer");
     journal_->Append(std::move(record), [&](absl::StatusOr<Placed> placed) { result = placed; });
@@ -121,11 +130,7 @@ TEST_P(EmbeddedJournalTest, WaitingAppendsBecomeOneBlockAndOneSync) {
 TEST_P(EmbeddedJournalTest, OnceAppendsPauseDamageOfTheNewestIsNoticed) {
   const Epoch epoch = Claim(kPods);
   ASSERT_TRUE(AppendNow(Data(kPods, epoch, 1, std::string(1000, 'x'))).ok());  // and the pause
-  journal_.reset();
-  const std::string path = "/data/journal/" + SegmentName(Position(1));
-  const std::string bytes = *(*disk_.Open(path, OpenMode::kReadOnly))->ReadAt(0, 16384);
-  ASSERT_TRUE(disk_.FlipBit(path, bytes.find("xxxx"), 0).ok());
-  EXPECT_TRUE(absl::IsDataLoss(EmbeddedJournal::Open(options_).status()));
+  ExpectThatDamageIsNoticed("xxxx");
 }
 
 TEST_P(EmbeddedJournalTest, AStopDoesNotWaitForThePause) {
@@ -136,11 +141,7 @@ TEST_P(EmbeddedJournalTest, AStopDoesNotWaitForThePause) {
   while (!is_durable) world_.RunFor(absl::Milliseconds(1));
   journal_->Stop();
   world_.RunFor(absl::Milliseconds(20));
-  journal_.reset();
-  const std::string path = "/data/journal/" + SegmentName(Position(1));
-  const std::string bytes = *(*disk_.Open(path, OpenMode::kReadOnly))->ReadAt(0, 16384);
-  ASSERT_TRUE(disk_.FlipBit(path, bytes.find("xxxx"), 0).ok());
-  EXPECT_TRUE(absl::IsDataLoss(EmbeddedJournal::Open(options_).status()));
+  ExpectThatDamageIsNoticed("xxxx");
 }
 
 TEST_P(EmbeddedJournalTest, RefusalsSayWhy) {

@@ -19,6 +19,7 @@ namespace {
 
 // A mark behind the newest block must always fit.
 constexpr uint64_t kMarkRoomBytes = kBlockAlignmentBytes;
+static_assert(kBlockAlignmentBytes % kSectorBytes == 0, "blocks are written directly");
 
 }  // namespace
 

@@ -84,7 +84,7 @@ class SimDisk::SimFile : public File {
     CHECK(offset % kSectorBytes == 0);
     std::string bytes;
     for (absl::string_view run : runs) bytes.append(run.data(), run.size());
-    bytes.resize((bytes.size() + kSectorBytes - 1) / kSectorBytes * kSectorBytes);
+    bytes.resize(WholeSectorsBytes(bytes.size()));
     // So that whatever stops it here leaves part of it.
     const uint64_t sectors = bytes.size() / kSectorBytes;
     const absl::string_view part =

@@ -34,6 +34,8 @@ class File {
 
   // Reads up to `size` bytes at `offset`; fewer only at the end of the file.
   virtual absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) = 0;
+  // These bytes will be read soon: the disk may begin with them now.
+  virtual void ReadAhead(uint64_t /*offset*/, uint64_t /*size_bytes*/) {}
   // Writes all runs one after another at `offset`. On error an unknown part may have been written.
   virtual absl::Status WriteAt(uint64_t offset, absl::Span<const absl::string_view> runs) = 0;
   // The same past the page cache, for whole sectors: `offset` is a border of one, and zeros fill

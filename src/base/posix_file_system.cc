@@ -73,6 +73,11 @@ class PosixFile : public File {
     return bytes;
   }
 
+  void ReadAhead(uint64_t offset, uint64_t size_bytes) override {
+    ::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(size_bytes),
+                    POSIX_FADV_WILLNEED);
+  }
+
   absl::Status WriteAt(uint64_t offset, absl::Span<const absl::string_view> runs) override {
     std::vector<iovec> vectors = ToIovecs(runs);
     size_t next = 0;

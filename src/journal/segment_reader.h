@@ -21,6 +21,9 @@ class SegmentReader {
   const std::string& path() const { return path_; }
   uint64_t file_bytes() const { return file_bytes_; }
 
+  // A hint that the whole file will be read.
+  void ReadAhead() { file_->ReadAhead(0, file_bytes_); }
+
   // Bytes [offset, offset + size), fewer only at the end of the file.
   absl::StatusOr<SharedBytes> View(uint64_t offset, size_t size);
 

@@ -1,7 +1,9 @@
 #include "src/journal/segment_walk.h"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -22,6 +24,8 @@ constexpr absl::string_view kPrefix = "segment-";
 constexpr absl::string_view kSuffix = ".log";
 constexpr size_t kDigits = 20;
 constexpr size_t kPieceBytes = size_t{64} << 10;
+// So many files are being read while the one before them is walked.
+constexpr size_t kFilesAhead = 2;
 constexpr absl::Duration kProgressInterval = absl::Seconds(2);
 
 class Walker {
@@ -93,11 +97,26 @@ class Walker {
     return absl::OkStatus();
   }
 
+  std::string PathOf(const Named& named) const {
+    return absl::StrCat(options_.directory, "/", named.name);
+  }
+
+  // Of the next file in order.
+  absl::StatusOr<SegmentReader> TakeReader() {
+    while (ahead_.size() <= kFilesAhead && opened_ < names_.size()) {
+      ahead_.push_back(SegmentReader::Open(*options_.file_system, PathOf(names_[opened_++])));
+      if (ahead_.back().ok()) ahead_.back()->ReadAhead();
+    }
+    absl::StatusOr<SegmentReader> reader = std::move(ahead_.front());
+    ahead_.pop_front();
+    return reader;
+  }
+
   absl::Status ScanSegment(size_t index) {
     const Named& named = names_[index];
     bool is_newest = index + 1 == names_.size();
-    std::string path = absl::StrCat(options_.directory, "/", named.name);
-    absl::StatusOr<SegmentReader> reader = SegmentReader::Open(*options_.file_system, path);
+    const std::string path = PathOf(named);
+    absl::StatusOr<SegmentReader> reader = TakeReader();
     if (!reader.ok()) return reader.status();
     absl::Status header = CheckHeader(named, &*reader);
     if (!header.ok()) return header;
@@ -231,6 +250,8 @@ class Walker {
   const RecoveryOptions& options_;
   const BlockVisitor& visit_;
   std::vector<Named> names_;
+  size_t opened_ = 0;  // of them
+  std::deque<absl::StatusOr<SegmentReader>> ahead_;
   SegmentWalk walk_;
   std::string end_problem_;  // why the walk through the segment before ended
   uint64_t read_bytes_ = 0;

@@ -173,6 +173,7 @@ class StingyFileSystem : public FileSystem {
   bool removals_fail = false;
   bool can_write_directly;
   uint64_t zeros_bytes = 0;  // written in runs of nothing else
+  size_t asked_ahead = 0;    // files
 
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
     auto file = base_.Open(path, mode);
@@ -205,6 +206,7 @@ class StingyFileSystem : public FileSystem {
     absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) override {
       return file_->ReadAt(offset, size);
     }
+    void ReadAhead(uint64_t /*offset*/, uint64_t /*size_bytes*/) override { ++owner_.asked_ahead; }
     absl::Status WriteAt(uint64_t offset, absl::Span<const absl::string_view> runs) override {
       if (!owner_.Refuses(runs)) return file_->WriteAt(offset, runs);
       return WriteSome(offset, runs);
@@ -243,6 +245,29 @@ class StingyFileSystem : public FileSystem {
 
   FileSystem& base_;
 };
+
+// The disk is never idle while blocks are verified, and not asked for more than two files ahead.
+TEST_P(SegmentedLogTest, AStartReadsAhead) {
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(AppendOne(*log).ok());
+    log->Sync();
+  }
+  log.reset();
+  StingyFileSystem files(disk_, GetParam());
+  RecoveryOptions options{&files, &world_.clock(), kDirectory, StoreId(5), Position(0)};
+  std::vector<size_t> asked;
+  auto walk = WalkSegments(options, [&](const StoredBlock&) {
+    asked.push_back(files.asked_ahead);
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(walk.ok() && !walk->damage.has_value());
+  ASSERT_GE(walk->segments.size(), 5u);
+  for (size_t i = 0; i < walk->segments.size(); ++i) {
+    const uint64_t block = walk->segments[i].first.value() - 1;
+    EXPECT_EQ(asked.at(block), std::min(i + 3, walk->segments.size()));
+  }
+}
 
 TEST_P(SegmentedLogTest, D4ARefusedBlockNeverComesBack) {
   for (bool takes_all : {false, true}) {

@@ -127,10 +127,11 @@ void WatchPort::Close() {
 
 bool WatchPort::HasRoom() {
   if (wiring_.budget->HasRoom()) return true;
-  starved_ = true;
+  const bool others_wait = starved_.exchange(true);
+  FAIL_POINT("partition.watch_port_starves");
   // The stream may have given back in between, before it could see that we starve.
   if (!wiring_.budget->HasRoom()) return false;
-  starved_ = false;
+  if (!others_wait || PLANTED_BUG("watch_port_forgets_who_waits")) starved_ = false;
   return true;
 }
 

@@ -1,8 +1,10 @@
 #include "src/partition/watch_stream.h"
 
 #include <map>
+#include <utility>
 
 #include "gmock/gmock.h"
+#include "src/base/failpoint.h"
 #include "src/partition/store_for_test.h"
 
 namespace tidemark::partition {
@@ -10,6 +12,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 class WatchStreamTest : public ::testing::Test {
  protected:
@@ -273,6 +276,32 @@ TEST_F(WatchStreamTest, ACancelledWatchTakesNoCreditWithIt) {
     Settle();
     ASSERT_EQ(output_.LinesWith("event 1 ").size(), 1u) << delay_us;
   }
+}
+
+// A watch that finds room at the second look must not make the port forget the one that waits.
+TEST_F(WatchStreamTest, RoomFoundByOneWatchLeavesNoOtherWaiting) {
+  Open(1, 2, 64 << 10);
+  Create("/registry/pods/a", "");
+  Create("/registry/pods/b", "");
+  const std::string large(35'000, 'x');
+  ASSERT_TRUE(store_->Put("/registry/pods/b", large).ok());
+  ASSERT_TRUE(store_->Put("/registry/pods/b", large).ok());
+  ASSERT_TRUE(store_->Put("/registry/pods/a", "1").ok());  // no room
+  Settle();
+  ASSERT_THAT(output_.LinesWith("event 0 "), IsEmpty());
+  bool consumed = false;
+  failpoint::SetHandler([&](absl::string_view name) {
+    if (name != "partition.watch_port_starves" || std::exchange(consumed, true)) return;
+    output_.unconsumed_bytes -= 30'000;
+    stream_->Consumed(30'000);
+  });
+  ASSERT_TRUE(store_->Put("/registry/pods/b", "2").ok());
+  failpoint::ClearHandler();
+  ASSERT_TRUE(consumed);
+  stream_->Consumed(std::exchange(output_.unconsumed_bytes, 0));
+  Settle();
+  EXPECT_THAT(output_.LinesWith("event 0 "), ElementsAre(StartsWith("event 0 4.0 put /registry/pods/a")));
+  EXPECT_EQ(output_.LinesWith("event 1 ").size(), 3u);
 }
 
 TEST_F(WatchStreamTest, DestroyedStreamIsSilent) {

@@ -17,6 +17,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/log.h"
+#include "src/server/transport/listen_order.h"
 
 namespace tidemark::server {
 namespace {
@@ -80,26 +81,22 @@ absl::StatusOr<int> BindTcp(const ListenAddress& address, const std::string& nam
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
   const std::string port = absl::StrCat(address.port);
-  const int error = getaddrinfo(address.host.empty() ? nullptr : address.host.c_str(), port.c_str(),
-                                &hints, &found);
+  const bool every_interface = IsEveryInterface(address.host);
+  const int error =
+      getaddrinfo(every_interface ? nullptr : address.host.c_str(), port.c_str(), &hints, &found);
   if (error != 0) {
     return absl::UnavailableError(absl::StrCat("listen ", name, ": ", gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
-  // Every interface means both families where there are both: the one IPv6 socket takes them.
-  const addrinfo* chosen = found;
-  for (const addrinfo* a = found; a != nullptr && address.host.empty(); a = a->ai_next) {
-    if (a->ai_family == AF_INET6) chosen = a;
-  }
-  for (; chosen != nullptr; chosen = chosen == found ? nullptr : found) {
+  for (const addrinfo* chosen : ListenOrder(found, every_interface)) {
     FdCloser fd(socket(chosen->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (fd.get() < 0) continue;  // no IPv6 here
     SetFlag(fd.get(), SOL_SOCKET, SO_REUSEADDR);
     if (address.reuse_port) SetFlag(fd.get(), SOL_SOCKET, SO_REUSEPORT);
-    if (bind(fd.get(), chosen->ai_addr, chosen->ai_addrlen) != 0) return ErrnoStatus(name, "bind");
-    return fd.Release();
+    if (bind(fd.get(), chosen->ai_addr, chosen->ai_addrlen) == 0) return fd.Release();
+    if (errno != EADDRNOTAVAIL) break;  // there the family is switched off
   }
-  return ErrnoStatus(name, "socket");
+  return ErrnoStatus(name, "bind");
 }
 
 absl::StatusOr<int> BindUnix(const std::string& path, const std::string& name) {

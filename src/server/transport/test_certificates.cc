@@ -57,12 +57,13 @@ std::shared_ptr<X509> NewCertificate(const std::string& common_name, long serial
 
 }  // namespace
 
-TestAuthority::TestAuthority(const std::string& common_name)
+TestAuthority::TestAuthority(const std::string& common_name, const TestAuthority* issuer)
     : key_(NewKey()), certificate_(NewCertificate(common_name, 1, key_.get())) {
-  X509_set_issuer_name(certificate_.get(), X509_get_subject_name(certificate_.get()));
+  if (issuer == nullptr) issuer = this;
+  X509_set_issuer_name(certificate_.get(), X509_get_subject_name(issuer->certificate_.get()));
   AddExtension(certificate_.get(), NID_basic_constraints, "critical,CA:TRUE");
   AddExtension(certificate_.get(), NID_key_usage, "critical,keyCertSign,cRLSign");
-  CHECK(X509_sign(certificate_.get(), key_.get(), EVP_sha256()) > 0);
+  CHECK(X509_sign(certificate_.get(), issuer->key_.get(), EVP_sha256()) > 0);
 }
 
 std::string TestAuthority::certificate_pem() const {

@@ -17,7 +17,8 @@ struct CertificateRequest {
 
 class TestAuthority {
  public:
-  explicit TestAuthority(const std::string& common_name);
+  // Signed by itself, or by another.
+  explicit TestAuthority(const std::string& common_name, const TestAuthority* issuer = nullptr);
 
   std::string certificate_pem() const;
   struct Pair {

@@ -174,6 +174,8 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> TlsContext::Load() const {
   }
   if (!WantsClientCertificate()) return context;
   SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  // As in Go each certificate of the file is trusted for itself, an intermediate one too.
+  X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(raw), X509_V_FLAG_PARTIAL_CHAIN);
   if (options_.trusted_ca_file.empty()) {
     SSL_CTX_set_default_verify_paths(raw);
     return context;

@@ -112,6 +112,15 @@ TEST_F(TlsTransportTest, GrpcOverTls) {
   EXPECT_THAT(result.message, HasSubstr("tls=1 cn="));
 }
 
+// A CA that another signed, as Kubernetes' own etcd-ca may be: Go trusts what is in the file.
+TEST_F(TlsTransportTest, AnIntermediateAuthorityIsTrustedWithoutItsRoot) {
+  const TestAuthority intermediate("intermediate", &authority_);
+  WriteFile(Path("ca.pem"), intermediate.certificate_pem());
+  EchoServer server({}, Spec(OptionsWithClients()));
+  EXPECT_TRUE(Call(server, authority_, intermediate.Issue({.common_name = "a"})).status.ok());
+  EXPECT_FALSE(Call(server, authority_, authority_.Issue({.common_name = "b"})).status.ok());
+}
+
 TEST_F(TlsTransportTest, LargeMessagesOverTls) {
   EchoServer server({}, Spec(Options()));
   grpc::SslCredentialsOptions ssl;

@@ -255,9 +255,12 @@ void HttpEndpoints::ServeHealth(const HttpRequest& request, Respond respond) {
     nlohmann::ordered_json json = {{"health", reason.empty() ? "true" : "false"},
                                    {"reason", reason}};
     if (!reason.empty()) TLOG(kWarn, "serving /health false", {{"reason", reason}});
-    respond(JsonText(reason.empty() ? 200 : 503,
-                     json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
-                         (reason.empty() ? "" : "\n")));
+    const std::string text =
+        json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    // etcd names no type here, so Go finds this one.
+    constexpr char kPlain[] = "text/plain; charset=utf-8";
+    if (reason.empty()) return respond({200, {{"content-type", kPlain}}, text});
+    respond(PlainText(503, text + "\n"));
   };
   Query query(request.query);
   bool serializable = query.First("serializable") == "true";
@@ -294,11 +297,7 @@ void HttpEndpoints::ServeChecks(const HttpRequest& request, Respond respond,
   }
   absl::flat_hash_set<std::string> excluded = query.All("exclude");
   for (const std::string& name : known) {
-    if (excluded.erase(name) == 0) {
-      run->names.push_back(name);
-    } else {
-      absl::StrAppend(&run->lines, "[+]", name, " excluded: ok\n");
-    }
+    if (excluded.erase(name) == 0) run->names.push_back(name);
   }
   for (const std::string& name : excluded) {
     TLOG(kWarn, "some health checks cannot be excluded", {{"missing-health-checks", name}});

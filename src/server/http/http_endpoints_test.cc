@@ -80,6 +80,7 @@ TEST_F(HttpTest, Health) {
   HttpResponse good = Ask("/health");
   EXPECT_EQ(good.status, 200);
   EXPECT_EQ(good.body, R"({"health":"true","reason":""})");
+  EXPECT_EQ(HeaderOf(good, "content-type"), "text/plain; charset=utf-8");
   EXPECT_EQ(Ask("/health", "", "POST").status, 405);
   EXPECT_EQ(HeaderOf(Ask("/health", "", "POST"), "allow"), "GET");
 
@@ -157,6 +158,8 @@ TEST_F(HttpTest, Readyz) {
   EXPECT_THAT(corrupt.body, HasSubstr("[-]data_corruption failed: alarm activated: CORRUPT\n"));
   EXPECT_THAT(corrupt.body, HasSubstr("[+]linearizable_read ok\n"));
   EXPECT_EQ(Ask("/readyz", "exclude=data_corruption&exclude=nobody").status, 200);
+  EXPECT_EQ(Ask("/readyz", "verbose&exclude=data_corruption&exclude=serializable_read").body,
+            "[+]linearizable_read ok\n[+]non_learner ok\nok\n");
   EXPECT_EQ(Ask("/readyz/data_corruption").status, 503);
   linearizable_ = absl::UnavailableError("etcdserver: request timed out");
   EXPECT_THAT(Ask("/readyz").body,

@@ -157,6 +157,11 @@ absl::Status AddEnvironment(absl::Span<const std::string> environment, FlagValue
     if (equals == absl::string_view::npos) continue;
     absl::string_view key = variable.substr(0, equals);
     if (key == "ETCD_UNSUPPORTED_ARCH") continue;
+    // Images set it to say what is in them; etcd ignores it too.
+    if (key == "ETCD_VERSION" || key == "ETCD_HELP") {
+      warnings.push_back(absl::StrCat("ignored environment variable ", variable));
+      continue;
+    }
     std::string name = absl::StrReplaceAll(absl::AsciiStrToLower(key.substr(5)), {{"_", "-"}});
     const FlagSpec* spec = FindFlag(name);
     if (spec == nullptr || absl::StrContains(spec->name, '.')) {

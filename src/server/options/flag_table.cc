@@ -38,7 +38,7 @@ constexpr FlagSpec kFlags[] = {
      "Accepted for compatibility."},
     {kMember, "pre-vote", kBool, "true", kIgnore, "Elections always begin with a pre-vote."},
     {kMember, "listen-peer-urls", kString, "http://localhost:2380", kUse,
-     "URLs to listen on for peer traffic."},
+     "Checked, but nothing listens there yet: there is one member."},
     {kMember, "listen-client-urls", kString, "http://localhost:2379", kUse,
      "URLs to listen on for client gRPC and HTTP traffic."},
     {kMember, "listen-client-http-urls", kString, "", kUse,

@@ -134,6 +134,24 @@ absl::Status BuildUrls(Options& o) {
   return absl::OkStatus();
 }
 
+// Names that etcd takes, of ciphers that no OpenSSL of today offers.
+void DropBrokenCipherSuites(std::vector<std::string>& suites, std::vector<std::string>& warnings) {
+  static constexpr absl::string_view kBroken[] = {
+      "TLS_RSA_WITH_RC4_128_SHA", "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
+      "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA", "TLS_ECDHE_RSA_WITH_RC4_128_SHA",
+      "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA"};
+  const auto is_broken = [](const std::string& suite) {
+    return std::find(std::begin(kBroken), std::end(kBroken), suite) != std::end(kBroken);
+  };
+  // Nothing left would mean every suite.
+  if (std::all_of(suites.begin(), suites.end(), is_broken)) return;
+  for (const std::string& suite : suites) {
+    if (is_broken(suite))
+      warnings.push_back(absl::StrCat("TLS cipher suite ", suite, " is broken and not offered"));
+  }
+  std::erase_if(suites, is_broken);
+}
+
 absl::Status CheckCipherSuites(const TlsFlags& tls) {
   static constexpr absl::string_view kKnown[] = {"TLS_RSA_WITH_AES_128_CBC_SHA",
                                                  "TLS_RSA_WITH_AES_256_CBC_SHA",
@@ -151,6 +169,9 @@ absl::Status CheckCipherSuites(const TlsFlags& tls) {
                                                  "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
                                                  "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
                                                  "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305",
+                                                 "TLS_RSA_WITH_AES_128_CBC_SHA256",
+                                                 "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
+                                                 "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
                                                  "TLS_AES_128_GCM_SHA256",
                                                  "TLS_AES_256_GCM_SHA384",
                                                  "TLS_CHACHA20_POLY1305_SHA256"};
@@ -208,6 +229,7 @@ absl::Status BuildTls(Options& o) {
     return absl::InvalidArgumentError(absl::StrCat(
         "min version (", tls.min_version, ") is greater than max version (", tls.max_version, ")"));
   }
+  DropBrokenCipherSuites(tls.cipher_suites, o.warnings);
   if (absl::Status s = CheckCipherSuites(tls); !s.ok()) return s;
   if (absl::Status s = BuildAutoTls(o); !s.ok()) return s;
   bool have_pair = !tls.cert_file.empty() && !tls.key_file.empty();
@@ -257,6 +279,9 @@ absl::Status BuildTimes(Options& o) {
   o.keepalive_interval = Duration(o.flags, "grpc-keepalive-interval");
   o.keepalive_timeout = Duration(o.flags, "grpc-keepalive-timeout");
   o.warning_unary_request_duration = Duration(o.flags, "warning-unary-request-duration");
+  if (o.warning_unary_request_duration == absl::ZeroDuration()) {
+    o.warning_unary_request_duration = absl::Milliseconds(300);  // etcd's rule
+  }
   o.warning_apply_duration = Duration(o.flags, "warning-apply-duration");
   o.watch_progress_notify_interval = Duration(o.flags, "watch-progress-notify-interval");
   if (o.watch_progress_notify_interval <= absl::ZeroDuration()) {
@@ -473,6 +498,21 @@ absl::StatusOr<Options> BuildOptions(FlagValues flags, std::vector<std::string> 
   return o;
 }
 
+namespace {
+
+// etcd resolves host names before it says that two lists differ. With one member nothing depends on
+// it, and names may not resolve yet when it starts: such lists pass.
+bool MayResolveAlike(const std::set<std::string>& a, const std::set<std::string>& b) {
+  const auto has_name = [](const std::string& text) {
+    const absl::StatusOr<Url> url = ParseUrl(text);
+    return url.ok() && !url->is_unix() && url->host != "localhost" && !IsIpLiteral(url->host);
+  };
+  return a.size() == b.size() &&
+         (std::any_of(a.begin(), a.end(), has_name) || std::any_of(b.begin(), b.end(), has_name));
+}
+
+}  // namespace
+
 absl::Status CheckInitialCluster(const Options& o) {
   std::string text = o.flags.Get("initial-cluster");
   if (text.empty()) return absl::OkStatus();
@@ -495,7 +535,7 @@ absl::Status CheckInitialCluster(const Options& o) {
   }
   std::set<std::string> advertised;
   for (const Url& url : o.initial_advertise_peer_urls) advertised.insert(url.text);
-  if (self->second != advertised) {
+  if (self->second != advertised && !MayResolveAlike(self->second, advertised)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--initial-cluster has other URLs for ", o.name,
         " than --initial-advertise-peer-urls=", JoinUrls(o.initial_advertise_peer_urls)));

@@ -91,6 +91,9 @@ std::variant<Options, ExitAtOnce> DecideStart(absl::Span<const std::string> argu
     if (!text.ok()) return Refuse(absl::StrCat("config file: ", text.status().message()));
     absl::StatusOr<FlagValues> values = ParseConfigFile(*text);
     if (!values.ok()) return Refuse(values.status().message());
+    // On the command line listen-client-urls ask for it; in a file etcd's default stays.
+    constexpr absl::string_view kAdvertised = "advertise-client-urls";
+    values->Set(kAdvertised, values->Get(kAdvertised));
     return Build(*std::move(values), {absl::StrCat("loaded the configuration file ", config_file,
                                                    ", other configuration is ignored")});
   }

@@ -14,13 +14,6 @@
 namespace tidemark::server {
 namespace {
 
-bool IsIpLiteral(const std::string& host) {
-  unsigned char buffer[sizeof(in6_addr)];
-  std::string plain = host.substr(0, host.find('%'));
-  return inet_pton(AF_INET, plain.c_str(), buffer) == 1 ||
-         inet_pton(AF_INET6, plain.c_str(), buffer) == 1;
-}
-
 absl::Status SplitHostPort(absl::string_view authority, Url& url) {
   absl::Status bad = absl::InvalidArgumentError(
       absl::StrCat("URL address does not have the form \"host:port\": ", url.text));
@@ -45,6 +38,13 @@ absl::Status SplitHostPort(absl::string_view authority, Url& url) {
 }
 
 }  // namespace
+
+bool IsIpLiteral(const std::string& host) {
+  unsigned char buffer[sizeof(in6_addr)];
+  std::string plain = host.substr(0, host.find('%'));
+  return inet_pton(AF_INET, plain.c_str(), buffer) == 1 ||
+         inet_pton(AF_INET6, plain.c_str(), buffer) == 1;
+}
 
 std::string Url::address() const {
   if (is_unix()) return path;

@@ -30,6 +30,9 @@ absl::StatusOr<Url> ParseUrl(absl::string_view text);
 // Comma separated; the list is sorted as etcd does. An empty text gives an empty list.
 absl::StatusOr<std::vector<Url>> ParseUrls(absl::string_view text);
 
+// "10.0.0.1", "::1"; not a name.
+bool IsIpLiteral(const std::string& host);
+
 // Listeners want an address of this machine: an IP or localhost.
 absl::Status CheckBindUrls(const std::vector<Url>& urls);
 // Others must be able to use an advertised URL.

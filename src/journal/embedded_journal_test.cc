@@ -258,6 +258,40 @@ TEST_P(EmbeddedJournalTest, TrimmedPositionsAreOutOfRangeAndStateSurvives) {
   EXPECT_EQ(seen.entries.size(), 102u - 90u);
 }
 
+// File systems that copy on write need space to remove a file.
+class StubbornDisk : public sim::SimDisk {
+ public:
+  using SimDisk::SimDisk;
+  absl::Status Remove(const std::string& path) override {
+    if (refusals > 0 && path.find("segment-") != std::string::npos) {
+      --refusals;
+      return absl::ResourceExhaustedError("no space to remove");
+    }
+    return SimDisk::Remove(path);
+  }
+  int refusals = 0;
+};
+
+TEST_P(EmbeddedJournalTest, ARemovalThatHadNoSpaceIsTriedAgain) {
+  StubbornDisk disk(world_.random());
+  journal_.reset();
+  options_.file_system = &disk;
+  Open();
+  Epoch epoch = Claim(kPods);
+  uint64_t number = 0;
+  while (++number <= 40) {
+    ASSERT_TRUE(AppendNow(Data(kPods, epoch, number, std::string(1000, 'x'))).ok());
+  }
+  disk.refusals = 1;
+  journal_->Trim(Position(38));
+  Settle();
+  EXPECT_TRUE(disk.Exists("/data/journal/" + SegmentName(Position(1))));
+  // Nothing more can be trimmed, but what was is still there.
+  ASSERT_TRUE(AppendNow(Data(kPods, epoch, number, "x")).ok());
+  EXPECT_FALSE(disk.Exists("/data/journal/" + SegmentName(Position(1))));
+  journal_.reset();
+}
+
 TEST_P(EmbeddedJournalTest, D4AFullDiskRefusesThenRecovers) {
   Epoch epoch = Claim(kPods);
   disk_.SetCapacityBytes(disk_.used_bytes() + 4096);

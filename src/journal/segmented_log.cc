@@ -58,9 +58,7 @@ absl::Status SegmentedLog::UseWalk(SegmentWalk walk) {
   segments_ = std::move(walk.segments);
   last_ = walk.last;
   chain_ = walk.chain;
-  absl::Status opened = OpenNewest();
-  if (opened.ok()) ReserveAhead();
-  return opened;
+  return OpenNewest();
 }
 
 // Once for a directory, which is then from its first write on what it is later.
@@ -85,6 +83,7 @@ absl::Status SegmentedLog::OpenNewest() {
   if (!synced.ok()) return synced;
   mark_is_due_ = true;
   Settle();
+  reserves_next_ = true;
   return absl::OkStatus();
 }
 
@@ -218,6 +217,8 @@ absl::Status SegmentedLog::WriteBlock(const LogBlock& block) {
   last_ = block.last();
   chain_ = header.chain;
   mark_is_due_ = true;
+  // A start itself takes no space: on a full disk it needs what the spare had for smaller files.
+  if (std::exchange(reserves_next_, false)) ReserveAhead();
   return absl::OkStatus();
 }
 

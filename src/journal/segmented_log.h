@@ -102,9 +102,10 @@ class SegmentedLog : public LogStorage {
   BlockWriter writer_;  // to the newest segment
   Position last_;
   ChainHash chain_;
-  bool mark_is_due_ = false;  // the newest block is durable, and nothing says so yet
-  bool undo_is_due_ = false;  // a refused block may still be readable at the newest end
-  bool is_full_ = false;      // the last append was refused for want of space
+  bool mark_is_due_ = false;    // the newest block is durable, and nothing says so yet
+  bool undo_is_due_ = false;    // a refused block may still be readable at the newest end
+  bool reserves_next_ = false;  // the first append of this process
+  bool is_full_ = false;        // the last append was refused for want of space
 };
 
 }  // namespace tidemark::journal

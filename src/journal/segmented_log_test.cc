@@ -246,6 +246,21 @@ class StingyFileSystem : public FileSystem {
   FileSystem& base_;
 };
 
+// Files that a start has to write itself find the space that the spare had.
+TEST_P(SegmentedLogTest, D4AStartReservesNothing) {
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  ASSERT_TRUE(AppendOne(*log).ok());
+  log->Sync();
+  log.reset();
+  disk_.ProcessDied();
+  const uint64_t full = disk_.used_bytes();
+  disk_.SetCapacityBytes(full);
+  log = MustOpen();
+  EXPECT_EQ(disk_.used_bytes(), full - segment_bytes_);
+  ASSERT_TRUE(AppendOne(*log).ok());
+  EXPECT_EQ(disk_.used_bytes(), full);
+}
+
 // The disk is never idle while blocks are verified, and not asked for more than two files ahead.
 TEST_P(SegmentedLogTest, AStartReadsAhead) {
   std::unique_ptr<SegmentedLog> log = MustOpen();

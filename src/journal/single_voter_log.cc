@@ -258,13 +258,14 @@ void SingleVoterLog::ConfirmLeadership(Done done) { done(absl::OkStatus()); }
 
 absl::StatusOr<Position> SingleVoterLog::Disk::Trim(const TrimRequest& request) {
   CHECK(request.up_to <= request.state_position);
+  bool shortens = false;
   {
     MutexLock lock(&mutex);
     if (IsClosed()) return ClosedError();
     CHECK(request.state_position <= storage->last());
-    if (!storage->CanTrim(request.up_to)) return storage->first();
+    shortens = storage->CanTrim(request.up_to);
   }
-  if (!PLANTED_BUG("journal_trim_without_state")) {
+  if (shortens && !PLANTED_BUG("journal_trim_without_state")) {
     absl::Status stored = directory->StoreSnapshot({request.state_position, request.state});
     if (!stored.ok()) return stored;
   }
@@ -277,7 +278,9 @@ absl::StatusOr<Position> SingleVoterLog::Disk::Trim(const TrimRequest& request) 
     first = storage->first();
     options.stats->size_bytes.store(storage->size_bytes(), std::memory_order_relaxed);
   }
+  // Also what an earlier one could not remove.
   if (absl::Status removed = removal(); !removed.ok()) return removed;
+  if (!shortens) return first;
   TLOG(kInfo, "trimmed journal", {{"dir", options.directory}, {"first-position", first.value()}});
   return first;
 }

@@ -102,9 +102,9 @@ class ReplicaImpl final : public Replica {
   template <typename Request, typename Result>
   void Submit(Request request, Callback<Result> done);
   absl::Status Writable() const;
-  static void DescribePut(const PutRequest& put, Footprint* footprint);
+  void DescribePut(const PutRequest& put, Footprint* footprint) const;
   static void DescribeDelete(const DeleteRangeRequest& request, Footprint* footprint);
-  static void DescribeTxn(const TxnRequest& txn, Footprint* footprint);
+  void DescribeTxn(const TxnRequest& txn, Footprint* footprint) const;
   void EvaluateWrite(Write* write);
   void EvaluatePut(Write* write, const PutRequest& put);
   void EvaluateOps(Write* write, absl::Span<const PlannedOp> ops);

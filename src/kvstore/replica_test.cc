@@ -176,6 +176,18 @@ TEST_F(ReplicaTest, AnAppendThatMayBeFoundLaterIsNotCalledRefused) {
   h_.replica->CheckInvariants();
 }
 
+TEST_F(ReplicaTest, AnAppendThatIsTooLargeIsNotTheNextOnesFault) {
+  h_.journal.FailNext(absl::InvalidArgumentError("payload"));
+  Put("a", "k");
+  h_.journal.ReportFailures();
+  Put("b", "j");  // behind the hole
+  h_.executor.RunAll();
+  Put("c", "j");
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "a!etcdserver: request is too large b!etcdserver: request timed out c=2 ");
+  h_.replica->CheckInvariants();
+}
+
 TEST_F(ReplicaTest, FencedReplicaWritesNothingMore) {
   h_.journal.FailNext(absl::FailedPreconditionError("epoch"));
   Put("a", "k");
@@ -219,6 +231,31 @@ TEST_F(ReplicaTest, RevokeHoldDrainsKeysOfTheLease) {
   h_.replica->Release(hold);
   h_.Settle();
   EXPECT_EQ(TakeLog(), "d=5 e=6 ");
+}
+
+// A put that keeps its key's lease attaches to it as well, and would starve the revocation.
+TEST_F(ReplicaTest, APutThatKeepsALeaseDoesNotOvertakeItsRevocation) {
+  EffectsWriter effects;
+  effects.AddLeaseGrant({LeaseId(5), 60});
+  h_.AppendForeign(std::move(effects).Take(), false);
+  h_.Settle();
+  Put("a", "k", 5);
+  h_.Settle();
+  Put("b", "j", 5);
+  HoldId hold = 0;
+  Scope scope;
+  scope.revokes.push_back(LeaseId(5));
+  h_.replica->Hold(scope, [&](HoldId id) { hold = id; });
+  etcdserverpb::PutRequest keep;
+  keep.set_key("k");
+  keep.set_ignore_lease(true);
+  h_.replica->Put(keep, Note<PutResult>("c"));
+  h_.Settle();
+  ASSERT_NE(hold, 0u);
+  EXPECT_EQ(TakeLog(), "a=2 b=3 ");
+  h_.replica->Release(hold);
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "c=4 ");
 }
 
 TEST_F(ReplicaTest, EntryOfAnotherOriginWithoutARequestIsAppliedAndAnswersNobody) {

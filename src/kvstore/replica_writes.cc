@@ -68,10 +68,16 @@ absl::Status ReplicaImpl::Writable() const {
   return absl::OkStatus();
 }
 
-void ReplicaImpl::DescribePut(const PutRequest& put, Footprint* footprint) {
+void ReplicaImpl::DescribePut(const PutRequest& put, Footprint* footprint) const {
   footprint->writes.push_back(SingleKey(put.key()));
   if (put.ignore_value() || put.ignore_lease()) footprint->reads.push_back(SingleKey(put.key()));
   if (put.lease() != 0) footprint->attaches.push_back(LeaseId(put.lease()));
+  if (!put.ignore_lease()) return;
+  // The lease it will keep, unless that changes meanwhile: one whose revocation waits is not
+  // overtaken for ever.
+  const std::optional<mvcc::KeyValue> stored = store_->Get(put.key(), mvcc::kLatest);
+  if (stored.has_value() && stored->lease.value() != 0)
+    footprint->attaches.push_back(stored->lease);
 }
 
 void ReplicaImpl::DescribeDelete(const DeleteRangeRequest& request, Footprint* footprint) {
@@ -81,7 +87,7 @@ void ReplicaImpl::DescribeDelete(const DeleteRangeRequest& request, Footprint* f
 }
 
 // Both branches: which one is taken is known only when nothing moves any more.
-void ReplicaImpl::DescribeTxn(const TxnRequest& txn, Footprint* footprint) {
+void ReplicaImpl::DescribeTxn(const TxnRequest& txn, Footprint* footprint) const {
   for (const etcdserverpb::Compare& compare : txn.compare()) {
     footprint->reads.push_back(mvcc::FromEtcd(compare.key(), compare.range_end()));
   }
@@ -265,8 +271,7 @@ absl::Status ReplicaImpl::RefusalFor(const absl::Status& append_error) {
       append_refusal_ = ErrNoSpace();
       return ErrTimeout();
     case absl::StatusCode::kInvalidArgument:
-      append_refusal_ = ErrRequestTooLarge();
-      break;
+      return ErrRequestTooLarge();  // this one only: those behind it may be small
     case absl::StatusCode::kAborted:
       // Behind a failed one: nothing was written, for the reason of the first.
       return append_refusal_.ok() ? ErrTimeout() : append_refusal_;

@@ -152,7 +152,8 @@ void Checkpointer::Plan(Walk* walk) const {
                           2 * walk->header.record_bytes + policy_.wasted_bytes_max;
     const bool little =
         (added + removed) * 100 <= walk->header.records * policy_.whole_from_percent;
-    if (little && !wasteful) {
+    const bool many = walk->base->increments >= policy_.increments_max;
+    if (little && !wasteful && !many) {
       walk->walked_hash = walk->base->stored_hash - removals->hash;
       walk->removals = store.TakeRemovals();
       if (PLANTED_BUG("checkpoint_keeps_removed_records")) walk->removals.clear();
@@ -257,7 +258,7 @@ void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
     ++(walk.base ? stats_.increments : stats_.whole);
     good_[partition] = walk.header.at.position;
     bases_[partition] = {walk.header.at.position, walk.header.records, walk.stored_hash,
-                         walk.header.at.revision};
+                         walk.header.at.revision, walk.base ? walk.base->increments + 1 : 0};
     TLOG(kInfo, "made a checkpoint",
          {{"partition", partition.value()},
           {"position", walk.header.at.position.value()},

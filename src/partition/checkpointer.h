@@ -40,6 +40,9 @@ struct CheckpointPolicy {
   int whole_from_percent = 50;
   // A whole one is made when increments waste more than the records' size and this.
   uint64_t wasted_bytes_max = uint64_t{64} << 20;
+  // Or when so many were made since: each is a file to open, and of a quiet partition they waste
+  // too little to be noticed.
+  int increments_max = 64;
   size_t tracked_removals_max = size_t{4} << 20;
   int64_t records_per_step = 256;
   // After each step the disk is left to others for this part of the time that it took, unless the
@@ -88,6 +91,7 @@ class Checkpointer {
     int64_t records = 0;
     uint64_t stored_hash = 0;
     Revision revision;
+    int increments = 0;  // since the last whole one
   };
 
   void ArmPoll();

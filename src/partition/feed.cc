@@ -65,18 +65,22 @@ void Feed::Deliver(Group& group, const journal::Batch& batch) {
     }
   }
   for (PartitionId id : group.partitions) {
-    w_.parts.replica(id).Apply(batch);
+    kvstore::Replica& replica = w_.parts.replica(id);
+    replica.Apply(batch);
     w_.parts.hub(id).OnApplied();
-  }
-  // What the journal compacted once must not pile up while it is read again.
-  kvstore::Replica& first = w_.parts.replica(group.partitions.front());
-  if (replaying_ && first.store().compact_revision() > group.compacted) {
-    group.compacted = first.store().compact_revision();
-    for (PartitionId id : group.partitions) {
-      w_.parts.replica(id).RunCompaction(group.compacted, kvstore::Replica::Pace::kHurry, [] {});
-    }
+    if (replaying_) Compact(group, replica);
   }
   group.subscription->Acknowledge(batch.tail.position);
+}
+
+// What the journal compacted once must not pile up while it is read again. Each partition for
+// itself: its checkpoint may be far older than another's.
+void Feed::Compact(Group& group, kvstore::Replica& replica) {
+  const Revision revision = replica.store().compact_revision();
+  Revision& compacted = group.compacted[replica.partition()];
+  if (revision <= compacted) return;
+  compacted = revision;
+  replica.RunCompaction(revision, kvstore::Replica::Pace::kHurry, [] {});
 }
 
 // Some are behind others by what is on its way: from the slowest on, the others skip it.

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,7 +62,7 @@ class Feed {
     std::vector<PartitionId> partitions;
     MapEntry map;
     bool wants_map = false;
-    Revision compacted{-1};
+    std::map<PartitionId, Revision> compacted;            // by this replay
     std::unique_ptr<journal::Subscription> subscription;  // nullptr: ended
   };
   struct Waiting {
@@ -76,6 +77,7 @@ class Feed {
   void StartGroup();
   absl::Status Subscribe(const std::shared_ptr<Group>& group, Position from);
   void Deliver(Group& group, const journal::Batch& batch);
+  void Compact(Group& group, kvstore::Replica& replica);
 
   const Wiring w_;
   std::vector<PartitionId> partitions_;

@@ -275,6 +275,34 @@ TEST_F(RestartTest, NoSpaceForACheckpointKeepsTheJournalAndIsTriedAgain) {
   EXPECT_GT(store_.journal().KnownFirst(), Position(1));
 }
 
+// A quiet partition wastes too little for a whole one, but each increment is one more file.
+TEST(CheckpointRoundsTest, ManyIncrementsEndInAWholeOne) {
+  LocalStoreOptions options = Options();
+  options.checkpoints.increments_max = 3;
+  StoreForTest store(options);
+  ASSERT_TRUE(store.Start().ok());
+  Write(store, 0, 100);
+  const CheckpointStats& stats = store.store().checkpoint_stats();
+  const auto round = [&store, &stats] {
+    const int64_t rounds = stats.rounds;
+    ASSERT_TRUE(store.Put("one more", "x").ok());
+    ASSERT_TRUE(store.world().RunUntil([&] { return stats.rounds > rounds; }, absl::Minutes(30)));
+  };
+  store.MakeCheckpoints();
+  const auto partitions = static_cast<int64_t>(store.store().map().ids().size());
+  std::vector<int64_t> whole;
+  for (int i = 0; i < 9; ++i) {
+    const int64_t before = stats.whole;
+    round();
+    whole.push_back(stats.whole - before);
+  }
+  // Of all partitions together, once in four rounds.
+  EXPECT_EQ(std::count(whole.begin(), whole.end(), 0),
+            9 - std::count(whole.begin(), whole.end(), partitions));
+  EXPECT_THAT(std::count(whole.begin(), whole.end(), partitions),
+              ::testing::AllOf(::testing::Ge(2), ::testing::Le(3)));
+}
+
 // By its size alone: what a round left behind it counts, not what was there before the trim.
 TEST(CheckpointRoundsTest, KeepTheJournalAsSmallForEver) {
   LocalStoreOptions options;

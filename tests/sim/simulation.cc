@@ -69,6 +69,7 @@ RunKnobs DrawKnobs(Random& random) {
   checkpoints.poll_interval = absl::Milliseconds(10 + DrawBelow(random, 200));
   checkpoints.records_per_step = 1 + static_cast<int64_t>(DrawBelow(random, 40));
   checkpoints.whole_from_percent = static_cast<int>(DrawBelow(random, 150));
+  checkpoints.increments_max = static_cast<int>(1 + checkpoints.whole_from_percent % 8);
   if (one_in(4)) checkpoints.tracked_removals_max = DrawBelow(random, 20);
   if (one_in(2)) knobs.node.journal_direct_writes = one_in(4) ? 200 : SimDisk::kAllDirectWrites;
   return knobs;

@@ -52,6 +52,7 @@ class RocksBed : public Bed {
     options.store = 7;
     options.file_system = &files_;
     options.table_bytes = 8192;  // several tables even here
+    options.part_bytes_min = 0;  // and parts
     auto store = OpenRocksCheckpointStore(options);
     CHECK_MSG(store.ok(), store.status().ToString());
     store_ = *std::move(store);

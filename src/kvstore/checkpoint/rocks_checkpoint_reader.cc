@@ -47,7 +47,8 @@ std::vector<CheckpointPart> RocksCheckpointStore::Cut(PartitionId partition,
     }
   }
   std::sort(tables.begin(), tables.end());
-  const uint64_t part_bytes = family.size / std::max<size_t>(parts_max, 1) + 1;
+  const uint64_t part_bytes =
+      std::max(family.size / std::max<size_t>(parts_max, 1) + 1, options_.part_bytes_min);
   std::vector<mvcc::RevisionKey> cuts;
   uint64_t bytes = 0;
   for (const auto& [first, table_bytes] : tables) {

@@ -33,6 +33,8 @@ struct RocksCheckpointOptions {
 
   Compression compression = Compression::kNone;  // of tables written from now on
   uint64_t table_bytes = uint64_t{128} << 20;    // a table file is closed at about this size
+  // Whoever reads a part reserves memory for it: many small increments are one part together.
+  uint64_t part_bytes_min = uint64_t{16} << 20;
   uint64_t readahead_bytes = uint64_t{4} << 20;
   uint64_t compaction_bytes_per_second = uint64_t{32} << 20;
   // Of tables just written: usually, and when the journal hurries.

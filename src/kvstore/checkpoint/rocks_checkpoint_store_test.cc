@@ -235,6 +235,20 @@ TEST_F(RocksCheckpointStoreTest, WholeCheckpointsGiveSpaceBack) {
   EXPECT_LT(store_->TotalDiskBytes(), 200000u);
 }
 
+// Whoever reads a part reserves a segment of memory for it, so a start would need far more than the
+// data takes.
+TEST_F(RocksCheckpointStoreTest, ManySmallIncrementsAreOnePartTogether) {
+  Open();
+  CheckpointImage image = Filled(kPods);
+  ASSERT_TRUE(WriteWhole(*store_, image).ok());
+  for (int i = 0; i < 20; ++i) {
+    CheckpointImage next = NextImage(random_, image);
+    ASSERT_TRUE(WriteIncrement(*store_, image, next).ok());
+    image = std::move(next);
+  }
+  EXPECT_EQ(store_->Cut(kPods, 64).size(), 1u);
+}
+
 TEST_F(RocksCheckpointStoreTest, CompressionIsRead) {
   for (auto compression :
        {RocksCheckpointOptions::Compression::kLz4, RocksCheckpointOptions::Compression::kZstd}) {

@@ -42,7 +42,7 @@ struct CheckpointPolicy {
   uint64_t wasted_bytes_max = uint64_t{64} << 20;
   // Or when so many were made since: each is a file to open, and of a quiet partition they waste
   // too little to be noticed.
-  int increments_max = 64;
+  int increments_max = 32;
   size_t tracked_removals_max = size_t{4} << 20;
   int64_t records_per_step = 256;
   // After each step the disk is left to others for this part of the time that it took, unless the

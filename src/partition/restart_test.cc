@@ -281,6 +281,7 @@ TEST(CheckpointRoundsTest, ManyIncrementsEndInAWholeOne) {
   options.checkpoints.increments_max = 3;
   StoreForTest store(options);
   ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Grant(5, 1000).ok());
   Write(store, 0, 100);
   const CheckpointStats& stats = store.store().checkpoint_stats();
   const auto round = [&store, &stats] {

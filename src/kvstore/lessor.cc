@@ -137,6 +137,10 @@ void Lessor::GiveUpCheckpoints(const std::vector<LeaseRemainingEffect>& leases) 
   }
 }
 
+void Lessor::CountAsJournaled(const std::vector<LeaseRemainingEffect>& leases) {
+  for (const LeaseRemainingEffect& lease : leases) OnRemaining(lease.id, lease.remaining_seconds);
+}
+
 absl::Duration Lessor::Remaining(const Lease& lease) const {
   if (!serving_) return absl::Seconds(lease.journaled_seconds);
   return lease.expires_at - clock_.Monotonic();

@@ -78,6 +78,8 @@ class Lessor {
   std::vector<LeaseRemainingEffect> DueCheckpoints();
   // They could not be appended.
   void GiveUpCheckpoints(const std::vector<LeaseRemainingEffect>& leases);
+  // Nobody knows whether they were: the next life may find them.
+  void CountAsJournaled(const std::vector<LeaseRemainingEffect>& leases);
 
  private:
   struct Lease {

@@ -107,6 +107,19 @@ TEST_F(LessorTest, RenewalWhileACheckpointIsOnItsWayGoesThroughTheJournal) {
   EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
 }
 
+// The next life may start with what was written then; a renewal's promise has to be above that.
+TEST_F(LessorTest, ACheckpointOfUnknownOutcomeIsResetBeforeARenewal) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 60);
+  Advance(8);
+  const auto due = lessor_.DueCheckpoints();
+  ASSERT_EQ(due.size(), 1u);
+  lessor_.CountAsJournaled(due);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);
+  lessor_.OnRemaining(kA, 0);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
+}
+
 TEST_F(LessorTest, AResetBeforeTheCheckpointDoesNotCoverIt) {
   lessor_.StartServing();
   lessor_.OnGranted(kA, 60);

@@ -186,7 +186,9 @@ void LeaseManager::Pass() {
   journaling_ = true;
   JournalRemaining(due, [this, due](absl::Status status) {
     journaling_ = false;
-    if (!status.ok()) lessor_.GiveUpCheckpoints(due);
+    if (status.ok()) return;
+    if (absl::IsUnavailable(status)) return lessor_.CountAsJournaled(due);  // it may be found later
+    lessor_.GiveUpCheckpoints(due);
   });
 }
 

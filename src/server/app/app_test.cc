@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/base/posix_file_system.h"
+#include "src/server/app/file_limit.h"
 #include "src/server/app/identity.h"
 #include "src/server/app/listeners.h"
 #include "src/server/options/startup.h"
@@ -111,6 +112,11 @@ TEST(Listeners, WhoServesWhat) {
   ASSERT_EQ(metrics.size(), 1u);
   EXPECT_FALSE(metrics[0].spec.serves_grpc);
   EXPECT_EQ(MakeTransportOptions(MakeOptions({}), 3).max_receive_message_bytes, 2u << 20);
+}
+
+TEST(FileLimit, TheStoresFilesComeFirst) {
+  EXPECT_EQ(ConnectionsMax(1'048'576), 1'048'576u - 3350);
+  EXPECT_EQ(ConnectionsMax(1024), 512u);
 }
 
 }  // namespace

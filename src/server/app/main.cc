@@ -1,6 +1,5 @@
 // The tidemark server: decides how to start, runs a Node until a signal says stop.
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,13 +39,6 @@ LogLevel LevelOf(const std::string& name) {
   if (name == "info") return LogLevel::kInfo;
   if (name == "warn") return LogLevel::kWarn;
   return LogLevel::kError;
-}
-
-void RaiseFileLimit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) TLOG(kWarn, "cannot raise the limit of open files");
 }
 
 // Every value that was given, and those that tools look for.
@@ -145,7 +137,6 @@ int Run(int argc, char** argv) {
   SetLogSink(sink->get());
   SetLogLevel(LevelOf(options.log.level));
   failpoint::ArmFromEnvironment();
-  RaiseFileLimit();
   LogConfiguration(options);
   int code = RunNode(std::move(options), stop_signals);
   SetLogSink(nullptr);

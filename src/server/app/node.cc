@@ -13,6 +13,7 @@
 #include "src/base/log.h"
 #include "src/base/tmpfs_mapper.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
+#include "src/server/app/file_limit.h"
 #include "src/server/app/memory_dir.h"
 #include "src/server/app/memory_limit.h"
 #include "src/server/app/node_metrics.h"
@@ -327,7 +328,9 @@ void Node::CreateHttp() {
 
 absl::Status Node::Bind() {
   size_t loops = options_.event_loops == 0 ? DefaultEventLoops() : options_.event_loops;
-  transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, loops));
+  TransportOptions transport = MakeTransportOptions(options_, loops);
+  transport.max_connections = std::min(transport.max_connections, ConnectionsMax(RaiseFileLimit()));
+  transport_ = std::make_unique<Transport>(clock_, transport);
   transport_->SetHttpHandler(http_->ClientHandler());
   transport_->SetBudget(budget_.get());
   metrics_transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, 1));

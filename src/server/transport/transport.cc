@@ -95,20 +95,20 @@ void Transport::Accept(ListenerId id) {
   });
 }
 
+void Transport::RefuseConnection(int fd, absl::string_view peer_address, absl::string_view why) {
+  close(fd);
+  const int64_t second = absl::ToInt64Seconds(clock_.Monotonic());
+  if (refusal_logged_at_second_.exchange(second) == second) return;
+  TLOG(kWarn, absl::StrCat("refused connection: ", why), {{"remote-addr", peer_address}});
+}
+
 void Transport::Deal(const ListenerTraits& traits, int fd, std::string peer_address) {
   if (context_.open_connections.load() >= context_.options.max_connections) {
-    TLOG(kWarn, "refused connection: too many are open", {{"remote-addr", peer_address}});
-    close(fd);
-    return;
+    return RefuseConnection(fd, peer_address, "too many are open");
   }
   if (!context_.HasMemory(/*essential=*/true)) {
     context_.budget->CountRefusal(MemoryAccount::kConnections);
-    const int64_t second = absl::ToInt64Seconds(clock_.Monotonic());
-    if (refusal_logged_at_second_.exchange(second) != second) {
-      TLOG(kWarn, "refused connection: no memory for it", {{"remote-addr", peer_address}});
-    }
-    close(fd);
-    return;
+    return RefuseConnection(fd, peer_address, "no memory for it");
   }
   context_.open_connections.fetch_add(1);
   context_.accepted_connections.fetch_add(1);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 
 namespace tidemark::partition {
 
@@ -35,6 +36,7 @@ class WatchHub {
   std::vector<std::shared_ptr<WatchPort>> waiting_;  // in the order added
   uint64_t next_ = 0;
   absl::btree_map<uint64_t, std::shared_ptr<WatchPort>> ports_;  // in the order added
+  absl::flat_hash_map<const WatchPort*, uint64_t> numbers_;      // of them
 };
 
 }  // namespace tidemark::partition

@@ -53,14 +53,16 @@ void WatchBudget::GiveBack(size_t bytes) {
   memory_.Release(MemoryAccount::kWatches, static_cast<int64_t>(bytes));
 }
 
-void WatchHub::Add(std::shared_ptr<WatchPort> port) { ports_.emplace(next_++, std::move(port)); }
+void WatchHub::Add(std::shared_ptr<WatchPort> port) {
+  numbers_[port.get()] = next_;
+  ports_.emplace(next_++, std::move(port));
+}
 
 void WatchHub::Remove(const WatchPort* port) {
-  for (auto it = ports_.begin(); it != ports_.end(); ++it) {
-    if (it->second.get() != port) continue;
-    ports_.erase(it);
-    return;
-  }
+  const auto found = numbers_.find(port);
+  if (found == numbers_.end()) return;
+  ports_.erase(found->second);
+  numbers_.erase(found);
 }
 
 void WatchHub::OnApplied() {
@@ -95,6 +97,7 @@ void WatchPort::AddHere(WatchKey watch, mvcc::WatchSpec spec) {
   spec.sink = this;
   const mvcc::WatcherId id = wiring_.replica.watches().Add(std::move(spec));
   watching_[id] = {watch, start, start.Previous()};
+  ids_[watch] = id;
   if (wiring_.merging) {
     wiring_.hub.Add(shared_from_this());
     ReportFloor();
@@ -105,12 +108,11 @@ void WatchPort::AddHere(WatchKey watch, mvcc::WatchSpec spec) {
 void WatchPort::Remove(WatchKey watch) {
   wiring_.replica.executor().Post([self = shared_from_this(), watch] {
     std::erase_if(self->pending_, [watch](const Pending& p) { return p.watch == watch; });
-    for (auto it = self->watching_.begin(); it != self->watching_.end(); ++it) {
-      if (it->second.watch != watch) continue;
-      self->wiring_.replica.watches().Remove(it->first);
-      self->watching_.erase(it);
-      return;
-    }
+    const auto found = self->ids_.find(watch);
+    if (found == self->ids_.end()) return;
+    self->wiring_.replica.watches().Remove(found->second);
+    self->watching_.erase(found->second);
+    self->ids_.erase(found);
   });
 }
 
@@ -121,6 +123,7 @@ void WatchPort::Close() {
     self->wiring_.hub.RemoveWaiting(self.get());
     for (const auto& [id, watching] : self->watching_) self->wiring_.replica.watches().Remove(id);
     self->watching_.clear();
+    self->ids_.clear();
     if (self->wiring_.merging) self->wiring_.hub.Remove(self.get());
   });
 }
@@ -172,6 +175,7 @@ void WatchPort::OnCompacted(mvcc::WatcherId id, Revision compact_revision) {
   const auto it = watching_.find(id);
   CHECK(it != watching_.end());
   wiring_.mailbox->Push(PortCompacted{it->second.watch, compact_revision});
+  ids_.erase(it->second.watch);
   watching_.erase(it);
 }
 

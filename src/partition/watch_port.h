@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "src/base/clock.h"
 #include "src/base/memory_budget.h"
 #include "src/kvstore/replica.h"
@@ -115,6 +116,7 @@ class WatchPort final : public mvcc::WatchSink, public std::enable_shared_from_t
   const Wiring wiring_;
   std::atomic<bool> starved_{false};
   absl::btree_map<mvcc::WatcherId, Watching> watching_;
+  absl::flat_hash_map<WatchKey, mvcc::WatcherId> ids_;  // of them
   std::vector<Pending> pending_;  // while the partition is not whole
   bool closed_ = false;
   bool floor_check_scheduled_ = false;

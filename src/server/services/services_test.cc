@@ -151,6 +151,21 @@ TEST_F(ServicesTest, RefusalsAndBadMessages) {
   EXPECT_EQ(bad.call->status.code(), absl::StatusCode::kInternal);
 }
 
+TEST_F(ServicesTest, TransactionsMayBeNestedDeeply) {
+  for (int levels : {1, 60, 127}) {
+    etcdserverpb::TxnRequest request;
+    etcdserverpb::TxnRequest* innermost = &request;
+    for (int i = 0; i < levels; ++i) innermost = innermost->add_success()->mutable_request_txn();
+    innermost->add_success()->mutable_request_put()->set_key("k");
+    Started txn = Ask("/etcdserverpb.KV/Txn", request);
+    loop_.RunTasks();
+    EXPECT_TRUE(txn.call->status.ok()) << levels << txn.call->status;
+  }
+  Started bad = Start("/etcdserverpb.KV/Txn");
+  bad.handler->OnMessage(SharedBytes::Copy("\x0a\xff"));
+  EXPECT_EQ(bad.call->status.code(), absl::StatusCode::kInternal);
+}
+
 TEST_F(ServicesTest, Metadata) {
   Started counted =
       Ask("/etcdserverpb.KV/Put", etcdserverpb::PutRequest(), {{"client-api-version", "3.7"}});

@@ -87,6 +87,13 @@ inline absl::Status BadMessage() {
       "wire-format data");
 }
 
+template <typename Request>
+bool ParseRequest(absl::string_view bytes, Request& request) {
+  return request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+// Transactions may be nested more deeply than the library reads messages, by default.
+bool ParseRequest(absl::string_view bytes, etcdserverpb::TxnRequest& request);
+
 enum class TimeLimit { kServers, kNone };
 
 template <typename Request, typename Body>
@@ -104,7 +111,7 @@ class UnaryHandler final : public CallHandler {
       return unary_->Refuse(std::move(status));
     }
     Request request;
-    if (!request.ParseFromArray(message.view().data(), static_cast<int>(message.size()))) {
+    if (!ParseRequest(message.view(), request)) {
       return unary_->Refuse(BadMessage());
     }
     if (limit_ == TimeLimit::kServers) {

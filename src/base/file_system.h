@@ -46,6 +46,9 @@ class File {
                                      Durability durability);
   // Reserves disk space for [0, size_bytes) and extends the file to it with zeros.
   virtual absl::Status Preallocate(uint64_t size_bytes) = 0;
+  // The same for a file that holds something: it becomes `size_bytes` of zeros. Where the file
+  // system can, it keeps the space that it has.
+  virtual absl::Status PreallocateAnew(uint64_t size_bytes);
   virtual absl::Status Truncate(uint64_t size_bytes) = 0;
   // After success all bytes written before, and the size, survive a crash. After an error nothing
   // is known about them, and trying again proves nothing (callers use Fatal).
@@ -65,6 +68,11 @@ inline absl::Status File::WriteDirectly(uint64_t /*offset*/,
                                         absl::Span<const absl::string_view> /*runs*/,
                                         Durability /*durability*/) {
   return absl::UnimplementedError("this file cannot be written past a cache");
+}
+
+inline absl::Status File::PreallocateAnew(uint64_t size_bytes) {
+  absl::Status emptied = Truncate(0);
+  return emptied.ok() ? Preallocate(size_bytes) : emptied;
 }
 
 class FileSystem {

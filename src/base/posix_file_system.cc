@@ -104,6 +104,19 @@ class PosixFile : public File {
     return PreallocateFd(fd_.get(), size_bytes, path_);
   }
 
+  absl::Status PreallocateAnew(uint64_t size_bytes) override {
+    absl::StatusOr<uint64_t> size = Size();
+    if (!size.ok()) return size.status();
+    const auto wanted = static_cast<off_t>(size_bytes);
+    const int result =
+        RetryInterrupted([&] { return ::fallocate(fd_.get(), FALLOC_FL_ZERO_RANGE, 0, wanted); });
+    if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+      return File::PreallocateAnew(size_bytes);
+    }
+    if (result != 0) return ErrnoStatus("fallocate", path_, errno);
+    return *size > size_bytes ? Truncate(size_bytes) : absl::OkStatus();
+  }
+
   absl::Status Truncate(uint64_t size_bytes) override {
     const int result =
         RetryInterrupted([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)); });

@@ -113,6 +113,15 @@ TEST_F(PosixFileSystemTest, PreallocatesZerosAndKeepsContent) {
   EXPECT_EQ(*file->ReadAt(0, 100), "ab");
 }
 
+TEST_F(PosixFileSystemTest, PreallocatesAnewWhateverTheFileHeld) {
+  std::unique_ptr<File> file = Create("a");
+  for (const uint64_t size_bytes : {100'000, 300'000, 8'192, 1}) {
+    ASSERT_TRUE(file->WriteAt(0, {std::string(200'000, 'x')}).ok());
+    ASSERT_TRUE(file->PreallocateAnew(size_bytes).ok());
+    EXPECT_EQ(*file->ReadAt(0, 1 << 20), std::string(size_bytes, '\0'));
+  }
+}
+
 TEST_F(PosixFileSystemTest, ModesKeepOthersOut) {
   ASSERT_TRUE(files_.CreateDirectories(Path("x/y/")).ok());
   Create("x/y/file");

@@ -12,11 +12,17 @@ class UnsyncedFile : public File {
   absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) override {
     return beneath_->ReadAt(offset, size);
   }
+  void ReadAhead(uint64_t offset, uint64_t size_bytes) override {
+    beneath_->ReadAhead(offset, size_bytes);
+  }
   absl::Status WriteAt(uint64_t offset, absl::Span<const absl::string_view> runs) override {
     return beneath_->WriteAt(offset, runs);
   }
   absl::Status Preallocate(uint64_t size_bytes) override {
     return beneath_->Preallocate(size_bytes);
+  }
+  absl::Status PreallocateAnew(uint64_t size_bytes) override {
+    return beneath_->PreallocateAnew(size_bytes);
   }
   absl::Status Truncate(uint64_t size_bytes) override { return beneath_->Truncate(size_bytes); }
   absl::Status SyncData() override { return absl::OkStatus(); }

@@ -49,6 +49,7 @@ class Simulation {
     options_.limits.delivery = {.recent_bytes_max = 1 + Draw(20000),
                                 .batch_bytes_max = 1 + Draw(20000)};
     options_.limits.block_bytes_max = 1000 + Draw(100000);
+    options_.kept_segments_max = Draw(2) * Draw(4);
     options_.file_system = &disk_;
     options_.clock = &world_.clock();
     options_.random = &world_.random();

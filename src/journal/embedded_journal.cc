@@ -26,6 +26,7 @@ absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
   log_options.stats = &stats->log;
   log_options.unsafe_no_sync = options.unsafe_no_sync;
   log_options.writes_directly = options.writes_directly;
+  log_options.kept_segments_max = options.kept_segments_max;
   log_options.observe_write = std::move(options.observe_write);
   log_options.observe_sync = std::move(options.observe_sync);
   Sequencer sequencer(options.limits.sequencer);

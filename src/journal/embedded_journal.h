@@ -62,6 +62,7 @@ struct EmbeddedJournalOptions {
   // only; after one of the machine anything may be missing or refused as damaged.
   bool unsafe_no_sync = false;
   bool writes_directly = true;  // past the page cache, where the file system can
+  size_t kept_segments_max = kKeptSegmentsMaxDefault;
   // How long each write and each sync took. Any thread; may be empty.
   std::function<void(absl::Duration)> observe_write;
   std::function<void(absl::Duration)> observe_sync;

@@ -276,6 +276,7 @@ TEST_P(EmbeddedJournalTest, ARemovalThatHadNoSpaceIsTriedAgain) {
   StubbornDisk disk(world_.random());
   journal_.reset();
   options_.file_system = &disk;
+  options_.kept_segments_max = 0;
   Open();
   Epoch epoch = Claim(kPods);
   uint64_t number = 0;

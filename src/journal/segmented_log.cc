@@ -313,26 +313,14 @@ bool SegmentedLog::CanTrim(Position up_to) const {
   return segments_.size() > 1 && segments_[1].first.Previous() <= up_to;
 }
 
-// Oldest first, each durably before the next: whatever a crash brings back is a contiguous rest.
-// What a full disk keeps from being removed (copy-on-write file systems) goes before all others.
 LogStorage::Removal SegmentedLog::Trim(Position up_to) {
   while (CanTrim(up_to)) {
-    trimmed_->push_back(segments_.front().path);
+    std::string path = std::move(segments_.front().path);
+    CHECK(newest().path != path);
+    trimmed_->Add(std::move(path), segments_.front().capacity_bytes);
     segments_.erase(segments_.begin());
-    CHECK(segments_.front().path != trimmed_->back());
   }
-  return [trimmed = trimmed_, directory = options_.recovery.directory,
-          &files = file_system_]() -> absl::Status {
-    while (!trimmed->empty()) {
-      FAIL_POINT("journal.before_segment_remove");
-      absl::Status removed = files.Remove(trimmed->front());
-      if (!removed.ok() && !PLANTED_BUG("journal_unremoved_segment_forgotten")) return removed;
-      trimmed->pop_front();
-      if (PLANTED_BUG("journal_removals_unordered") && !trimmed->empty()) continue;
-      MustSucceed(files.SyncDirectory(directory));
-    }
-    return absl::OkStatus();
-  };
+  return [trimmed = trimmed_] { return trimmed->TakeAway(); };
 }
 
 // The next segment is filled as the newest one is used, and a quarter faster: it is whole in time,

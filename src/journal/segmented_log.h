@@ -15,7 +15,6 @@
 //     other error of a write, and every error of a sync, ends the process.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,11 +26,13 @@
 #include "src/journal/log_storage.h"
 #include "src/journal/segment_walk.h"
 #include "src/journal/spare_segment.h"
+#include "src/journal/trimmed_segments.h"
 
 namespace tidemark::journal {
 
 inline constexpr uint64_t kSegmentBytesDefault = uint64_t{64} << 20;
 inline constexpr uint64_t kSegmentBytesMin = 4096;
+inline constexpr size_t kKeptSegmentsMaxDefault = 16;
 
 class SegmentedLog : public LogStorage {
  public:
@@ -44,6 +45,8 @@ class SegmentedLog : public LogStorage {
     bool fills_ahead = true;
     // Past the page cache, where files can be written so.
     bool writes_directly = true;
+    // Files of trimmed segments that are kept for those to come, beside what size_bytes() counts.
+    size_t kept_segments_max = kKeptSegmentsMaxDefault;
   };
 
   // Takes over what a walk with these recovery options found; repairs a torn end. The error is the
@@ -70,7 +73,10 @@ class SegmentedLog : public LogStorage {
   explicit SegmentedLog(Options options)
       : options_(std::move(options)),
         file_system_(*options_.recovery.file_system),
-        spare_(std::make_shared<SpareSegment>(file_system_, options_.recovery.directory,
+        trimmed_(std::make_shared<TrimmedSegments>(file_system_, options_.recovery.directory,
+                                                   options_.segment_bytes,
+                                                   options_.kept_segments_max)),
+        spare_(std::make_shared<SpareSegment>(file_system_, options_.recovery.directory, trimmed_,
                                               options_.writes_directly)),
         writer_(options_.writes_directly) {}
 
@@ -95,9 +101,7 @@ class SegmentedLog : public LogStorage {
   const Options options_;
   FileSystem& file_system_;
   std::vector<Segment> segments_;  // never empty after Open
-  // Out of the list, still to be removed. Touched by Trim and by what it returned, one at a time.
-  const std::shared_ptr<std::deque<std::string>> trimmed_ =
-      std::make_shared<std::deque<std::string>>();
+  const std::shared_ptr<TrimmedSegments> trimmed_;
   const std::shared_ptr<SpareSegment> spare_;
   BlockWriter writer_;  // to the newest segment
   Position last_;

@@ -59,6 +59,7 @@ class SegmentedLogTest : public ::testing::TestWithParam<bool> {
     SegmentedLog::Options options;
     options.recovery = {&files, &world_.clock(), kDirectory, StoreId(5), synced_};
     options.segment_bytes = segment_bytes_;
+    options.kept_segments_max = kept_segments_max_;
     options.recovery.may_be_fresh = may_be_fresh;
     return SegmentedLog::Open(options, [this](const StoredBlock& block) {
       visited_.push_back(block.first);
@@ -84,6 +85,7 @@ class SegmentedLogTest : public ::testing::TestWithParam<bool> {
   std::vector<Position> visited_;
   Position synced_;
   uint64_t segment_bytes_ = 4096;
+  size_t kept_segments_max_ = 2;
 };
 
 TEST_P(SegmentedLogTest, KeepsBlocksOverManySegmentsAndRestarts) {
@@ -380,6 +382,7 @@ TEST_P(SegmentedLogTest, AnEmptySegmentIsReplacedAfterARestartToo) {
 
 // Copy-on-write file systems need space to remove a file.
 TEST_P(SegmentedLogTest, WhatCouldNotBeRemovedGoesBeforeWhatComesLater) {
+  kept_segments_max_ = 0;
   StingyFileSystem stingy(disk_, GetParam());
   auto log = OpenOn(stingy);
   ASSERT_TRUE(log.ok());
@@ -399,6 +402,63 @@ TEST_P(SegmentedLogTest, WhatCouldNotBeRemovedGoesBeforeWhatComesLater) {
   ASSERT_TRUE(log.ok()) << log.status();
   EXPECT_EQ((*log)->first(), first);
   ExpectAll(**log, first, Position(60));
+}
+
+// Whatever a crash in the middle of a trim brings back is a contiguous rest.
+TEST_P(SegmentedLogTest, SegmentsGoOldestFirst) {
+  for (int round = 0; round < 20; ++round) {
+    kept_segments_max_ = round % 4;
+    std::unique_ptr<SegmentedLog> log = MustOpen();
+    for (int i = 0; i < 60; ++i) {
+      ASSERT_TRUE(AppendOne(*log).ok());
+      log->Sync();
+    }
+    synced_ = log->last();
+    LogStorage::Removal removal = log->Trim(synced_);
+    crashes_.CrashAt("journal.before_segment_remove", 2 + round % 5);
+    EXPECT_THROW((void)removal(), sim::SimulatedCrash);
+    crashes_.Disarm();
+    log.reset();
+    disk_.Crash();
+    auto opened = Open();
+    ASSERT_TRUE(opened.ok()) << round << ": " << opened.status();
+  }
+}
+
+// Without space being given back and taken in between.
+TEST_P(SegmentedLogTest, FilesOfTrimmedSegmentsAreUsedAgain) {
+  std::unique_ptr<SegmentedLog> log = MustOpen();
+  const auto kept = [this] {
+    const std::vector<std::string> names = *disk_.List(kDirectory);
+    return std::count_if(names.begin(), names.end(), [](const std::string& name) {
+      return name.starts_with("kept-segment-") && name.ends_with(".tmp");
+    });
+  };
+  const auto append = [&log](int count) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(AppendOne(*log).ok());
+      log->Sync();
+    }
+  };
+  append(40);
+  synced_ = log->last();
+  const uint64_t used = disk_.used_bytes();
+  const uint64_t size = log->size_bytes();
+  ASSERT_TRUE(log->Trim(synced_)().ok());
+  EXPECT_EQ(kept(), 2);
+  // What is kept is not the journal's size: that says how much a start has to read.
+  EXPECT_EQ(used - disk_.used_bytes(), size - log->size_bytes() - 2 * segment_bytes_);
+  const uint64_t trimmed = disk_.used_bytes();
+  const Position first = log->first();
+  while (kept() > 0 && log->last() < Position(200)) append(1);
+  EXPECT_EQ(kept(), 0);
+  EXPECT_EQ(disk_.used_bytes(), trimmed);
+  ExpectAll(*log, first, log->last());
+  append(20);
+  log.reset();
+  disk_.Crash();
+  log = MustOpen();
+  ExpectAll(*log, log->first(), log->last());
 }
 
 TEST_P(SegmentedLogTest, TrimRemovesWholeSegmentsOnly) {

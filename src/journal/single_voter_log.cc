@@ -53,6 +53,7 @@ absl::StatusOr<Opened> OpenAll(const SingleVoterLog::Options& options,
   log_options.recovery = survey.walk_options;
   log_options.fills_ahead = !options.unsafe_no_sync;
   log_options.writes_directly = options.writes_directly && !options.unsafe_no_sync;
+  log_options.kept_segments_max = options.kept_segments_max;
   auto storage = SegmentedLog::Open(log_options, std::move(survey.walk));
   if (!storage.ok()) return storage.status();
   opened.storage = *std::move(storage);

@@ -56,6 +56,7 @@ class SingleVoterLog : public ReplicatedLog {
     LogStats* stats = nullptr;              // outlives the log and all work of the runner
     bool unsafe_no_sync = false;            // nothing is ever synced, nor counted as a sync
     bool writes_directly = true;            // past the page cache, where that can be done
+    size_t kept_segments_max = kKeptSegmentsMaxDefault;
     // How long each write and each sync took; called where the work runs. May be empty. A write
     // that is durable when it returns counts as both.
     std::function<void(absl::Duration)> observe_write;

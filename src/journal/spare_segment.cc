@@ -24,9 +24,10 @@ uint64_t FillStepBytes(uint64_t segment_bytes) {
 }  // namespace
 
 SpareSegment::SpareSegment(FileSystem& file_system, const std::string& directory,
-                           bool writes_directly)
+                           std::shared_ptr<TrimmedSegments> trimmed, bool writes_directly)
     : file_system_(file_system),
       path_(absl::StrCat(directory, "/", kSpareName)),
+      trimmed_(std::move(trimmed)),
       writer_(writes_directly) {}
 
 absl::Status SpareSegment::Remove() {
@@ -37,7 +38,9 @@ absl::Status SpareSegment::Remove() {
 absl::Status SpareSegment::Create() {
   absl::Status removed = Remove();
   if (!removed.ok()) return removed;
-  auto file = file_system_.Open(path_, OpenMode::kCreateExclusive);
+  holds_old_segment_ = trimmed_->Reuse(path_);
+  auto file = file_system_.Open(
+      path_, holds_old_segment_ ? OpenMode::kReadWrite : OpenMode::kCreateExclusive);
   if (!file.ok()) return file.status();
   file_ = *std::move(file);
   MutexLock lock(&mutex_);
@@ -63,8 +66,12 @@ absl::Status SpareSegment::Reserve(uint64_t size_bytes) {
 
 absl::Status SpareSegment::Preallocate(uint64_t size_bytes) {
   MutexLock lock(&mutex_);
-  absl::Status reserved = file_->Preallocate(size_bytes);
-  if (reserved.ok()) to_fill_ = file_;
+  const bool anew = holds_old_segment_ && !PLANTED_BUG("journal_reused_with_what_it_held");
+  absl::Status reserved =
+      anew ? file_->PreallocateAnew(size_bytes) : file_->Preallocate(size_bytes);
+  if (!reserved.ok()) return reserved;
+  holds_old_segment_ = false;
+  to_fill_ = file_;
   return reserved;
 }
 

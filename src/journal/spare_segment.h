@@ -25,6 +25,7 @@
 #include "src/base/file_system.h"
 #include "src/base/mutex.h"
 #include "src/journal/block_writer.h"
+#include "src/journal/trimmed_segments.h"
 
 namespace tidemark::journal {
 
@@ -33,8 +34,10 @@ inline constexpr uint64_t kFillStepBytesMax = uint64_t{256} << 10;
 
 class SpareSegment : public std::enable_shared_from_this<SpareSegment> {
  public:
-  // `writes_directly`: zeros go past the page cache, where files can be written so.
-  SpareSegment(FileSystem& file_system, const std::string& directory, bool writes_directly);
+  // `trimmed`: whose files are used again. `writes_directly`: zeros go past the page cache, where
+  // files can be written so.
+  SpareSegment(FileSystem& file_system, const std::string& directory,
+               std::shared_ptr<TrimmedSegments> trimmed, bool writes_directly);
 
   const std::string& path() const { return path_; }
   uint64_t size_bytes() const { return size_bytes_; }
@@ -62,7 +65,9 @@ class SpareSegment : public std::enable_shared_from_this<SpareSegment> {
 
   FileSystem& file_system_;
   const std::string path_;
+  const std::shared_ptr<TrimmedSegments> trimmed_;
   std::shared_ptr<File> file_;
+  bool holds_old_segment_ = false;
   uint64_t size_bytes_ = 0;
 
   std::atomic<bool> is_filling_{false};

@@ -110,11 +110,14 @@ class PosixFile : public File {
     const auto wanted = static_cast<off_t>(size_bytes);
     const int result =
         RetryInterrupted([&] { return ::fallocate(fd_.get(), FALLOC_FL_ZERO_RANGE, 0, wanted); });
-    if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+    // Without the call, or where it would take new space first.
+    if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == ENOSPC)) {
       return File::PreallocateAnew(size_bytes);
     }
     if (result != 0) return ErrnoStatus("fallocate", path_, errno);
-    return *size > size_bytes ? Truncate(size_bytes) : absl::OkStatus();
+    if (*size > size_bytes) return Truncate(size_bytes);
+    // Some do not make a file longer by that (ZFS).
+    return *size < size_bytes ? Preallocate(size_bytes) : absl::OkStatus();
   }
 
   absl::Status Truncate(uint64_t size_bytes) override {

@@ -1,5 +1,6 @@
 #include "src/journal/embedded_journal.h"
 
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -269,7 +270,12 @@ class StubbornDisk : public sim::SimDisk {
     }
     return SimDisk::Remove(path);
   }
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    const bool refused = !unrenamable.empty() && from.find(unrenamable) != std::string::npos;
+    return refused ? absl::ResourceExhaustedError("no space to rename") : SimDisk::Rename(from, to);
+  }
   int refusals = 0;
+  std::string unrenamable;  // names with this in them
 };
 
 TEST_P(EmbeddedJournalTest, ARemovalThatHadNoSpaceIsTriedAgain) {
@@ -291,6 +297,39 @@ TEST_P(EmbeddedJournalTest, ARemovalThatHadNoSpaceIsTriedAgain) {
   ASSERT_TRUE(AppendNow(Data(kPods, epoch, number, "x")).ok());
   EXPECT_FALSE(disk.Exists("/data/journal/" + SegmentName(Position(1))));
   journal_.reset();
+}
+
+// Keeping files is a convenience: where it fails they are removed, and new ones are made.
+TEST_P(EmbeddedJournalTest, FilesThatCannotBeRenamedAreRemoved) {
+  for (const std::string unrenamable : {"/segment-", "/kept-segment-"}) {
+    StubbornDisk disk(world_.random());
+    journal_.reset();
+    options_.file_system = &disk;
+    Open();
+    Epoch epoch = Claim(kPods);
+    uint64_t number = 0;
+    const auto append = [&](int count) {
+      for (int i = 0; i < count; ++i) {
+        ASSERT_TRUE(AppendNow(Data(kPods, epoch, ++number, std::string(1000, 'x'))).ok());
+      }
+    };
+    append(60);
+    disk.unrenamable = unrenamable;
+    journal_->Trim(Position(50));
+    Settle();
+    append(60);
+    journal_->Trim(Position(110));
+    Settle();
+    append(60);
+    const std::vector<std::string> names = *disk.List("/data/journal");
+    EXPECT_LE(std::count_if(names.begin(), names.end(),
+                            [](const std::string& name) {
+                              return name.find("segment-") != std::string::npos;
+                            }),
+              180 / 14 + 3);
+    EXPECT_FALSE(disk.Exists("/data/journal/" + SegmentName(Position(1))));
+    journal_.reset();
+  }
 }
 
 TEST_P(EmbeddedJournalTest, D4AFullDiskRefusesThenRecovers) {

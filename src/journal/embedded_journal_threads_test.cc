@@ -1,4 +1,5 @@
 // The journal with real threads and real files: what the simulator's single thread cannot show.
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <latch>
@@ -7,11 +8,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "src/base/failpoint.h"
 #include "src/base/inline_blocking_runner.h"
 #include "src/base/mutex.h"
 #include "src/base/posix_clock.h"
 #include "src/base/posix_file_system.h"
 #include "src/base/posix_random.h"
+#include "src/base/thread_blocking_runner.h"
 #include "src/base/thread_executor.h"
 #include "src/journal/embedded_journal.h"
 
@@ -67,6 +70,38 @@ class EmbeddedJournalThreadsTest : public ::testing::Test {
   std::unique_ptr<EmbeddedJournal> journal_;
   Epoch epoch_;
 };
+
+// When the trim looked first, there was one segment, and no state was stored.
+TEST_F(EmbeddedJournalThreadsTest, ASegmentThatEndsDuringATrimIsNotTrimmed) {
+  journal_.reset();
+  auto side_runner = std::make_unique<ThreadBlockingRunner>("side");
+  options_.side_runner = side_runner.get();
+  journal_ = *EmbeddedJournal::Open(options_);
+  const Position tail = journal_->KnownTail().position;
+  std::atomic<bool> reached = false;
+  std::latch trimmed(1);
+  failpoint::SetHandler([&](absl::string_view name) {
+    if (name != "journal.before_trim" || reached.exchange(true)) return;
+    std::latch appended(1);
+    Record large = Data(1, 1);
+    large.payload.resize(2 * options_.segment_bytes);
+    journal_->Append(std::move(large), [&](absl::StatusOr<Placed> placed) {
+      EXPECT_EQ(placed->position, tail.Next());
+      appended.count_down();
+    });
+    appended.wait();
+    trimmed.count_down();
+  });
+  journal_->Trim(tail);
+  trimmed.wait();
+  journal_.reset();
+  side_runner.reset();
+  failpoint::ClearHandler();
+  options_.side_runner = nullptr;
+  auto journal = EmbeddedJournal::Open(options_);
+  ASSERT_TRUE(journal.ok()) << journal.status();
+  EXPECT_EQ((*journal)->KnownTail().position, tail.Next());
+}
 
 TEST_F(EmbeddedJournalThreadsTest, ManyAppendersAndSubscribersSeeOneOrder) {
   constexpr uint64_t kThreads = 4;

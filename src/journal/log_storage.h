@@ -69,7 +69,8 @@ class LogStorage {
   virtual bool CanTrim(Position up_to) const = 0;
   // Forgets blocks at or before `up_to`, as far as that is convenient. What is left to do for it
   // may take long, and must not be done on the way of appends: it is called once, from any thread,
-  // while the directory is still owned. Left undone, a later start finds the blocks again.
+  // while the directory is still owned. Left undone, a later start finds the blocks again. One that
+  // failed for want of space is taken up by the next, also of a Trim that forgets nothing.
   using Removal = absl::AnyInvocable<absl::Status()>;
   virtual Removal Trim(Position up_to) = 0;
 

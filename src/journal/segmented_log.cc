@@ -315,9 +315,8 @@ bool SegmentedLog::CanTrim(Position up_to) const {
 
 LogStorage::Removal SegmentedLog::Trim(Position up_to) {
   while (CanTrim(up_to)) {
-    std::string path = std::move(segments_.front().path);
-    CHECK(newest().path != path);
-    trimmed_->Add(std::move(path), segments_.front().capacity_bytes);
+    CHECK(segments_.size() > 1);
+    trimmed_->Add(segments_.front().path, segments_.front().capacity_bytes);
     segments_.erase(segments_.begin());
   }
   return [trimmed = trimmed_] { return trimmed->TakeAway(); };

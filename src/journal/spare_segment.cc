@@ -41,7 +41,10 @@ absl::Status SpareSegment::Create() {
   holds_old_segment_ = trimmed_->Reuse(path_);
   auto file = file_system_.Open(
       path_, holds_old_segment_ ? OpenMode::kReadWrite : OpenMode::kCreateExclusive);
-  if (!file.ok()) return file.status();
+  if (!file.ok()) {
+    absl::Status given_back = Remove();
+    return given_back.ok() ? file.status() : given_back;
+  }
   file_ = *std::move(file);
   MutexLock lock(&mutex_);
   filled_bytes_ = 0;

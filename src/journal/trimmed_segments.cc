@@ -20,9 +20,10 @@ void TrimmedSegments::Add(std::string path, uint64_t size_bytes) {
 }
 
 // A start removes what has such a name.
-std::string TrimmedSegments::NameToKeep(const Trimmed& trimmed) {
+std::string TrimmedSegments::NameToKeep() {
+  if (trimmed_.front().size_bytes != kept_bytes_) return "";
   MutexLock lock(&mutex_);
-  if (trimmed.size_bytes != kept_bytes_ || kept_.size() >= kept_max_) return "";
+  if (kept_.size() >= kept_max_) return "";
   return absl::StrCat(directory_, "/kept-segment-", ++kept_count_, ".tmp");
 }
 
@@ -30,8 +31,10 @@ absl::Status TrimmedSegments::TakeAway() {
   while (!trimmed_.empty()) {
     FAIL_POINT("journal.before_segment_remove");
     const std::string& path = trimmed_.front().path;
-    const std::string kept = NameToKeep(trimmed_.front());
-    absl::Status gone = kept.empty() ? file_system_.Remove(path) : file_system_.Rename(path, kept);
+    std::string kept = NameToKeep();
+    // Where space is short a file may be removed, but not renamed.
+    if (!kept.empty() && !file_system_.Rename(path, kept).ok()) kept.clear();
+    absl::Status gone = kept.empty() ? file_system_.Remove(path) : absl::OkStatus();
     if (!gone.ok() && !PLANTED_BUG("journal_unremoved_segment_forgotten")) return gone;
     trimmed_.pop_front();
     const bool is_durable = !PLANTED_BUG("journal_removals_unordered") || trimmed_.empty();
@@ -50,7 +53,9 @@ bool TrimmedSegments::Reuse(const std::string& path) {
   if (kept_.empty()) return false;
   const std::string kept = std::move(kept_.back());
   kept_.pop_back();
-  return file_system_.Rename(kept, path).ok();
+  if (file_system_.Rename(kept, path).ok()) return true;
+  file_system_.Remove(kept).IgnoreError();  // else a start does
+  return false;
 }
 
 }  // namespace tidemark::journal

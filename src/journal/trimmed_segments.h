@@ -5,7 +5,8 @@
 // what is freed: removing a gigabyte made one sync in a thousand take 33 ms instead of 3
 // (docs/performance.md).
 //
-// Thread-safe, but Add and TakeAway are called by one thread at a time.
+// Add and TakeAway are called by one thread at a time (whoever owns the directory), Reuse by
+// another.
 //
 // Invariants:
 //  1. Files lose their names oldest first, each durably before the next: whatever a crash brings
@@ -43,8 +44,8 @@ class TrimmedSegments {
     std::string path;
     uint64_t size_bytes = 0;
   };
-  // The name that it is kept under; "" when it is not.
-  std::string NameToKeep(const Trimmed& trimmed) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The name that the oldest is kept under; "" when it is not.
+  std::string NameToKeep() ABSL_LOCKS_EXCLUDED(mutex_);
 
   FileSystem& file_system_;
   const std::string directory_;

@@ -76,8 +76,8 @@ void ReplicaImpl::DescribePut(const PutRequest& put, Footprint* footprint) const
   // The lease it will keep, unless that changes meanwhile: one whose revocation waits is not
   // overtaken for ever.
   const std::optional<mvcc::KeyValue> stored = store_->Get(put.key(), mvcc::kLatest);
-  if (stored.has_value() && stored->lease.value() != 0)
-    footprint->attaches.push_back(stored->lease);
+  if (!stored.has_value() || stored->lease.value() == 0) return;
+  footprint->attaches.push_back(stored->lease);
 }
 
 void ReplicaImpl::DescribeDelete(const DeleteRangeRequest& request, Footprint* footprint) {

@@ -300,7 +300,8 @@ TEST_F(WatchStreamTest, RoomFoundByOneWatchLeavesNoOtherWaiting) {
   ASSERT_TRUE(consumed);
   stream_->Consumed(std::exchange(output_.unconsumed_bytes, 0));
   Settle();
-  EXPECT_THAT(output_.LinesWith("event 0 "), ElementsAre(StartsWith("event 0 4.0 put /registry/pods/a")));
+  EXPECT_THAT(output_.LinesWith("event 0 "),
+              ElementsAre(StartsWith("event 0 4.0 put /registry/pods/a")));
   EXPECT_EQ(output_.LinesWith("event 1 ").size(), 3u);
 }
 

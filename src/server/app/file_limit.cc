@@ -24,7 +24,8 @@ uint64_t RaiseFileLimit() {
 }
 
 size_t ConnectionsMax(uint64_t descriptors) {
-  return descriptors - std::min(kOwnFilesMax, descriptors / 2);
+  return std::max<uint64_t>(descriptors - std::min(kOwnFilesMax, descriptors / 2),
+                            2 * kMetricsConnectionsMax);
 }
 
 }  // namespace tidemark::server

@@ -15,5 +15,7 @@ uint64_t RaiseFileLimit();
 // Of so many descriptors: all but what the store may have open at once, or half where that is more.
 // etcd keeps 150 back; here each partition also has its checkpoint's tables open.
 size_t ConnectionsMax(uint64_t descriptors);
+// Of them, those to listen-metrics-urls.
+inline constexpr size_t kMetricsConnectionsMax = 64;
 
 }  // namespace tidemark::server

@@ -329,11 +329,15 @@ void Node::CreateHttp() {
 absl::Status Node::Bind() {
   size_t loops = options_.event_loops == 0 ? DefaultEventLoops() : options_.event_loops;
   TransportOptions transport = MakeTransportOptions(options_, loops);
-  transport.max_connections = std::min(transport.max_connections, ConnectionsMax(RaiseFileLimit()));
+  transport.max_connections =
+      std::min(transport.max_connections, ConnectionsMax(RaiseFileLimit())) -
+      kMetricsConnectionsMax;
   transport_ = std::make_unique<Transport>(clock_, transport);
   transport_->SetHttpHandler(http_->ClientHandler());
   transport_->SetBudget(budget_.get());
-  metrics_transport_ = std::make_unique<Transport>(clock_, MakeTransportOptions(options_, 1));
+  TransportOptions metrics = MakeTransportOptions(options_, 1);
+  metrics.max_connections = kMetricsConnectionsMax;
+  metrics_transport_ = std::make_unique<Transport>(clock_, metrics);
   metrics_transport_->SetHttpHandler(http_->MetricsHandler());
   auto bind = [this](Transport& transport, std::vector<PlannedListener> plans) -> absl::Status {
     for (PlannedListener& plan : plans) {

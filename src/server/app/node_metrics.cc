@@ -229,7 +229,9 @@ void AddBudgetFigures(Metrics& metrics, const MemoryBudget& budget) {
 void AddJournalFigures(Metrics& metrics, const journal::JournalStats& journal) {
   auto& written =
       metrics.Gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.");
-  auto& size = metrics.Gauge("tidemark_journal_size_bytes", "Size of the journal's files on disk.");
+  auto& size =
+      metrics.Gauge("tidemark_journal_size_bytes",
+                    "Size of the journal's files on disk, without those kept to be used again.");
   auto& failed = metrics.Counter("etcd_server_proposals_failed_total",
                                  "The total number of failed proposals seen.");
   metrics.OnScrape([&] {

@@ -146,8 +146,8 @@ void DropBrokenCipherSuites(std::vector<std::string>& suites, std::vector<std::s
   // Nothing left would mean every suite.
   if (std::all_of(suites.begin(), suites.end(), is_broken)) return;
   for (const std::string& suite : suites) {
-    if (is_broken(suite))
-      warnings.push_back(absl::StrCat("TLS cipher suite ", suite, " is broken and not offered"));
+    if (!is_broken(suite)) continue;
+    warnings.push_back(absl::StrCat("TLS cipher suite ", suite, " is broken and not offered"));
   }
   std::erase_if(suites, is_broken);
 }

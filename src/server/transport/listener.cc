@@ -69,9 +69,8 @@ std::string AddressText(const sockaddr_storage& address) {
   return "unix:@";
 }
 
-void SetFlag(int fd, int level, int option) {
-  const int one = 1;
-  setsockopt(fd, level, option, &one, sizeof(one));
+void SetFlag(int fd, int level, int option, int value = 1) {
+  setsockopt(fd, level, option, &value, sizeof(value));
 }
 
 absl::StatusOr<int> BindTcp(const ListenAddress& address, const std::string& name) {
@@ -88,15 +87,24 @@ absl::StatusOr<int> BindTcp(const ListenAddress& address, const std::string& nam
     return absl::UnavailableError(absl::StrCat("listen ", name, ": ", gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
+  absl::Status failed;
   for (const addrinfo* chosen : ListenOrder(found, every_interface)) {
     FdCloser fd(socket(chosen->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (fd.get() < 0) continue;  // no IPv6 here
+    if (fd.get() < 0) {
+      failed = ErrnoStatus(name, "socket");
+      continue;  // this machine lacks the family
+    }
     SetFlag(fd.get(), SOL_SOCKET, SO_REUSEADDR);
     if (address.reuse_port) SetFlag(fd.get(), SOL_SOCKET, SO_REUSEPORT);
+    if (every_interface && chosen->ai_family == AF_INET6) {
+      SetFlag(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    }
     if (bind(fd.get(), chosen->ai_addr, chosen->ai_addrlen) == 0) return fd.Release();
-    if (errno != EADDRNOTAVAIL) break;  // there the family is switched off
+    const bool is_switched_off = errno == EADDRNOTAVAIL;
+    failed = ErrnoStatus(name, "bind");
+    if (!is_switched_off) break;
   }
-  return ErrnoStatus(name, "bind");
+  return failed;
 }
 
 absl::StatusOr<int> BindUnix(const std::string& path, const std::string& name) {

@@ -94,6 +94,9 @@ TEST_F(EmbeddedJournalThreadsTest, ASegmentThatEndsDuringATrimIsNotTrimmed) {
   });
   journal_->Trim(tail);
   trimmed.wait();
+  std::latch ended(1);  // the rest of the trim
+  side_runner->Run([&ended] { ended.count_down(); });
+  ended.wait();
   journal_.reset();
   side_runner.reset();
   failpoint::ClearHandler();

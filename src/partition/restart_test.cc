@@ -128,6 +128,32 @@ TEST_F(RestartTest, ADamagedCheckpointIsReplacedByTheJournalWhileThatIsWhole) {
   EXPECT_EQ(StateOf(store_), before);
 }
 
+// A partition whose checkpoint is of no use replays all that others of its thread have behind them:
+// what was compacted meanwhile must not pile up.
+TEST(ReplayTest, APartitionIsCompactedByWhatItAppliedItself) {
+  LocalStoreOptions options = Options();
+  std::string text;  // as many as share a subscription
+  for (int i = 0; i < 47; ++i) absl::StrAppend(&text, "p", i, "=/p", i, "/;");
+  options.map = *PartitionMap::Parse(text + "pods=/registry/pods/");
+  const PartitionId pods = options.map.Owner("/registry/pods/a");
+  StoreForTest store(options);
+  store.journal_segment_bytes = 64 << 20;  // nothing is trimmed
+  ASSERT_TRUE(store.Start().ok());
+  for (int i = 0; i < 2400; ++i) {
+    ASSERT_TRUE(store.Put("/registry/pods/a", std::string(20'000, 'v')).ok());
+    if (i % 20 == 19) {
+      ASSERT_TRUE(store.Compact(i, true).ok());
+    }
+  }
+  store.MakeCheckpoints();
+  store.Shut();
+  store.LoseMemory();
+  ASSERT_TRUE(store.checkpoints().FlipRecordBit(pods, 0, 20, 1).ok());
+  store.memory().SetCapacityBytes(28 << 20);  // 48 MB are replayed
+  ASSERT_TRUE(store.Start().ok());
+  EXPECT_EQ(store.router().Status().compact_revision, Revision(2399));
+}
+
 // J9: the next checkpoints fail, and the journal, which has everything, must not be trimmed behind
 // one that is known to be damaged.
 TEST(CheckpointRoundsTest, ADamagedCheckpointCountsForNothing) {

@@ -28,6 +28,13 @@ absl::Status AppendOne(LogStorage& log, size_t body_size = 100) {
   return log.Append({log.last().Next(), 1, Term(1), {view.substr(0, 5), view.substr(5)}});
 }
 
+void Append(LogStorage& log, int count) {
+  for (int i = 0; i < count; ++i) {
+    ASSERT_TRUE(AppendOne(log).ok());
+    log.Sync();
+  }
+}
+
 void ExpectAll(LogStorage& log, Position first, Position last, size_t body_size = 100) {
   Position next = first;
   while (next <= last) {
@@ -92,10 +99,7 @@ TEST_P(SegmentedLogTest, KeepsBlocksOverManySegmentsAndRestarts) {
   for (int start = 0; start < 4; ++start) {
     std::unique_ptr<SegmentedLog> log = MustOpen();
     ASSERT_EQ(visited_.size(), static_cast<size_t>(start) * 25);
-    for (int i = 0; i < 25; ++i) {
-      ASSERT_TRUE(AppendOne(*log).ok());
-      log->Sync();
-    }
+    Append(*log, 25);
     ExpectAll(*log, Position(1), log->last());
     for (uint64_t from = 1; from <= log->last().value(); ++from) {
       auto blocks = log->Read(Position(from), 1);
@@ -266,10 +270,7 @@ TEST_P(SegmentedLogTest, D4AStartReservesNothing) {
 // The disk is never idle while blocks are verified, and not asked for more than two files ahead.
 TEST_P(SegmentedLogTest, AStartReadsAhead) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
-  for (int i = 0; i < 40; ++i) {
-    ASSERT_TRUE(AppendOne(*log).ok());
-    log->Sync();
-  }
+  Append(*log, 40);
   log.reset();
   StingyFileSystem files(disk_, GetParam());
   RecoveryOptions options{&files, &world_.clock(), kDirectory, StoreId(5), Position(0)};
@@ -345,10 +346,7 @@ TEST_P(SegmentedLogTest, ALargeBlockReplacesAnEmptySegment) {
   ASSERT_TRUE(log->Append({Position(1), 1, Term(1), {body}}).ok());
   log->Sync();
   EXPECT_FALSE(log->CanTrim(Position(0)));
-  for (int i = 0; i < 40; ++i) {
-    ASSERT_TRUE(AppendOne(*log).ok());
-    log->Sync();
-  }
+  Append(*log, 40);
   ASSERT_TRUE(log->CanTrim(Position(1)));
   ASSERT_TRUE(log->Trim(Position(1))().ok());
   EXPECT_EQ(log->first(), Position(2));
@@ -386,10 +384,7 @@ TEST_P(SegmentedLogTest, WhatCouldNotBeRemovedGoesBeforeWhatComesLater) {
   StingyFileSystem stingy(disk_, GetParam());
   auto log = OpenOn(stingy);
   ASSERT_TRUE(log.ok());
-  for (int i = 0; i < 60; ++i) {
-    ASSERT_TRUE(AppendOne(**log).ok());
-    (*log)->Sync();
-  }
+  Append(**log, 60);
   stingy.removals_fail = true;
   EXPECT_TRUE(absl::IsResourceExhausted((*log)->Trim(Position(20))()));
   stingy.removals_fail = false;
@@ -409,10 +404,7 @@ TEST_P(SegmentedLogTest, SegmentsGoOldestFirst) {
   for (int round = 0; round < 20; ++round) {
     kept_segments_max_ = round % 4;
     std::unique_ptr<SegmentedLog> log = MustOpen();
-    for (int i = 0; i < 60; ++i) {
-      ASSERT_TRUE(AppendOne(*log).ok());
-      log->Sync();
-    }
+    Append(*log, 60);
     synced_ = log->last();
     LogStorage::Removal removal = log->Trim(synced_);
     crashes_.CrashAt("journal.before_segment_remove", 2 + round % 5);
@@ -434,13 +426,7 @@ TEST_P(SegmentedLogTest, FilesOfTrimmedSegmentsAreUsedAgain) {
       return name.starts_with("kept-segment-") && name.ends_with(".tmp");
     });
   };
-  const auto append = [&log](int count) {
-    for (int i = 0; i < count; ++i) {
-      ASSERT_TRUE(AppendOne(*log).ok());
-      log->Sync();
-    }
-  };
-  append(40);
+  Append(*log, 40);
   synced_ = log->last();
   const uint64_t used = disk_.used_bytes();
   const uint64_t size = log->size_bytes();
@@ -450,11 +436,11 @@ TEST_P(SegmentedLogTest, FilesOfTrimmedSegmentsAreUsedAgain) {
   EXPECT_EQ(used - disk_.used_bytes(), size - log->size_bytes() - 2 * segment_bytes_);
   const uint64_t trimmed = disk_.used_bytes();
   const Position first = log->first();
-  while (kept() > 0 && log->last() < Position(200)) append(1);
+  while (kept() > 0 && log->last() < Position(200)) Append(*log, 1);
   EXPECT_EQ(kept(), 0);
   EXPECT_EQ(disk_.used_bytes(), trimmed);
   ExpectAll(*log, first, log->last());
-  append(20);
+  Append(*log, 20);
   log.reset();
   disk_.Crash();
   log = MustOpen();
@@ -463,10 +449,7 @@ TEST_P(SegmentedLogTest, FilesOfTrimmedSegmentsAreUsedAgain) {
 
 TEST_P(SegmentedLogTest, TrimRemovesWholeSegmentsOnly) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
-  for (int i = 0; i < 40; ++i) {
-    ASSERT_TRUE(AppendOne(*log).ok());
-    log->Sync();
-  }
+  Append(*log, 40);
   EXPECT_FALSE(log->CanTrim(Position(2)));
   ASSERT_TRUE(log->Trim(Position(20))().ok());
   EXPECT_GT(log->first(), Position(1));
@@ -558,10 +541,7 @@ TEST_P(SegmentedLogTest, WithoutSpaceToFillASegmentIsAsGood) {
   stingy.failures_left = 1;
   (*log)->Prepare()();
   EXPECT_EQ((*log)->Prepare(), nullptr) << "tried again";
-  for (int i = 0; i < 60; ++i) {
-    ASSERT_TRUE(AppendOne(**log).ok());
-    (*log)->Sync();
-  }
+  Append(**log, 60);
   log->reset();
   disk_.Crash();
   log = OpenOn(stingy);
@@ -596,10 +576,7 @@ TEST_P(SegmentedLogTest, ABlockTakesOneSync) {
 
 TEST_P(SegmentedLogTest, DamageOfTheNewestBlockIsToldFromATornWriteOnceSettled) {
   std::unique_ptr<SegmentedLog> log = MustOpen();
-  for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(AppendOne(*log).ok());
-    log->Sync();
-  }
+  Append(*log, 3);
   log->Settle();
   EXPECT_TRUE(log->IsSettled());
   log.reset();

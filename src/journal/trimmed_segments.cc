@@ -43,7 +43,7 @@ absl::Status TrimmedSegments::TakeAway() {
     }
     if (kept.empty()) continue;
     MutexLock lock(&mutex_);
-    kept_.push_back(kept);
+    kept_.push_back(std::move(kept));
   }
   return absl::OkStatus();
 }

@@ -56,6 +56,18 @@ class ReplicaTest : public testing::Test {
       absl::StrAppend(&log_, name, ":", reply->result.count, "@", reply->revision.value(), " ");
     });
   }
+  void Grant(int64_t lease) {
+    EffectsWriter effects;
+    effects.AddLeaseGrant({LeaseId(lease), 60});
+    h_.AppendForeign(std::move(effects).Take(), false);
+    h_.Settle();
+  }
+  // `*hold` is set once it is held.
+  void HoldForRevoke(int64_t lease, HoldId* hold) {
+    Scope scope;
+    scope.revokes.push_back(LeaseId(lease));
+    h_.replica->Hold(scope, [hold](HoldId id) { *hold = id; });
+  }
   std::string TakeLog() { return std::exchange(log_, ""); }
 
   ReplicaHarness h_;
@@ -88,10 +100,7 @@ TEST_F(ReplicaTest, RefusalIsConfirmedAndJudgedAgain) {
   EXPECT_EQ(TakeLog(), "");
   EXPECT_EQ(h_.journal.questions(), 1u);
   // Granted before the question is answered: the refusal would have been stale.
-  EffectsWriter effects;
-  effects.AddLeaseGrant({LeaseId(5), 60});
-  h_.AppendForeign(std::move(effects).Take(), false);
-  h_.Settle();
+  Grant(5);
   EXPECT_EQ(TakeLog(), "p=2 ");
   Put("q", "k", /*lease=*/6);
   Delete("d", "nothing");
@@ -208,18 +217,13 @@ TEST_F(ReplicaTest, StoppedJournalLeavesTheOutcomeOpen) {
 }
 
 TEST_F(ReplicaTest, RevokeHoldDrainsKeysOfTheLease) {
-  EffectsWriter effects;
-  effects.AddLeaseGrant({LeaseId(5), 60});
-  h_.AppendForeign(std::move(effects).Take(), false);
-  h_.Settle();
+  Grant(5);
   Put("a", "k", 5);
   h_.Settle();
   Put("b", "k");  // detaches; on its way
   Put("c", "j", 5);
   HoldId hold = 0;
-  Scope scope;
-  scope.revokes.push_back(LeaseId(5));
-  h_.replica->Hold(scope, [&](HoldId id) { hold = id; });
+  HoldForRevoke(5, &hold);
   Put("d", "j", 5);
   EXPECT_EQ(hold, 0u);
   h_.Settle();
@@ -235,17 +239,12 @@ TEST_F(ReplicaTest, RevokeHoldDrainsKeysOfTheLease) {
 
 // A put that keeps its key's lease attaches to it as well, and would starve the revocation.
 TEST_F(ReplicaTest, APutThatKeepsALeaseDoesNotOvertakeItsRevocation) {
-  EffectsWriter effects;
-  effects.AddLeaseGrant({LeaseId(5), 60});
-  h_.AppendForeign(std::move(effects).Take(), false);
-  h_.Settle();
+  Grant(5);
   Put("a", "k", 5);
   h_.Settle();
   Put("b", "j", 5);
   HoldId hold = 0;
-  Scope scope;
-  scope.revokes.push_back(LeaseId(5));
-  h_.replica->Hold(scope, [&](HoldId id) { hold = id; });
+  HoldForRevoke(5, &hold);
   etcdserverpb::PutRequest keep;
   keep.set_key("k");
   keep.set_ignore_lease(true);

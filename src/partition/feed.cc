@@ -77,8 +77,7 @@ void Feed::Deliver(Group& group, const journal::Batch& batch) {
 // itself: its checkpoint may be far older than another's.
 void Feed::Compact(Group& group, kvstore::Replica& replica) {
   const bool as_the_first = PLANTED_BUG("feed_compacts_as_the_first_did");
-  kvstore::Replica& judged =
-      as_the_first ? w_.parts.replica(group.partitions.front()) : replica;
+  kvstore::Replica& judged = as_the_first ? w_.parts.replica(group.partitions.front()) : replica;
   const Revision revision = judged.store().compact_revision();
   Revision& compacted = group.compacted[replica.partition()];
   if (revision <= compacted) return;

@@ -44,6 +44,9 @@ bool Connects(int family, const sockaddr* address, socklen_t size) {
 }
 
 TEST_F(ListenOrderTest, BothFamiliesReachAWildcard) {
+  ListenAddress loopback;
+  loopback.host = "::1";
+  const bool has_ipv6 = Listener::Bind(loopback).ok();
   for (const char* host : {"", "0.0.0.0"}) {
     ListenAddress address;
     address.host = host;
@@ -54,14 +57,16 @@ TEST_F(ListenOrderTest, BothFamiliesReachAWildcard) {
     v4.sin_port = htons((*listener)->port());
     v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_TRUE(Connects(AF_INET, reinterpret_cast<const sockaddr*>(&v4), sizeof(v4)));
-    ListenAddress loopback;
-    loopback.host = "::1";
-    if (!Listener::Bind(loopback).ok()) GTEST_SKIP() << "no IPv6 here";
+    if (!has_ipv6) continue;
     sockaddr_in6 v6{};
     v6.sin6_family = AF_INET6;
     v6.sin6_port = v4.sin_port;
     v6.sin6_addr = in6addr_loopback;
     EXPECT_TRUE(Connects(AF_INET6, reinterpret_cast<const sockaddr*>(&v6), sizeof(v6)));
+  }
+  if (!has_ipv6) {
+    GTEST_SKIP()
+        << "wildcards are NOT tested over IPv6: this machine has no ::1; use one that does";
   }
 }
 

@@ -315,7 +315,6 @@ bool SegmentedLog::CanTrim(Position up_to) const {
 
 LogStorage::Removal SegmentedLog::Trim(Position up_to) {
   while (CanTrim(up_to)) {
-    CHECK(segments_.size() > 1);
     trimmed_->Add(segments_.front().path, segments_.front().capacity_bytes);
     segments_.erase(segments_.begin());
   }

@@ -13,14 +13,16 @@ constexpr uint64_t kOwnFilesMax = 150 + 50 * 64;  // as many partitions as there
 
 }  // namespace
 
-uint64_t RaiseFileLimit() {
+void RaiseFileLimit() {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
-  const rlim_t before = limit.rlim_cur;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
-  if (before == limit.rlim_max || setrlimit(RLIMIT_NOFILE, &limit) == 0) return limit.rlim_max;
-  TLOG(kWarn, "cannot raise the limit of open files");
-  return before;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) TLOG(kWarn, "cannot raise the limit of open files");
+}
+
+uint64_t FileLimit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
 }
 
 size_t ConnectionsMax(uint64_t descriptors) {

@@ -9,8 +9,9 @@
 
 namespace tidemark::server {
 
-// As high as the system lets us. Returns what it is now.
-uint64_t RaiseFileLimit();
+// As high as the system lets us.
+void RaiseFileLimit();
+uint64_t FileLimit();
 
 // Of so many descriptors: all but what the store may have open at once, or half where that is more.
 // etcd keeps 150 back; here each partition also has its checkpoint's tables open.

@@ -14,6 +14,7 @@
 #include "src/base/log.h"
 #include "src/base/posix_clock.h"
 #include "src/base/posix_file_system.h"
+#include "src/server/app/file_limit.h"
 #include "src/server/app/inspect_command.h"
 #include "src/server/app/node.h"
 #include "src/server/observability/json_log_sink.h"
@@ -137,6 +138,7 @@ int Run(int argc, char** argv) {
   SetLogSink(sink->get());
   SetLogLevel(LevelOf(options.log.level));
   failpoint::ArmFromEnvironment();
+  RaiseFileLimit();
   LogConfiguration(options);
   int code = RunNode(std::move(options), stop_signals);
   SetLogSink(nullptr);

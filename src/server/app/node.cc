@@ -330,8 +330,7 @@ absl::Status Node::Bind() {
   size_t loops = options_.event_loops == 0 ? DefaultEventLoops() : options_.event_loops;
   TransportOptions transport = MakeTransportOptions(options_, loops);
   transport.max_connections =
-      std::min(transport.max_connections, ConnectionsMax(RaiseFileLimit())) -
-      kMetricsConnectionsMax;
+      std::min(transport.max_connections, ConnectionsMax(FileLimit())) - kMetricsConnectionsMax;
   transport_ = std::make_unique<Transport>(clock_, transport);
   transport_->SetHttpHandler(http_->ClientHandler());
   transport_->SetBudget(budget_.get());

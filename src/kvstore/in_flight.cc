@@ -82,9 +82,8 @@ bool ConflictSet::HitsRange(const mvcc::KeyRangeView& range, bool count_reads) c
 }
 
 bool ConflictSet::HitsReads(const Footprint& footprint) const {
-  return std::any_of(footprint.reads.begin(), footprint.reads.end(), [&](const auto& range) {
-    return HitsRange(range, /*count_reads=*/false);
-  });
+  return std::any_of(footprint.reads.begin(), footprint.reads.end(),
+                     [&](const auto& range) { return HitsRange(range, /*count_reads=*/false); });
 }
 
 bool ConflictSet::HitsWrites(const Footprint& footprint) const {
@@ -101,10 +100,11 @@ bool ConflictSet::HitsWrites(const Footprint& footprint) const {
 }
 
 bool ConflictSet::WritesKey(absl::string_view key) const {
-  mvcc::KeyRangeView range;
-  range.begin = key;
-  range.single = true;
-  return HitsRange(range, /*count_reads=*/false);
+  return HitsRange(mvcc::SingleKey(key), /*count_reads=*/false);
+}
+
+bool ConflictSet::UsesKey(absl::string_view key) const {
+  return HitsRange(mvcc::SingleKey(key), /*count_reads=*/true);
 }
 
 bool InFlight::MustWait(const Entrant& entrant, const ConflictSet& waiting_before) const {

@@ -19,6 +19,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
+#include "src/base/failpoint.h"
 #include "src/base/ids.h"
 #include "src/mvcc/key_range.h"
 
@@ -26,7 +27,7 @@ namespace tidemark::kvstore {
 
 // Views belong to the write or hold, which outlives its footprint's stay in any set.
 struct Footprint {
-  absl::InlinedVector<mvcc::KeyRangeView, 1> reads;   // judged when evaluated
+  absl::InlinedVector<mvcc::KeyRangeView, 1> reads;  // judged when evaluated
   absl::InlinedVector<mvcc::KeyRangeView, 1> writes;
   absl::InlinedVector<LeaseId, 1> attaches;
   absl::InlinedVector<LeaseId, 1> revokes;
@@ -47,6 +48,7 @@ class ConflictSet {
     return !empty() && (HitsReads(footprint) || HitsWrites(footprint));
   }
   bool WritesKey(absl::string_view key) const;
+  bool UsesKey(absl::string_view key) const;  // judges or changes it
   bool empty() const { return size_ == 0; }
 
  private:
@@ -96,7 +98,14 @@ class InFlight {
   void RemoveAppended(const Footprint& footprint);
   void AddHold(const Footprint& footprint) { holds_.Add(footprint); }
   void RemoveHold(const Footprint& footprint);
-  bool IsAppended(absl::string_view key) const { return appended_.WritesKey(key); }
+  // Of a hold that was added and waits for nothing any more.
+  void AddGiven(const Footprint& footprint) { given_.Add(footprint); }
+  void RemoveGiven(const Footprint& footprint) { given_.Remove(footprint); }
+  // Something on its way, or a given hold, has to do with `key`.
+  bool IsBusy(absl::string_view key) const {
+    return appended_.WritesKey(key) ||
+           (given_.UsesKey(key) && !PLANTED_BUG("kvstore_revoke_passes_a_given_hold"));
+  }
 
   // While paused nothing enters.
   void Pause() { paused_ = true; }
@@ -106,7 +115,8 @@ class InFlight {
 
   size_t waiting_count() const { return waiters_.size(); }
   bool idle() const {
-    return waiters_.empty() && appended_.empty() && holds_.empty() && waiting_.empty();
+    return waiters_.empty() && appended_.empty() && holds_.empty() && given_.empty() &&
+           waiting_.empty();
   }
 
  private:
@@ -114,7 +124,8 @@ class InFlight {
 
   ConflictSet appended_;  // writes handed to the journal and not yet applied; they judge no more
   ConflictSet holds_;
-  ConflictSet waiting_;   // the footprints of waiters_
+  ConflictSet given_;    // of holds_
+  ConflictSet waiting_;  // the footprints of waiters_
   std::list<Entrant*> waiters_;
   bool paused_ = false;
   bool something_ended_ = false;

@@ -151,31 +151,17 @@ bool RangeReader::Step(int64_t max_keys) {
   return resume_key_.empty();
 }
 
-mvcc::KeyRangeView RangeReader::Rest() const {
-  mvcc::KeyRangeView rest = range_;
-  if (!resume_key_.empty()) rest.begin = resume_key_;
-  return rest;
-}
-
 // True when no more items are needed.
 bool RangeReader::ReadStep(int64_t max_keys) {
-  int64_t looked_at = 0;
   bool enough = false;
-  std::string next_key;
-  const mvcc::KeyRangeView rest = Rest();
-  store_.Visit(rest, at_, [&](const mvcc::KeyValueView& kv) {
-    if (looked_at == max_keys || result_.items.size() >= wanted_items_) {
-      next_key.assign(kv.key.data(), kv.key.size());
-      enough = result_.items.size() >= wanted_items_;
-      return false;
-    }
-    ++looked_at;
+  store_.VisitStep(range_, at_, max_keys, &resume_key_, [&](const mvcc::KeyValueView& kv) {
+    enough = result_.items.size() >= wanted_items_;
+    if (enough) return false;
     ++seen_;
     if (Accepts(kv)) AddItem(kv);
     return true;
   });
-  saw_all_ = next_key.empty();
-  resume_key_ = std::move(next_key);
+  saw_all_ = resume_key_.empty();
   return saw_all_ || enough;
 }
 

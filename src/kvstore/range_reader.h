@@ -43,7 +43,6 @@ class RangeReader {
   bool Accepts(const mvcc::KeyValueView& kv) const;
   void AddItem(const mvcc::KeyValueView& kv);
   void Finish();
-  mvcc::KeyRangeView Rest() const;
 
   const mvcc::VersionStore& store_;
   const etcdserverpb::RangeRequest& request_;

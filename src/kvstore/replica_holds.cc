@@ -28,13 +28,10 @@ void ReplicaImpl::OnHoldEntered(HoldState* hold) {
     for (std::string& key : leases_.Keys(lease)) hold->lease_keys.push_back(std::move(key));
   }
   for (const std::string& key : hold->lease_keys) {
-    mvcc::KeyRangeView range;
-    range.begin = key;
-    range.single = true;
-    hold->footprint.writes.push_back(range);
+    hold->footprint.writes.push_back(mvcc::SingleKey(key));
   }
   in_flight_.AddHold(hold->footprint);
-  if (IsDrained(*hold)) {
+  if (IsDrained(hold)) {
     GiveHold(hold);
   } else {
     draining_holds_.push_back(hold->id);
@@ -42,25 +39,20 @@ void ReplicaImpl::OnHoldEntered(HoldState* hold) {
 }
 
 // Waits only for what entered before it, so drains cannot wait for each other.
-bool ReplicaImpl::IsDrained(const HoldState& hold) const {
-  for (const std::string& key : hold.lease_keys) {
-    if (in_flight_.IsAppended(key)) return false;
-    for (const auto& [id, other] : holds_) {
-      if (!other->is_given || id == hold.id) continue;
-      auto contains = [&key](const mvcc::KeyRangeView& range) { return range.Contains(key); };
-      const Footprint& theirs = other->footprint;
-      if (std::any_of(theirs.reads.begin(), theirs.reads.end(), contains) ||
-          std::any_of(theirs.writes.begin(), theirs.writes.end(), contains)) {
-        return false;
-      }
-    }
-  }
-  return true;
+bool ReplicaImpl::IsDrained(HoldState* hold) const {
+  const std::vector<std::string>& keys = hold->lease_keys;
+  const auto is_busy = [this](const std::string& key) { return in_flight_.IsBusy(key); };
+  // What it waited for the last time first: there may be many, and this is asked for each batch.
+  if (hold->busy_key < keys.size() && is_busy(keys[hold->busy_key])) return false;
+  const auto busy = std::find_if(keys.begin(), keys.end(), is_busy);
+  hold->busy_key = static_cast<size_t>(busy - keys.begin());
+  return busy == keys.end();
 }
 
 void ReplicaImpl::GiveHold(HoldState* hold) {
   CHECK(!hold->is_given);
   hold->is_given = true;
+  in_flight_.AddGiven(hold->footprint);
   auto given = std::move(hold->given);
   given(hold->id);  // may release it
 }
@@ -69,7 +61,7 @@ void ReplicaImpl::RetryDrainingHolds() {
   if (draining_holds_.empty()) return;
   std::vector<HoldId> ready;
   auto is_ready = [&](HoldId id) {
-    if (!IsDrained(FindHold(id))) return false;
+    if (!IsDrained(&FindHold(id))) return false;
     ready.push_back(id);
     return true;
   };
@@ -88,6 +80,7 @@ void ReplicaImpl::EndHold(HoldId id) {
   HoldState& hold = FindHold(id);
   CHECK(hold.is_given);
   if (hold.expected != EntryName()) expected_.erase(hold.expected);
+  in_flight_.RemoveGiven(hold.footprint);
   in_flight_.RemoveHold(hold.footprint);
   holds_.erase(id);
 }

@@ -123,7 +123,7 @@ class ReplicaImpl final : public Replica {
 
   // replica_holds.cc
   void OnHoldEntered(HoldState* hold);
-  bool IsDrained(const HoldState& hold) const;
+  bool IsDrained(HoldState* hold) const;
   void GiveHold(HoldState* hold);
   void RetryDrainingHolds();
   void EndHold(HoldId id);
@@ -222,6 +222,7 @@ struct ReplicaImpl::HoldState final : Entrant {
   absl::AnyInvocable<void(HoldId)> given;
   bool is_given = false;
   std::vector<std::string> lease_keys;  // attached to leases that it revokes
+  size_t busy_key = 0;                  // which of them it was last found to wait for
   PlannedAnswer answer;
   EntryName expected{};
   absl::AnyInvocable<void(Reply<std::vector<OpResult>>)> done;

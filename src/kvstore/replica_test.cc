@@ -237,6 +237,28 @@ TEST_F(ReplicaTest, RevokeHoldDrainsKeysOfTheLease) {
   EXPECT_EQ(TakeLog(), "d=5 e=6 ");
 }
 
+// Who has judged the key must find it as it was, until it is done.
+TEST_F(ReplicaTest, RevokeHoldWaitsForAGivenHoldThatJudgesAKeyOfTheLease) {
+  Grant(5);
+  for (const char* key : {"j", "k", "l"}) Put(key, key, 5);
+  h_.Settle();
+  Scope scope;
+  scope.reads.push_back(mvcc::KeyRange(mvcc::FromEtcd("k", "")));
+  scope.reads.push_back(mvcc::KeyRange(mvcc::FromEtcd("x", "z")));
+  HoldId judging = 0;
+  h_.replica->Hold(scope, [&judging](HoldId id) { judging = id; });
+  ASSERT_NE(judging, 0u);
+  HoldId revoking = 0;
+  HoldForRevoke(5, &revoking);
+  Put("m", "m");
+  h_.Settle();  // others go on
+  EXPECT_EQ(revoking, 0u);
+  h_.replica->Release(judging);
+  EXPECT_NE(revoking, 0u);
+  h_.replica->Release(revoking);
+  EXPECT_EQ(TakeLog(), "j=2 k=3 l=4 m=5 ");
+}
+
 // A put that keeps its key's lease attaches to it as well, and would starve the revocation.
 TEST_F(ReplicaTest, APutThatKeepsALeaseDoesNotOvertakeItsRevocation) {
   Grant(5);

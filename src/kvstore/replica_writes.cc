@@ -13,18 +13,9 @@
 #include "src/kvstore/replica_impl.h"
 
 namespace tidemark::kvstore {
-namespace {
 
 using mvcc::SegmentRoom;
-
-mvcc::KeyRangeView SingleKey(absl::string_view key) {
-  mvcc::KeyRangeView range;
-  range.begin = key;
-  range.single = true;
-  return range;
-}
-
-}  // namespace
+using mvcc::SingleKey;
 
 void ReplicaImpl::Put(PutRequest request, Callback<PutResult> done) {
   Submit(std::move(request), std::move(done));

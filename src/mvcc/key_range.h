@@ -43,6 +43,10 @@ inline KeyRangeView FromEtcd(absl::string_view key, absl::string_view range_end)
   return range;
 }
 
+inline KeyRangeView SingleKey(absl::string_view key) {
+  return {.begin = key, .end = {}, .single = true, .to_infinity = false};
+}
+
 struct KeyRange {
   std::string begin;
   std::string end;

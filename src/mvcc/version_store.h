@@ -179,12 +179,20 @@ class VersionStore {
   // Visits live versions in key order until the visitor returns false.
   virtual void Visit(const KeyRangeView& range, Revision at,
                      absl::FunctionRef<bool(const KeyValueView&)> visitor) const = 0;
+  // The same, looking at no more than `max_keys` keys, also those that do not live at `at`.
+  // Continues from *resume_key (empty: from the start) and leaves the key to continue at there,
+  // the one at which the visitor returned false as well (empty: done).
+  virtual void VisitStep(const KeyRangeView& range, Revision at, int64_t max_keys,
+                         std::string* resume_key,
+                         absl::FunctionRef<bool(const KeyValueView&)> visitor) const = 0;
   // A reference that outlives the visit; REQUIRES a view that the running Visit just yielded.
   virtual SharedBytes Share(const KeyValueView& view) const = 0;
-  // Number of live keys in the range at `at`, looking at no more than `max_steps` keys; continues
-  // from *resume_key (empty: from the start) and leaves the key to continue at there (empty: done).
-  virtual int64_t CountStep(const KeyRangeView& range, Revision at, int64_t max_steps,
+  // Number of live keys in the range at `at`, in steps like VisitStep's.
+  virtual int64_t CountStep(const KeyRangeView& range, Revision at, int64_t max_keys,
                             std::string* resume_key) const = 0;
+  // Whether a key is alive at `at`, which may be compacted already, in such steps; ends with the
+  // first one found.
+  virtual bool FindLiveStep(Revision at, int64_t max_keys, std::string* resume_key) const = 0;
 
   // --- History ---
   // Events from `from` on in order, up to and including main `upto`, of keys in `range`: visits
@@ -231,20 +239,22 @@ class VersionStore {
   struct HashItem {
     RevisionKey revision;
     bool tombstone = false;
-    // etcd quirk: counts only when no key of the whole key space lives at `at` (keep(R) is empty).
-    // Set only when none of this store does; callers ask the other partitions' HasLiveKeys.
-    bool only_if_nothing_lives = false;
     SharedBytes value;  // wire KeyValue as etcd stores it (a tombstone: only field 1)
   };
-  // The stored changes that count for HashKV at `at` given that `compacted` is the compact revision
-  // to reckon with, in revision order, starting at `from`; looks at no more than `max_scanned`.
-  // Returns where to continue (main > at: done). REQUIRES that nothing above `compacted` was
-  // removed yet: CompactSteps until then were bounded by `compacted`.
-  virtual RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted,
-                                   int64_t max_scanned,
+  struct HashSpec {
+    Revision at{0};
+    Revision compacted{0};  // the compact revision to reckon with
+    // No key of the whole key space, all stores, is alive at `at`. etcd's quirk: what is dead
+    // counts then.
+    bool nothing_lives = false;
+  };
+  // The stored changes that count for HashKV of `spec`, in revision order, starting at `from`;
+  // looks at no more than `max_scanned`, and ends early behind kHashStepBytes of values. Returns
+  // where to continue (main > at: done). REQUIRES that nothing above spec.compacted was removed
+  // yet: CompactSteps until then were bounded by it.
+  static constexpr size_t kHashStepBytes = 256 << 10;
+  virtual RevisionKey VisitForHash(RevisionKey from, const HashSpec& spec, int64_t max_scanned,
                                    absl::FunctionRef<void(HashItem)> visitor) const = 0;
-  // Whether any key is alive at `at`.
-  virtual bool HasLiveKeys(Revision at) const = 0;
 
   virtual StoreStats stats() const = 0;
   // Walks everything and CHECKs the structure; for tests and the simulator.

@@ -32,7 +32,6 @@ bool VersionStoreImpl::CompactStep(int64_t max_versions, Revision up_to) {
     removed_to_ = bound;
     to_compact_ = compaction_queue_.size();
     cleaning_due_ = true;
-    live_keys_memo_.reset();
   }
   int64_t done = 0;
   while (to_compact_ > 0 && done < max_versions) {

@@ -56,9 +56,12 @@ class VersionStoreImpl final : public VersionStore {
   std::optional<KeyValue> Get(absl::string_view key, Revision at) const override;
   void Visit(const KeyRangeView& range, Revision at,
              absl::FunctionRef<bool(const KeyValueView&)> visitor) const override;
+  void VisitStep(const KeyRangeView& range, Revision at, int64_t max_keys, std::string* resume_key,
+                 absl::FunctionRef<bool(const KeyValueView&)> visitor) const override;
   SharedBytes Share(const KeyValueView& view) const override;
-  int64_t CountStep(const KeyRangeView& range, Revision at, int64_t max_steps,
+  int64_t CountStep(const KeyRangeView& range, Revision at, int64_t max_keys,
                     std::string* resume_key) const override;
+  bool FindLiveStep(Revision at, int64_t max_keys, std::string* resume_key) const override;
 
   RevisionKey VisitEvents(RevisionKey from, Revision upto, const KeyRangeView& range,
                           bool with_prev_kv, int64_t max_scanned,
@@ -75,9 +78,8 @@ class VersionStoreImpl final : public VersionStore {
   const TrackedRemovals* Removals() const override;
   std::deque<RevisionKey> TakeRemovals() override;
 
-  RevisionKey VisitForHash(RevisionKey from, Revision at, Revision compacted, int64_t max_scanned,
+  RevisionKey VisitForHash(RevisionKey from, const HashSpec& spec, int64_t max_scanned,
                            absl::FunctionRef<void(HashItem)> visitor) const override;
-  bool HasLiveKeys(Revision at) const override;
 
   StoreStats stats() const override;
   void CheckInvariants() const override;
@@ -119,6 +121,15 @@ class VersionStoreImpl final : public VersionStore {
   // State of the key at main - 1, unless compacted.
   std::optional<SharedBytes> PreviousOf(const KeyNode& node, Revision main) const;
   Event MakeEvent(RevisionKey revision, Location location, bool with_prev_kv) const;
+  bool VisitNode(const KeyNode& node, Revision at,
+                 absl::FunctionRef<bool(const KeyValueView&)> visitor) const;
+  // `visitor(node)` for the keys of a step, as VisitStep's.
+  template <typename Visitor>
+  void VisitNodes(const KeyRangeView& range, int64_t max_keys, std::string* resume_key,
+                  Visitor visitor) const;
+
+  // --- version_store_hash.cc ---
+  bool CountsForHash(const RecordHeader& record, Location location, const HashSpec& spec) const;
 
   // --- version_store_compaction.cc ---
   // Removes the oldest first; a key with more than `max_removed` to remove stays at the queue's
@@ -159,8 +170,6 @@ class VersionStoreImpl final : public VersionStore {
 
   // The record that the running Visit yields, for Share.
   mutable Location visited_;
-  // The last answer of HasLiveKeys: a hash asks at every step.
-  mutable std::optional<std::pair<Revision, bool>> live_keys_memo_;
 };
 
 }  // namespace tidemark::mvcc

@@ -268,12 +268,20 @@ class ModelTest {
     if (at < compacted) return;
     ExpectHash(model_.HashInputs(at, compacted), at, compacted);
   }
+  bool NothingLives(int64_t at) {
+    std::string resume;
+    bool found = false;
+    do {
+      found = store_->FindLiveStep(Revision(at), 1 + Below(500), &resume);
+    } while (!found && !resume.empty());
+    return !found;
+  }
   void ExpectHash(const std::vector<ModelVersion>& expected, int64_t at, int64_t compacted) {
     size_t seen = 0;
     RevisionKey next{Revision(0), 0};
     while (next.main.value() <= at) {
       next = store_->VisitForHash(
-          next, Revision(at), Revision(compacted), 1 + Below(500),
+          next, {Revision(at), Revision(compacted), NothingLives(at)}, 1 + Below(500),
           [&](VersionStore::HashItem item) {
             ASSERT_LT(seen, expected.size());
             const ModelVersion& want = expected[seen++];

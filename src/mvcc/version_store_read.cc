@@ -63,18 +63,47 @@ std::optional<KeyValue> VersionStoreImpl::Get(absl::string_view key, Revision at
 void VersionStoreImpl::Visit(const KeyRangeView& range, Revision at,
                              absl::FunctionRef<bool(const KeyValueView&)> visitor) const {
   CheckedReadable(at);
-  const Location outer = visited_;  // a visitor may visit again
-  index_.Visit(range, [&](const KeyNode& node) {
-    const Version* version = node.LiveAt(at);
-    if (version == nullptr) return true;
-    visited_ = version->location();
-    const RecordHeader& record = log_.Record(visited_);
-    const KeyValueFields fields = Decoded(record);
-    return visitor(KeyValueView{fields.key, fields.value, Revision(fields.create_revision),
-                                Revision(fields.mod_revision), fields.version,
-                                LeaseId(fields.lease), record.wire()});
-  });
+  index_.Visit(range, [&](const KeyNode& node) { return VisitNode(node, at, visitor); });
+}
+
+void VersionStoreImpl::VisitStep(const KeyRangeView& range, Revision at, int64_t max_keys,
+                                 std::string* resume_key,
+                                 absl::FunctionRef<bool(const KeyValueView&)> visitor) const {
+  CheckedReadable(at);
+  VisitNodes(range, max_keys, resume_key,
+             [&](const KeyNode& node) { return VisitNode(node, at, visitor); });
+}
+
+bool VersionStoreImpl::VisitNode(const KeyNode& node, Revision at,
+                                 absl::FunctionRef<bool(const KeyValueView&)> visitor) const {
+  const Version* version = node.LiveAt(at);
+  if (version == nullptr) return true;
+  const Location outer = std::exchange(visited_, version->location());  // visitors may visit again
+  const RecordHeader& record = log_.Record(visited_);
+  const KeyValueFields fields = Decoded(record);
+  const bool goes_on = visitor(KeyValueView{
+      fields.key, fields.value, Revision(fields.create_revision), Revision(fields.mod_revision),
+      fields.version, LeaseId(fields.lease), record.wire()});
   visited_ = outer;
+  return goes_on;
+}
+
+template <typename Visitor>
+void VersionStoreImpl::VisitNodes(const KeyRangeView& range, int64_t max_keys,
+                                  std::string* resume_key, Visitor visitor) const {
+  CHECK(max_keys > 0);
+  KeyRangeView rest = range;
+  const std::string begin = std::exchange(*resume_key, std::string());
+  if (!begin.empty()) {
+    CHECK(range.Contains(begin));
+    rest.begin = begin;
+  }
+  int64_t looked_at = 0;
+  index_.Visit(rest, [&](const KeyNode& node) {
+    if (looked_at++ < max_keys && visitor(node)) return true;
+    *resume_key = std::string(node.key());
+    return false;
+  });
 }
 
 SharedBytes VersionStoreImpl::Share(const KeyValueView& view) const {
@@ -82,28 +111,26 @@ SharedBytes VersionStoreImpl::Share(const KeyValueView& view) const {
   return log_.Share(visited_, view.wire);
 }
 
-int64_t VersionStoreImpl::CountStep(const KeyRangeView& range, Revision at, int64_t max_steps,
+int64_t VersionStoreImpl::CountStep(const KeyRangeView& range, Revision at, int64_t max_keys,
                                     std::string* resume_key) const {
   CheckedReadable(at);
-  CHECK(max_steps > 0);
   if (Everything(range) && at == kLatest && resume_key->empty()) return stats_.live_keys;
-  KeyRangeView rest = range;
-  const std::string begin = std::exchange(*resume_key, std::string());
-  if (!begin.empty()) {
-    CHECK(range.Contains(begin));
-    rest.begin = begin;
-  }
   int64_t count = 0;
-  int64_t steps = 0;
-  index_.Visit(rest, [&](const KeyNode& node) {
-    if (steps++ == max_steps) {
-      *resume_key = std::string(node.key());
-      return false;
-    }
+  VisitNodes(range, max_keys, resume_key, [&](const KeyNode& node) {
     if (node.LiveAt(at) != nullptr) ++count;
     return true;
   });
   return count;
+}
+
+bool VersionStoreImpl::FindLiveStep(Revision at, int64_t max_keys, std::string* resume_key) const {
+  const KeyRangeView everything = FromEtcd(absl::string_view("\0", 1), absl::string_view("\0", 1));
+  bool found = false;
+  VisitNodes(everything, max_keys, resume_key, [&](const KeyNode& node) {
+    found = node.LiveAt(at) != nullptr;
+    return !found;
+  });
+  return found;
 }
 
 std::optional<SharedBytes> VersionStoreImpl::PreviousOf(const KeyNode& node, Revision main) const {

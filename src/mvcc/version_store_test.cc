@@ -58,17 +58,25 @@ class VersionStoreTest : public ::testing::Test {
                         });
     return out;
   }
-  std::vector<std::string> HashInputs(int64_t at, int64_t compacted) {
+  std::vector<std::string> HashInputs(int64_t at, int64_t compacted, bool nothing_lives = false) {
+    const VersionStore::HashSpec spec{Revision(at), Revision(compacted), nothing_lives};
     std::vector<std::string> out;
-    store_->VisitForHash({Revision(0), 0}, Revision(at), Revision(compacted), 1000,
-                         [&](VersionStore::HashItem item) {
-                           KeyValueFields fields;
-                           EXPECT_TRUE(DecodeKeyValue(item.value.view(), &fields));
-                           out.push_back(std::to_string(item.revision.main.value()) +
-                                         (item.tombstone ? "t " : " ") + std::string(fields.key) +
-                                         (item.only_if_nothing_lives ? " (if none)" : ""));
-                         });
+    store_->VisitForHash({Revision(0), 0}, spec, 1000, [&](VersionStore::HashItem item) {
+      KeyValueFields fields;
+      EXPECT_TRUE(DecodeKeyValue(item.value.view(), &fields));
+      out.push_back(std::to_string(item.revision.main.value()) + (item.tombstone ? "t " : " ") +
+                    std::string(fields.key));
+    });
     return out;
+  }
+  // In steps of `max_keys`; how many it took is added to *steps.
+  bool FindLive(int64_t at, int64_t max_keys, int* steps) {
+    std::string resume;
+    do {
+      ++*steps;
+      if (store_->FindLiveStep(Revision(at), max_keys, &resume)) return true;
+    } while (!resume.empty());
+    return false;
   }
 
   HeapMapper memory_;
@@ -254,7 +262,6 @@ TEST_F(VersionStoreTest, HashWalkFollowsKeepAndSkipRules) {
   EXPECT_THAT(HashInputs(6, 5), ElementsAre("4 a", "6 c"));
   CompactFully(5);
   EXPECT_THAT(HashInputs(6, 5), ElementsAre("4 a", "6 c"));
-  EXPECT_TRUE(store_->HasLiveKeys(Revision(6)));
 }
 
 // Contract 5.3, Skip 2: with keep(R) empty nothing at or below the compact revision is skipped.
@@ -262,10 +269,61 @@ TEST_F(VersionStoreTest, HashWalkOfADeadStoreMarksWhatOnlyThenCounts) {
   Put("a", "1");
   Put("a", "2");
   Delete("a");
-  EXPECT_FALSE(store_->HasLiveKeys(Revision(4)));
-  EXPECT_THAT(HashInputs(4, 3), ElementsAre("3 a (if none)", "4t a"));
+  EXPECT_THAT(HashInputs(4, 3, /*nothing_lives=*/true), ElementsAre("3 a", "4t a"));
+  EXPECT_THAT(HashInputs(4, 3, /*nothing_lives=*/false), ElementsAre("4t a"));
   CompactFully(3);
-  EXPECT_THAT(HashInputs(4, 3), ElementsAre("3 a (if none)", "4t a"));
+  EXPECT_THAT(HashInputs(4, 3, /*nothing_lives=*/true), ElementsAre("3 a", "4t a"));
+  EXPECT_THAT(HashInputs(4, 3, /*nothing_lives=*/false), ElementsAre("4t a"));
+}
+
+// However large the values are: their sum is built between two answers to others.
+TEST_F(VersionStoreTest, AStepOfAHashWalkEndsBehindSoManyBytes) {
+  const std::string value(VersionStore::kHashStepBytes / 2, 'v');
+  for (const char* key : {"a", "b", "c"}) Put(key, value);
+  int seen = 0;
+  const auto count = [&](VersionStore::HashItem) { ++seen; };
+  const VersionStore::HashSpec spec{store_->current_revision(), kNeverCompacted, false};
+  EXPECT_EQ(store_->VisitForHash({Revision(0), 0}, spec, 1000, count).main, Revision(4));
+  EXPECT_EQ(seen, 2);
+  EXPECT_GT(store_->VisitForHash({Revision(4), 0}, spec, 1000, count).main, spec.at);
+  EXPECT_EQ(seen, 3);
+}
+
+TEST_F(VersionStoreTest, LooksForSomethingAliveInSteps) {
+  for (const char* key : {"a", "b", "c", "d"}) Put(key, "1");  // 2 to 5
+  for (const char* key : {"a", "b", "c"}) Delete(key);         // 6 to 8
+  int steps = 0;
+  EXPECT_TRUE(FindLive(5, 2, &steps));
+  EXPECT_EQ(steps, 1);
+  EXPECT_TRUE(FindLive(8, 2, &steps));
+  EXPECT_EQ(steps, 3);
+  EXPECT_FALSE(FindLive(1, 2, &steps));
+  EXPECT_EQ(steps, 5);
+}
+
+// Deleted and not compacted yet, or not written yet at an old revision: both are looked at.
+TEST_F(VersionStoreTest, AStepOfAVisitCountsDeadKeysToo) {
+  for (const char* key : {"a", "b", "c", "d", "e"}) Put(key, "1");
+  for (const char* key : {"a", "b", "c"}) Delete(key);
+  std::string seen, resume;
+  int steps = 0;
+  do {
+    ++steps;
+    store_->VisitStep(FromEtcd("a", "z"), kLatest, 2, &resume, [&](const KeyValueView& kv) {
+      seen.append(kv.key.data(), kv.key.size());
+      return true;
+    });
+  } while (!resume.empty());
+  EXPECT_EQ(seen, "de");
+  EXPECT_EQ(steps, 3);
+}
+
+TEST_F(VersionStoreTest, AVisitGoesOnWhereItsVisitorStopped) {
+  for (const char* key : {"a", "b", "c"}) Put(key, "1");
+  std::string resume;
+  store_->VisitStep(FromEtcd("a", "z"), kLatest, 10, &resume,
+                    [](const KeyValueView& kv) { return kv.key != "b"; });
+  EXPECT_EQ(resume, "b");
 }
 
 TEST_F(VersionStoreTest, CompactToZeroIsAcceptedOnce) {

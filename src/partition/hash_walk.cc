@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -44,19 +45,31 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
   }
 
   // What is dead counts only where nothing lives in the whole key space, so that is asked first.
-  void Begin() {
+  void Begin() { FindLive(parts_.ids()); }
+
+ private:
+  // Looks further in `asked`, where nothing was found yet.
+  void FindLive(std::vector<PartitionId> asked) {
+    if (asked.empty()) {
+      nothing_lives_ = true;
+      return Step();
+    }
     AskAll<bool>(
-        parts_, parts_.ids(), home_,
-        [at = spec_.at](kvstore::Replica& replica, size_t, absl::AnyInvocable<void(bool)> answer) {
-          answer(replica.store().HasLiveKeys(at));
+        parts_, asked, home_,
+        [self = shared_from_this()](kvstore::Replica& replica, size_t,
+                                    absl::AnyInvocable<void(bool)> answer) {
+          std::string& resume_key = self->sources_[replica.partition().value()].live_resume_key;
+          answer(replica.store().FindLiveStep(self->spec_.at, self->spec_.step, &resume_key));
         },
-        [self = shared_from_this()](std::vector<bool> live) {
-          self->something_lives_ = std::find(live.begin(), live.end(), true) != live.end();
-          self->Step();
+        [self = shared_from_this(), asked](std::vector<bool> found) mutable {
+          if (std::find(found.begin(), found.end(), true) != found.end()) return self->Step();
+          std::erase_if(asked, [&](PartitionId id) {
+            return self->sources_[id.value()].live_resume_key.empty();
+          });
+          self->FindLive(std::move(asked));
         });
   }
 
- private:
   // Asks every partition that has nothing buffered for its next step.
   void Step() {
     std::vector<PartitionId> asked;
@@ -72,9 +85,11 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
           Part part;
           const absl::Duration begun = self->clock_.Monotonic();
           part.next = replica.store().VisitForHash(
-              self->sources_[replica.partition().value()].next, self->spec_.at,
-              self->spec_.compacted, self->spec_.step,
-              [&part](HashItem item) { part.items.push_back(std::move(item)); });
+              self->sources_[replica.partition().value()].next,
+              {.at = self->spec_.at,
+               .compacted = self->spec_.compacted,
+               .nothing_lives = self->nothing_lives_},
+              self->spec_.step, [&part](HashItem item) { part.items.push_back(std::move(item)); });
           part.took = self->clock_.Monotonic() - begun;
           answer(std::move(part));
         },
@@ -86,10 +101,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
             CHECK(source.next < answers[i].next);
             source.next = answers[i].next;
             took += answers[i].took;
-            for (HashItem& item : answers[i].items) {
-              if (item.only_if_nothing_lives && self->something_lives_) continue;
-              source.items.push_back(std::move(item));
-            }
+            for (HashItem& item : answers[i].items) source.items.push_back(std::move(item));
           }
           self->Consume();
           took += self->clock_.Monotonic() - begun;
@@ -103,6 +115,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
   }
 
   struct Source {
+    std::string live_resume_key;  // its own sequence's while that is asked
     std::deque<HashItem> items;
     RevisionKey next{Revision(0), 0};  // everything before it was asked for
   };
@@ -141,7 +154,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
   const RestPercent rest_percent_;
   absl::AnyInvocable<void(uint32_t)> done_;
   std::vector<Source> sources_;
-  bool something_lives_ = false;
+  bool nothing_lives_ = false;
   uint32_t crc_ = 0;
 };
 

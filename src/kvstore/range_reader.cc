@@ -153,16 +153,15 @@ bool RangeReader::Step(int64_t max_keys) {
 
 // True when no more items are needed.
 bool RangeReader::ReadStep(int64_t max_keys) {
-  bool enough = false;
+  const auto has_enough = [this] { return result_.items.size() >= wanted_items_; };
   store_.VisitStep(range_, at_, max_keys, &resume_key_, [&](const mvcc::KeyValueView& kv) {
-    enough = result_.items.size() >= wanted_items_;
-    if (enough) return false;
+    if (has_enough()) return false;
     ++seen_;
     if (Accepts(kv)) AddItem(kv);
     return true;
   });
   saw_all_ = resume_key_.empty();
-  return saw_all_ || enough;
+  return saw_all_ || has_enough();
 }
 
 bool RangeReader::Accepts(const mvcc::KeyValueView& kv) const {

@@ -134,6 +134,7 @@ class ReplicaImpl final : public Replica {
   void PlanRead(std::shared_ptr<ReadJob> job);
   absl::Status PlanReaders(ReadJob* job);
   void StepRead(std::shared_ptr<ReadJob> job);
+  void StepReadLater(std::shared_ptr<ReadJob> job);
   bool HoldMemory(ReadJob* job, int64_t bytes) const;
   void EndRead();
   void FinishRead(ReadJob* job);

@@ -144,7 +144,9 @@ absl::Status ReplicaImpl::PlanReaders(ReadJob* job) {
 }
 
 void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
+  size_t items_read = 0;
   for (; job->next_reader < job->readers.size(); ++job->next_reader) {
+    if (items_read >= options_.step_keys) return StepReadLater(std::move(job));
     ReadJob::Reader& next = job->readers[job->next_reader];
     if (next.at < store_->compact_revision()) {
       // Compacted between two steps. What asked for the present begins again at a newer one; what
@@ -161,17 +163,20 @@ void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
       FailRead(job.get(), ErrTooManyRequests());
       return;
     }
-    if (!complete) {
-      PostToSelf([this, job = std::move(job)]() mutable { StepRead(std::move(job)); });
-      return;
-    }
+    if (!complete) return StepReadLater(std::move(job));
     job->finished_readers_bytes += next.reader.heap_bytes();
+    RangeResult range = std::move(next.reader).Take();
+    items_read += range.items.size();
     OpResult result;
     result.header_revision = job->current;
-    result.result = std::move(next.reader).Take();
+    result.result = std::move(range);
     job->results.push_back(std::move(result));
   }
   FinishRead(job.get());
+}
+
+void ReplicaImpl::StepReadLater(std::shared_ptr<ReadJob> job) {
+  PostToSelf([this, job = std::move(job)]() mutable { StepRead(std::move(job)); });
 }
 
 bool ReplicaImpl::HoldMemory(ReadJob* job, int64_t bytes) const {

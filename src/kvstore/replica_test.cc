@@ -287,6 +287,32 @@ TEST_F(ReplicaTest, EntryOfAnotherOriginWithoutARequestIsAppliedAndAnswersNobody
   EXPECT_EQ(TakeLog(), "g:1@2 ");
 }
 
+TEST_F(ReplicaTest, AReadTxnOfManyRangesLetsOthersIn) {
+  ReplicaOptions options;
+  options.step_keys = 2;
+  ReplicaHarness slow(options);
+  etcdserverpb::PutRequest put;
+  put.set_key("k");
+  slow.replica->Put(put, [](absl::StatusOr<Reply<PutResult>> r) { ASSERT_TRUE(r.ok()); });
+  slow.Settle();
+  const auto read = [&slow](int ranges) {
+    etcdserverpb::TxnRequest txn;
+    for (int i = 0; i < ranges; ++i) txn.add_success()->mutable_request_range()->set_key("k");
+    auto answered = std::make_shared<size_t>(0);
+    slow.replica->ReadTxn(txn, {.kind = Freshness::Kind::kSerializable, .tail = {}},
+                          [answered](absl::StatusOr<Reply<TxnResult>> reply) {
+                            ASSERT_TRUE(reply.ok());
+                            *answered = reply->result.responses.size();
+                          });
+    return answered;
+  };
+  EXPECT_EQ(*read(2), 2u);
+  const auto answered = read(5);
+  EXPECT_EQ(*answered, 0u);
+  slow.Settle();
+  EXPECT_EQ(*answered, 5u);
+}
+
 TEST_F(ReplicaTest, CompactedWhileALongRangeIsRead) {
   ReplicaOptions options;
   options.step_keys = 1;

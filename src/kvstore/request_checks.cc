@@ -1,8 +1,9 @@
 #include "src/kvstore/request_checks.h"
 
 #include <algorithm>
-#include <vector>
+#include <iterator>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "src/kvstore/etcd_errors.h"
@@ -49,27 +50,54 @@ absl::Status CheckShape(const TxnRequest& request, int64_t ops_budget) {
   return absl::OkStatus();
 }
 
+// A union of keys and ranges: nested transactions may name a hundred thousand.
+class DeletedKeys {
+ public:
+  void Add(const mvcc::KeyRangeView& range) {
+    if (range.single) {
+      keys_.insert(range.begin);
+    } else if (!range.to_infinity && !range.Empty()) {
+      // etcd enters "from key on" as an inverted interval, which collides with nothing.
+      AddRange(range.begin, range.end);
+    }
+  }
+  void Add(const DeletedKeys& other) {
+    keys_.insert(other.keys_.begin(), other.keys_.end());
+    for (const auto& [begin, end] : other.end_by_begin_) AddRange(begin, end);
+  }
+  bool Contains(absl::string_view key) const {
+    if (keys_.contains(key)) return true;
+    const auto behind = end_by_begin_.upper_bound(key);
+    return behind != end_by_begin_.begin() && key < std::prev(behind)->second;
+  }
+
+ private:
+  void AddRange(absl::string_view begin, absl::string_view end) {
+    auto it = end_by_begin_.upper_bound(begin);
+    if (it != end_by_begin_.begin() && std::prev(it)->second >= begin) --it;
+    while (it != end_by_begin_.end() && it->first <= end) {
+      begin = std::min(begin, it->first);
+      end = std::max(end, it->second);
+      it = end_by_begin_.erase(it);
+    }
+    end_by_begin_.emplace(begin, end);
+  }
+
+  absl::flat_hash_set<absl::string_view> keys_;
+  absl::btree_map<absl::string_view, absl::string_view> end_by_begin_;  // apart from each other
+};
+
 // Keys put and ranges deleted by one branch, nested transactions included.
 struct Touched {
   absl::flat_hash_set<absl::string_view> puts;
-  std::vector<mvcc::KeyRangeView> deletes;
-
-  bool Deletes(absl::string_view key) const {
-    return std::any_of(deletes.begin(), deletes.end(),
-                       [&](const mvcc::KeyRangeView& range) { return range.Contains(key); });
-  }
-  void Append(const Touched& other) {
-    deletes.insert(deletes.end(), other.deletes.begin(), other.deletes.end());
-  }
+  DeletedKeys deletes;
 };
 
 void CollectOwnDeletes(const RequestOps& ops, Touched* touched) {
   for (const RequestOp& op : ops) {
     if (!op.has_request_delete_range()) continue;
     const auto& request = op.request_delete_range();
-    mvcc::KeyRangeView range = mvcc::FromEtcd(request.key(), request.range_end());
-    // etcd enters "from key on" as an inverted interval, which collides with nothing.
-    if (!range.to_infinity) touched->deletes.push_back(range);
+    touched->deletes.Add(mvcc::FromEtcd(request.key(), request.range_end()));
   }
 }
 
@@ -81,16 +109,16 @@ absl::Status CollectNested(const TxnRequest& txn, Touched* touched) {
   if (absl::Status s = CollectBranch(txn.success(), &then_branch); !s.ok()) return s;
   if (absl::Status s = CollectBranch(txn.failure(), &else_branch); !s.ok()) return s;
   for (absl::string_view key : then_branch.puts) {
-    if (touched->puts.contains(key) || touched->Deletes(key)) return ErrDuplicateKey();
+    if (touched->puts.contains(key) || touched->deletes.Contains(key)) return ErrDuplicateKey();
   }
   for (absl::string_view key : else_branch.puts) {
-    if (touched->puts.contains(key) || touched->Deletes(key)) return ErrDuplicateKey();
+    if (touched->puts.contains(key) || touched->deletes.Contains(key)) return ErrDuplicateKey();
   }
   touched->puts.insert(then_branch.puts.begin(), then_branch.puts.end());
   touched->puts.insert(else_branch.puts.begin(), else_branch.puts.end());
   // Only now: etcd compares a nested txn's puts with deletes before it, not with those after it.
-  touched->Append(then_branch);
-  touched->Append(else_branch);
+  touched->deletes.Add(then_branch.deletes);
+  touched->deletes.Add(else_branch.deletes);
   return absl::OkStatus();
 }
 
@@ -103,7 +131,8 @@ absl::Status CollectBranch(const RequestOps& ops, Touched* touched) {
   for (const RequestOp& op : ops) {
     if (!op.has_request_put()) continue;
     absl::string_view key = op.request_put().key();
-    if (touched->Deletes(key) || !touched->puts.insert(key).second) return ErrDuplicateKey();
+    if (touched->deletes.Contains(key) || !touched->puts.insert(key).second)
+      return ErrDuplicateKey();
   }
   return absl::OkStatus();
 }

@@ -1,8 +1,11 @@
 // Expected values: contract 2.3, 2.5, 2.7, 5.2.
 #include "src/kvstore/request_checks.h"
 
+#include <random>
+
 #include "gtest/gtest.h"
 #include "src/kvstore/etcd_errors.h"
+#include "src/mvcc/key_range.h"
 
 namespace tidemark::kvstore {
 namespace {
@@ -51,6 +54,30 @@ TEST(RequestChecksTest, Range) {
   EXPECT_EQ(CheckRange(request), ErrInvalidSortOption());
   request.set_sort_target(etcdserverpb::RangeRequest::VALUE);
   EXPECT_TRUE(CheckRange(request).ok());
+}
+
+// Deletes are kept as a union of ranges; here each is asked by itself.
+TEST(RequestChecksTest, APutIsNotAmongAnyDeletes) {
+  std::mt19937 random(1);
+  const auto letter = [&random] { return std::string(1, static_cast<char>('a' + random() % 12)); };
+  int duplicates = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const std::string key = letter();
+    std::vector<RequestOp> ops, nested;
+    bool is_deleted = false;
+    for (int n = static_cast<int>(random() % 6); n > 0; --n) {
+      const RequestOp op = DeleteOp(letter(), random() % 3 == 0 ? "" : letter());
+      const auto& request = op.request_delete_range();
+      is_deleted |= mvcc::FromEtcd(request.key(), request.range_end()).Contains(key);
+      (random() % 2 == 0 ? ops : nested).push_back(op);
+    }
+    if (!nested.empty()) ops.push_back(Nested(std::move(nested)));
+    ops.push_back(PutOp(key));
+    ASSERT_EQ(Check(Txn(std::move(ops))), is_deleted ? ErrDuplicateKey() : absl::OkStatus());
+    duplicates += is_deleted;
+  }
+  EXPECT_GT(duplicates, 5000);
+  EXPECT_LT(duplicates, 15000);
 }
 
 TEST(RequestChecksTest, PutInOrder) {

@@ -145,6 +145,19 @@ TEST_F(VersionStoreTest, TombstoneAtTheCompactRevisionIsKeptUntilTheNextCompacti
   EXPECT_EQ(store_->stats().versions, 1);
 }
 
+// Live and from history alike, as etcd judges it: by create and mod revision.
+TEST_F(VersionStoreTest, WhatItsOwnEntryCreatedHasNoPrevKv) {
+  Put("a", "1");
+  store_->BeginEntry(Revision(3));
+  store_->Delete(0, "a");
+  store_->Put(1, "a", "2", LeaseId(0));
+  store_->Put(2, "a", "3", LeaseId(0));
+  std::vector<bool> live;
+  for (const Event& event : store_->CommitEntry()) live.push_back(event.prev_kv.has_value());
+  EXPECT_THAT(live, ElementsAre(true, false, false));
+  EXPECT_THAT(Events(3), ElementsAre("delete a@3 prev 1", "put a@3", "put a@3"));
+}
+
 TEST_F(VersionStoreTest, PrevKvIsTheStateBeforeTheRevisionAndAbsentWhenCompacted) {
   Put("a", "1");
   store_->BeginEntry(Revision(3));

@@ -37,7 +37,9 @@ std::optional<KeyValue> VersionStoreImpl::Put(int64_t sub, absl::string_view key
   const Location location = log_.Append(last_change_, false, fields);
   BecomeNewest(log_.Record(location),
                replaced ? &log_.Record(node->newest()->location()) : nullptr);
-  AddEvent(*node, last_change_, Event::Type::kPut, location, /*creates=*/!replaced);
+  // What the same entry has created is created by this change as well, to a watcher.
+  const bool creates = fields.create_revision == fields.mod_revision;
+  AddEvent(*node, last_change_, Event::Type::kPut, location, creates);
   AddVersion(node, last_change_, false, location);
   return replaced;
 }

@@ -13,7 +13,7 @@ absl::Status SegmentFiller::Append(RevisionKey revision, bool tombstone, absl::s
   }
   last_ = revision;
   if (filled_.segments.empty() || !filled_.segments.back()->HasRoomFor(wire.size())) {
-    filled_.segments.push_back(maker_.Make(next_sequence_++, wire.size(), false));
+    filled_.segments.push_back(maker_.Make(next_sequence_++, wire.size()));
     filled_.records.emplace_back();
   }
   Segment& segment = *filled_.segments.back();

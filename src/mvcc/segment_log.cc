@@ -18,12 +18,14 @@ SegmentLog::SegmentLog(const StoreOptions& options, MemoryMapper& memory)
       budget_(options.budget),
       room_(options.room) {}
 
-uint32_t SegmentLog::AddSegment(size_t wire_size, bool survivors) {
-  const uint64_t sequence = next_sequence_++;
-  std::shared_ptr<Segment> segment = maker_.Make(sequence, wire_size, survivors);
+void SegmentLog::SealOpen(uint32_t* open_slot) {
+  if (*open_slot != kNoSlot) Seal(std::exchange(*open_slot, kNoSlot));
+}
+
+void SegmentLog::Open(std::shared_ptr<Segment> segment, uint32_t* open_slot) {
   FAIL_POINT("mvcc.segment_not_listed");
-  table_->Add(sequence);
-  return PlaceInSlot(std::move(segment));
+  table_->Add(segment->sequence());
+  *open_slot = PlaceInSlot(std::move(segment));
 }
 
 uint32_t SegmentLog::PlaceInSlot(std::shared_ptr<Segment> segment) {
@@ -67,17 +69,32 @@ void SegmentLog::GiveUp(Segment& segment) {
   segment.charge.MoveTo(MemoryAccount::kPinned);
 }
 
-uint32_t SegmentLog::SlotFor(size_t wire_size, bool survivors) {
-  uint32_t& open_slot = survivors ? survivor_slot_ : fresh_slot_;
-  if (open_slot != kNoSlot && slots_[open_slot]->HasRoomFor(wire_size)) return open_slot;
-  if (open_slot != kNoSlot) Seal(std::exchange(open_slot, kNoSlot));
-  open_slot = AddSegment(wire_size, survivors);
-  return open_slot;
+uint32_t SegmentLog::FreshSlotFor(size_t wire_size) {
+  if (!HasRoomIn(fresh_slot_, wire_size)) {
+    SealOpen(&fresh_slot_);
+    Open(maker_.Make(next_sequence_++, wire_size), &fresh_slot_);
+  }
+  return fresh_slot_;
+}
+
+uint32_t SegmentLog::SurvivorSlotFor(size_t wire_size) {
+  if (HasRoomIn(survivor_slot_, wire_size)) return survivor_slot_;
+  SegmentRoom::Reservation room;
+  if (room_ != nullptr) {
+    room = room_->ReserveToClean(maker_.SizeBytesFor(wire_size));
+    if (room.empty()) return kNoSlot;
+  }
+  auto segment = maker_.MakeForSurvivors(next_sequence_, wire_size);
+  if (!segment.ok()) return kNoSlot;
+  ++next_sequence_;
+  SealOpen(&survivor_slot_);
+  Open(*std::move(segment), &survivor_slot_);
+  return survivor_slot_;
 }
 
 Location SegmentLog::Append(RevisionKey revision, bool tombstone, const KeyValueFields& fields) {
   const size_t wire_size = EncodedKeyValueSize(fields);
-  const uint32_t slot = SlotFor(wire_size, false);
+  const uint32_t slot = FreshSlotFor(wire_size);
   return Location(slot, slots_[slot]->Append(revision, tombstone, fields, wire_size));
 }
 
@@ -126,18 +143,12 @@ std::vector<uint32_t> SegmentLog::SparseSegments(Revision bound, int max_live_pe
   return sparse;
 }
 
-bool SegmentLog::MayMove(size_t wire_size) const {
-  if (room_ == nullptr) return true;
-  if (survivor_slot_ != kNoSlot && slots_[survivor_slot_]->HasRoomFor(wire_size)) return true;
-  return room_->MayClean(
-      std::max(Segment::kFirstOffset + RecordSizeBytes(wire_size), maker_.segment_size_bytes()));
-}
-
-Location SegmentLog::Move(Location location) {
+std::optional<Location> SegmentLog::Move(Location location) {
   // Keeps the source mapped while its bytes are copied and its slot may be dropped.
   const std::shared_ptr<Segment> source = slots_[location.slot()];
   const RecordHeader& record = *source->At(location.offset());
-  const uint32_t slot = SlotFor(record.wire_size, true);
+  const uint32_t slot = SurvivorSlotFor(record.wire_size);
+  if (slot == kNoSlot) return std::nullopt;
   const Location moved(slot, slots_[slot]->AppendCopy(record));
   Release(location);
   return moved;

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -82,10 +83,9 @@ class SegmentLog {
   std::vector<uint32_t> SparseSegments(Revision bound, int max_live_percent) const;
   // nullptr when the slot is empty.
   const Segment* SegmentAt(uint32_t slot) const { return slots_[slot].get(); }
-  // Whether there is memory for moving a record; false also while others need it.
-  bool MayMove(size_t wire_size) const;
-  // Copies the record into the survivors and releases the old one.
-  Location Move(Location location);
+  // Copies the record into the survivors and releases the old one. Nothing: there is no memory for
+  // it, or others need that, and it stays where it is.
+  std::optional<Location> Move(Location location);
 
   int64_t mapped_bytes() const { return maker_.mapped_bytes(); }
   uint32_t slot_count() const { return static_cast<uint32_t>(slots_.size()); }
@@ -94,9 +94,16 @@ class SegmentLog {
  private:
   static constexpr uint32_t kNoSlot = UINT32_MAX;
 
-  // The slot of a segment of that stream with room for one more record of `wire_size`.
-  uint32_t SlotFor(size_t wire_size, bool survivors);
-  uint32_t AddSegment(size_t wire_size, bool survivors);
+  bool HasRoomIn(uint32_t slot, size_t wire_size) const {
+    return slot != kNoSlot && slots_[slot]->HasRoomFor(wire_size);
+  }
+  // The slot of a fresh segment with room for one more record of `wire_size`.
+  uint32_t FreshSlotFor(size_t wire_size);
+  // Of one for survivors, or kNoSlot where there is no memory for it.
+  uint32_t SurvivorSlotFor(size_t wire_size);
+  // What a stream filled so far, if anything; then what it fills next.
+  void SealOpen(uint32_t* open_slot);
+  void Open(std::shared_ptr<Segment> segment, uint32_t* open_slot);
   uint32_t PlaceInSlot(std::shared_ptr<Segment> segment);
   SegmentTable::Filled FilledOf(uint32_t slot) const;
   std::string TableName() const { return SegmentTable::NameFor(maker_.name()); }
@@ -118,7 +125,7 @@ class SegmentLog {
 
   const SegmentMaker maker_;
   MemoryBudget* const budget_;
-  const SegmentRoom* const room_;
+  SegmentRoom* const room_;
   std::unique_ptr<SegmentTable> table_;
   uint64_t next_sequence_ = 1;
   std::vector<std::shared_ptr<Segment>> slots_;

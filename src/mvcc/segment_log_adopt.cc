@@ -25,7 +25,10 @@ absl::Status SegmentLog::DiscardUnless(
   CHECK(table_ == nullptr && slots_.empty());
   absl::StatusOr<std::unique_ptr<SegmentTable>> table =
       SegmentTable::Open(maker_.memory(), TableName(), maker_.identity());
-  if (!table.ok()) return table.status();
+  if (!table.ok()) {
+    RemoveLeftovers();  // what was not judged shall not be adopted, should that table open later
+    return table.status();
+  }
   absl::Status judged = judge((*table)->newest());
   if (judged.ok()) return judged;
   (*table)->Discard();  // first: without it the segments are nothing

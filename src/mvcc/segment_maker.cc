@@ -27,17 +27,31 @@ std::string SegmentMaker::RegionName(uint64_t sequence) const {
   return absl::StrCat(name_, "-", absl::StrFormat("%08d", sequence));
 }
 
-std::shared_ptr<Segment> SegmentMaker::Make(uint64_t sequence, size_t wire_size,
-                                            bool survivors) const {
+// A large record fills a segment of its own, which the next record then seals.
+size_t SegmentMaker::SizeBytesFor(size_t wire_size) const {
   CHECK(wire_size <= kMaxWireSizeBytes);
-  FAIL_POINT("mvcc.map_segment");
-  // A large record fills a segment of its own, which the next record then seals.
-  const size_t needed = Segment::kFirstOffset + RecordSizeBytes(wire_size);
-  auto region = memory_.Create(RegionName(sequence), std::max(needed, segment_size_bytes_));
-  if (!region.ok()) {
-    Fatal(absl::StrCat("no memory to apply what was written already: ", region.status().message(),
+  return std::max(Segment::kFirstOffset + RecordSizeBytes(wire_size), segment_size_bytes_);
+}
+
+std::shared_ptr<Segment> SegmentMaker::Make(uint64_t sequence, size_t wire_size) const {
+  auto segment = TryMake(sequence, wire_size, /*survivors=*/false);
+  if (!segment.ok()) {
+    Fatal(absl::StrCat("no memory to apply what was written already: ", segment.status().message(),
                        "; make room on the tmpfs and start again, nothing is lost"));
   }
+  return *std::move(segment);
+}
+
+absl::StatusOr<std::shared_ptr<Segment>> SegmentMaker::MakeForSurvivors(uint64_t sequence,
+                                                                        size_t wire_size) const {
+  return TryMake(sequence, wire_size, /*survivors=*/true);
+}
+
+absl::StatusOr<std::shared_ptr<Segment>> SegmentMaker::TryMake(uint64_t sequence, size_t wire_size,
+                                                               bool survivors) const {
+  FAIL_POINT("mvcc.map_segment");
+  auto region = memory_.Create(RegionName(sequence), SizeBytesFor(wire_size));
+  if (!region.ok()) return region.status();
   SegmentHeader header;
   header.identity = identity_;
   header.sequence = sequence;

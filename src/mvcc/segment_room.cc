@@ -19,14 +19,14 @@ constexpr size_t kWireOverheadBytes = 64;
 SegmentRoom::Reservation& SegmentRoom::Reservation::operator=(Reservation&& other) noexcept {
   if (this == &other) return *this;
   GiveBack();
-  room_ = std::exchange(other.room_, nullptr);
+  account_ = std::exchange(other.account_, nullptr);
   bytes_ = std::exchange(other.bytes_, 0);
   return *this;
 }
 
 void SegmentRoom::Reservation::GiveBack() {
-  if (room_ == nullptr) return;
-  std::exchange(room_, nullptr)->reserved_bytes_.fetch_sub(bytes_, std::memory_order_relaxed);
+  if (account_ == nullptr) return;
+  std::exchange(account_, nullptr)->fetch_sub(bytes_, std::memory_order_relaxed);
 }
 
 size_t SegmentRoom::SegmentSizeFor(size_t wanted_bytes, size_t stores, uint64_t total_bytes) {
@@ -46,7 +46,7 @@ int64_t SegmentRoom::FreeBytes() const {
 SegmentRoom::Reservation SegmentRoom::Reserve(int64_t bytes) {
   const int64_t taken = bytes * kWorstFill;
   const int64_t reserved = reserved_bytes_.fetch_add(taken, std::memory_order_relaxed) + taken;
-  Reservation reservation(*this, taken);
+  Reservation reservation(reserved_bytes_, taken);
   if (FreeBytes() - floor_bytes() < reserved && !PLANTED_BUG("segment_room_not_looked_at")) {
     return Reservation();
   }
@@ -60,9 +60,12 @@ bool SegmentRoom::HasHeadroom(int64_t bytes, int headrooms) const {
   return FreeBytes() - needed >= headrooms * (total / kHeadroomPart);
 }
 
-bool SegmentRoom::MayClean(size_t segment_bytes) const {
-  return FreeBytes() >=
-         static_cast<int64_t>(segment_bytes) + a_segment_each_bytes_ + reserved_bytes();
+SegmentRoom::Reservation SegmentRoom::ReserveToClean(size_t segment_bytes) {
+  const auto taken = static_cast<int64_t>(segment_bytes);
+  const int64_t cleaning = cleaning_bytes_.fetch_add(taken, std::memory_order_relaxed) + taken;
+  Reservation reservation(cleaning_bytes_, taken);
+  if (FreeBytes() < cleaning + a_segment_each_bytes_ + reserved_bytes()) return Reservation();
+  return reservation;
 }
 
 }  // namespace tidemark::mvcc

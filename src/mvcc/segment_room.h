@@ -21,22 +21,22 @@ namespace tidemark::mvcc {
 
 class SegmentRoom {
  public:
-  // Memory set aside for one write; given back when it goes, be the write stored or given up. The
-  // room must outlive it.
+  // Memory set aside, for one write or one segment of a cleaner; given back when it goes, be it
+  // used by then or given up. The room must outlive it.
   class Reservation {
    public:
     Reservation() = default;  // of nothing
     Reservation(Reservation&& other) noexcept { *this = std::move(other); }
     Reservation& operator=(Reservation&& other) noexcept;
     ~Reservation() { GiveBack(); }
-    bool empty() const { return room_ == nullptr; }
+    bool empty() const { return account_ == nullptr; }
 
    private:
     friend class SegmentRoom;
-    Reservation(SegmentRoom& room, int64_t bytes) : room_(&room), bytes_(bytes) {}
+    Reservation(std::atomic<int64_t>& account, int64_t bytes) : account_(&account), bytes_(bytes) {}
     void GiveBack();
 
-    SegmentRoom* room_ = nullptr;
+    std::atomic<int64_t>* account_ = nullptr;
     int64_t bytes_ = 0;
   };
 
@@ -53,7 +53,8 @@ class SegmentRoom {
   Reservation Reserve(int64_t bytes);
   // Whether, besides what such a write needs, `headrooms` thirty-seconds of all memory are free.
   bool HasHeadroom(int64_t bytes, int headrooms) const;
-  bool MayClean(size_t segment_bytes) const;
+  // For a segment that a cleaner fills, until it is there; empty while writes need what is left.
+  Reservation ReserveToClean(size_t segment_bytes);
   // One segment that each store's writes begin, one that each store's cleaner does.
   int64_t floor_bytes() const { return 2 * a_segment_each_bytes_; }
   int64_t reserved_bytes() const { return reserved_bytes_.load(std::memory_order_relaxed); }
@@ -69,6 +70,7 @@ class SegmentRoom {
   const MemoryMapper& memory_;
   const int64_t a_segment_each_bytes_;
   std::atomic<int64_t> reserved_bytes_{0};  // times kWorstFill
+  std::atomic<int64_t> cleaning_bytes_{0};  // several stores clean at once
 };
 
 }  // namespace tidemark::mvcc

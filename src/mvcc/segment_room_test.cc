@@ -41,11 +41,22 @@ TEST(SegmentRoomTest, TheCleanerLeavesWhatWritesNeed) {
   HeapMapper memory;
   memory.SetCapacityBytes(2 * 2 * kSegmentBytes + 2000);
   SegmentRoom room(memory, 2, kSegmentBytes);
-  EXPECT_TRUE(room.MayClean(kSegmentBytes));
+  EXPECT_FALSE(room.ReserveToClean(kSegmentBytes).empty());
   const SegmentRoom::Reservation held = room.Reserve(1000);
-  EXPECT_TRUE(room.MayClean(kSegmentBytes));
+  EXPECT_FALSE(room.ReserveToClean(kSegmentBytes).empty());
   memory.SetCapacityBytes(2 * kSegmentBytes + kSegmentBytes + 1999);
-  EXPECT_FALSE(room.MayClean(kSegmentBytes));
+  EXPECT_TRUE(room.ReserveToClean(kSegmentBytes).empty());
+}
+
+TEST(SegmentRoomTest, TwoCleanersDoNotTakeTheSameMemory) {
+  HeapMapper memory;
+  memory.SetCapacityBytes(2 * kSegmentBytes + kSegmentBytes);
+  SegmentRoom room(memory, 2, kSegmentBytes);
+  SegmentRoom::Reservation first = room.ReserveToClean(kSegmentBytes);
+  EXPECT_FALSE(first.empty());
+  EXPECT_TRUE(room.ReserveToClean(kSegmentBytes).empty());
+  first = SegmentRoom::Reservation();
+  EXPECT_FALSE(room.ReserveToClean(kSegmentBytes).empty());
 }
 
 // Stores on one tmpfs that take every write which is given a reservation, until no more are: none
@@ -130,15 +141,17 @@ TEST_P(FillingTest, WhatWasGivenRoomCanBeStored) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, FillingTest, ::testing::Range(1, 60));
 
-// Where writes need what is left, nothing is moved; once they do not, the next step makes up for it
-// without a further compaction.
-TEST(SegmentCleaningTest, WithoutRoomItIsPutOffAndNotForgotten) {
+// Where writes need what is left, or there is none, nothing is moved; once there is, the next step
+// makes up for it without a further compaction.
+class SegmentCleaningTest : public ::testing::TestWithParam<bool> {};
+
+TEST_P(SegmentCleaningTest, WithoutRoomItIsPutOffAndNotForgotten) {
   HeapMapper memory;
   SegmentRoom room(memory, 1, kSegmentBytes);
   StoreOptions options;
   options.name = "c";
   options.segment_size_bytes = kSegmentBytes;
-  options.room = &room;
+  if (GetParam()) options.room = &room;
   auto store = VersionStore::CreateEmpty(std::move(options), memory);
   Revision revision = kEmptyStoreRevision;
   for (int i = 0; i < 400; ++i) {
@@ -164,6 +177,33 @@ TEST(SegmentCleaningTest, WithoutRoomItIsPutOffAndNotForgotten) {
   memory.SetCapacityBytes(memory.used_bytes() + 10 * kSegmentBytes);
   compact();
   EXPECT_LT(store->stats().segment_bytes, 2 * 40 * 250);
+}
+
+INSTANTIATE_TEST_SUITE_P(SegmentCleaningTest, SegmentCleaningTest, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "Bounded" : "Unbounded"; });
+
+// Records may be large: a step is bounded by what it moves, too.
+TEST(SegmentCleaningStepTest, IsBoundedByBytes) {
+  constexpr size_t kLarge = 100 << 10;
+  HeapMapper memory;
+  StoreOptions options;
+  options.name = "l";
+  options.segment_size_bytes = 1 << 20;
+  auto store = VersionStore::CreateEmpty(std::move(options), memory);
+  Revision revision = kEmptyStoreRevision;
+  for (int i = 0; i < 200; ++i) {
+    revision = revision.Next();
+    store->BeginEntry(revision);
+    store->Put(0, i % 10 == 0 ? "key" + std::to_string(i) : "often", std::string(kLarge, 'v'),
+               LeaseId(0));
+    store->CommitEntry();
+  }
+  store->ForgetEvents();
+  store->Compact(revision);
+  int steps = 0;
+  while (store->CompactStep(1000, kLatest)) ++steps;
+  EXPECT_GE(steps, 20 / 4);
+  EXPECT_LE(store->stats().segment_bytes, 4 << 20);
 }
 
 // A reader holds a segment that the store has given up: it is counted as long as that lasts.

@@ -13,6 +13,8 @@ namespace {
 // Below this share of live bytes a segment's records are moved. Copying costs live / (1 - live) per
 // byte gained, and total memory stays below 1 / 0.75 of the live bytes.
 constexpr int kCleanBelowPercent = 75;
+// Records may be large.
+constexpr size_t kCleanStepBytes = 256 << 10;
 
 }  // namespace
 
@@ -100,6 +102,7 @@ bool VersionStoreImpl::CleanStep(int64_t max_records) {
     std::reverse(to_clean_.begin(), to_clean_.end());
     clean_offset_ = 0;
   }
+  size_t looked_at_bytes = 0;
   for (int64_t looked_at = 0; !to_clean_.empty(); ++looked_at) {
     const uint32_t slot = to_clean_.back();
     const Segment* segment = log_.SegmentAt(slot);
@@ -108,7 +111,7 @@ bool VersionStoreImpl::CleanStep(int64_t max_records) {
       clean_offset_ = 0;
       continue;
     }
-    if (looked_at >= max_records) return true;
+    if (looked_at >= max_records || looked_at_bytes >= kCleanStepBytes) return true;
     if (clean_offset_ == 0) clean_offset_ = Segment::kFirstOffset;
     if (clean_offset_ >= segment->used_bytes()) {
       to_clean_.pop_back();
@@ -117,31 +120,34 @@ bool VersionStoreImpl::CleanStep(int64_t max_records) {
     }
     const Location location(slot, clean_offset_);
     const RecordHeader& record = *segment->At(clean_offset_);
-    if (!log_.MayMove(record.wire_size)) {  // whoever calls next tries again
+    const size_t record_bytes = RecordSizeBytes(record.wire_size);
+    if (!MoveRecord(location, record)) {  // whoever calls next tries again
       to_clean_.clear();
       cleaning_due_ = !PLANTED_BUG("mvcc_cleaning_without_room_forgotten");
       return false;
     }
-    clean_offset_ += RecordSizeBytes(record.wire_size);
-    MoveRecord(location, record);
+    clean_offset_ += record_bytes;
+    looked_at_bytes += record_bytes;
   }
   return false;
 }
 
-void VersionStoreImpl::MoveRecord(Location location, const RecordHeader& record) {
-  if (record.dead()) return;  // when it was adopted, nobody looked whether it holds a key
+bool VersionStoreImpl::MoveRecord(Location location, const RecordHeader& record) {
+  if (record.dead()) return true;  // when it was adopted, nobody looked whether it holds a key
   KeyNode* node = index_.Find(KeyOfWire(record.wire()));
-  if (node == nullptr) return;
+  if (node == nullptr) return true;
   const RevisionKey revision = record.revision();
   const absl::Span<Version> versions = node->mutable_versions();
   for (size_t i = node->CountUpTo(revision.main); i-- > 0;) {
-    if (versions[i].main() < revision.main) return;
+    if (versions[i].main() < revision.main) return true;
     if (versions[i].location() != location) continue;
-    const Location moved = log_.Move(location);
-    versions[i].set_location(moved);
-    changes_.Relocate(revision, moved);
-    return;
+    const std::optional<Location> moved = log_.Move(location);
+    if (!moved.has_value()) return false;
+    versions[i].set_location(*moved);
+    changes_.Relocate(revision, *moved);
+    return true;
   }
+  return true;
 }
 
 }  // namespace tidemark::mvcc

@@ -138,7 +138,8 @@ class VersionStoreImpl final : public VersionStore {
   void RemoveVersion(const Version& version);
   // Moves live records out of sparse segments; returns true while there is more to do.
   bool CleanStep(int64_t max_records);
-  void MoveRecord(Location location, const RecordHeader& record);
+  // False: there is no memory for it.
+  bool MoveRecord(Location location, const RecordHeader& record);
 
   const uint64_t start_id_;
   SegmentLog log_;

@@ -428,6 +428,20 @@ TEST_F(HistoryTest, ATableOfAnotherVersionIsRefusedInWords) {
   EXPECT_EQ(memory_.Bytes(table_).size(), 0u);
 }
 
+// A table that cannot be read when it is to be judged, and can be a moment later.
+TEST_F(HistoryTest, WhatWasNotJudgedIsNotAdopted) {
+  const auto flip = [this] {
+    if (!memory_.Bytes(table_).empty()) memory_.Bytes(table_)[7] ^= 1;
+  };
+  std::unique_ptr<VersionStore> store = VersionStore::Create(options_, memory_);
+  flip();
+  const auto judge = [](const VersionStore::Left&) { return absl::OkStatus(); };
+  EXPECT_TRUE(absl::IsDataLoss(store->DiscardUnless(judge)));
+  flip();
+  EXPECT_FALSE(store->Adopt().ok());
+  EXPECT_TRUE(store->StartEmpty().ok());
+}
+
 TEST(VersionStoreRestart, FindsNothingWhereNothingWasLeft) {
   HeapMapper memory;
   EXPECT_EQ(VersionStore::Create({.name = "p1"}, memory)->Adopt().code(),

@@ -11,6 +11,10 @@ using etcdserverpb::WatchCreateRequest;
 
 namespace {
 
+// On the heap, here, in ports and in partitions; a watch's keys are there several times.
+constexpr int64_t kWatchBytes = 3 << 9;
+constexpr int64_t kWatchKeyCopies = 4;
+
 constexpr absl::string_view kRangeEmpty = "mvcc: watcher range is empty";
 constexpr absl::string_view kDuplicateId = "mvcc: duplicate watch ID provided on the WatchStream";
 constexpr absl::string_view kStartCompacted =
@@ -32,6 +36,12 @@ mvcc::WatchSpec SpecOf(const WatchCreateRequest& request) {
     spec.no_delete |= filter == WatchCreateRequest::NODELETE;
   }
   return spec;
+}
+
+// Of the watch that it becomes.
+int64_t BytesOf(const WatchCreateRequest& request) {
+  const size_t key_bytes = request.key().size() + request.range_end().size();
+  return kWatchBytes + kWatchKeyCopies * static_cast<int64_t>(key_bytes);
 }
 
 }  // namespace
@@ -60,9 +70,9 @@ WatchStreamImpl::~WatchStreamImpl() {
 bool WatchStreamImpl::Create(const WatchCreateRequest& request) {
   Control control;
   control.charge = MemoryCharge(memory_, MemoryAccount::kWatches);
-  const size_t key_bytes = request.key().size() + request.range_end().size();
+  // As long as it waits it is as large as its client made it.
   const bool fits =
-      control.charge.TryRaise(kWatchBytes + kWatchKeyCopies * static_cast<int64_t>(key_bytes));
+      control.charge.TryRaise(BytesOf(request) + static_cast<int64_t>(request.SpaceUsedLong()));
   if (fits) {
     control.create = request;
   } else {
@@ -181,6 +191,7 @@ void WatchStreamImpl::FinishCreate(const absl::StatusOr<journal::Tail>& tail) {
 
   auto watch = std::make_unique<Watch>();
   watch->charge = std::move(charge);
+  watch->charge.Set(BytesOf(request));
   watch->key = next_key_++;
   watch->id = request.watch_id() != 0 ? request.watch_id() : PickId();
   watch->spec = SpecOf(request);

@@ -84,10 +84,8 @@ class WatchStreamImpl final : public WatchStream {
   // Under steady traffic a question may be overtaken again and again; the client asks again, too.
   static constexpr int kRoundsOvertakenMax = 20;
   static constexpr size_t kMinMergeCreditBytes = 64 << 10;
-  // On the heap, here, in ports and in partitions; a watch's keys are there several times.
+  // On the heap, without watches.
   static constexpr int64_t kStreamBytes = 1 << 10;
-  static constexpr int64_t kWatchBytes = 3 << 9;
-  static constexpr int64_t kWatchKeyCopies = 4;
 
   bool Enqueue(Control control);  // false: full
   bool EnqueueRound(Control::Kind kind);

@@ -112,12 +112,11 @@ HttpHandler HttpEndpoints::MetricsHandler() {
   };
 }
 
-void HttpEndpoints::AddCors(const HttpRequest& request, HttpResponse& response) const {
-  const std::string* origin = request.headers.Find("origin");
+void HttpEndpoints::AddCors(absl::string_view origin, HttpResponse& response) const {
   std::string allowed;
   for (const std::string& item : options_.cors) {
     if (item == "*") allowed = "*";
-    if (allowed.empty() && origin != nullptr && item == *origin) allowed = item;
+    if (allowed.empty() && !origin.empty() && item == origin) allowed = item;
   }
   if (allowed.empty()) return;
   response.headers.emplace_back("access-control-allow-origin", allowed);
@@ -143,9 +142,10 @@ void HttpEndpoints::Serve(HttpRequest request, Respond plain_respond, bool metri
           421, absl::StrCat("host \"", name, "\" is not in --host-whitelist of this server\n")));
     }
   }
-  Respond respond = [this, request,
+  const std::string* sent = request.headers.Find("origin");
+  Respond respond = [this, origin = sent == nullptr ? std::string() : *sent,
                      plain_respond = std::move(plain_respond)](HttpResponse response) {
-    AddCors(request, response);
+    AddCors(origin, response);
     plain_respond(std::move(response));
   };
   if (request.method == "OPTIONS") return respond({200, {}, ""});
@@ -299,8 +299,9 @@ void HttpEndpoints::ServeChecks(const HttpRequest& request, Respond respond,
   for (const std::string& name : known) {
     if (excluded.erase(name) == 0) run->names.push_back(name);
   }
-  for (const std::string& name : excluded) {
-    TLOG(kWarn, "some health checks cannot be excluded", {{"missing-health-checks", name}});
+  if (!excluded.empty()) {
+    TLOG(kWarn, "some health checks cannot be excluded",
+         {{"missing-health-checks", *excluded.begin()}, {"count", excluded.size()}});
   }
   RunChecks(run);
 }

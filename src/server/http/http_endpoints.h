@@ -67,7 +67,7 @@ class HttpEndpoints {
   // `done` gets "" or the reason of failure.
   void RunCheck(const std::string& name, absl::AnyInvocable<void(std::string)> done);
   void ProbeRead(bool serializable, absl::AnyInvocable<void(absl::Status)> done);
-  void AddCors(const HttpRequest& request, HttpResponse& response) const;
+  void AddCors(absl::string_view origin, HttpResponse& response) const;
 
   const HttpOptions options_;
   std::atomic<Executor*> timers_{nullptr};

@@ -23,7 +23,7 @@ class HealthWatch final : public CallHandler {
   explicit HealthWatch(ServerCallPtr call) : call_(std::move(call)) {}
   void OnMessage(SharedBytes message) override {
     HealthCheckRequest request;
-    if (!request.ParseFromArray(message.view().data(), static_cast<int>(message.size()))) {
+    if (!ParseRequest(message.view(), request)) {
       return call_->Finish(BadMessage());
     }
     call_->Send(EncodeHealth(request.service().empty() ? HealthCheckResponse::SERVING

@@ -122,7 +122,7 @@ class KeepAliveHandler final : public CallHandler {
 
   void OnMessage(SharedBytes message) override {
     etcdserverpb::LeaseKeepAliveRequest request;
-    if (!request.ParseFromArray(message.view().data(), static_cast<int>(message.size()))) {
+    if (!ParseRequest(message.view(), request)) {
       return stream_->Finish(BadMessage());
     }
     stream_->OnRequest(request.id());

@@ -207,7 +207,7 @@ class RangeStreamHandler final : public CallHandler {
       return stream_->Finish(std::move(status));
     }
     RangeRequest request;
-    if (!request.ParseFromArray(message.view().data(), static_cast<int>(message.size()))) {
+    if (!ParseRequest(message.view(), request)) {
       return stream_->Finish(BadMessage());
     }
     stream_->Start(std::move(request), message.size());

@@ -1,25 +1,20 @@
 #include "src/server/services/unary_call.h"
 
-#include "google/protobuf/io/coded_stream.h"
-
 namespace tidemark::server {
 namespace {
-
-// 128 levels (contract 2.7) of an operation and the transaction that it is.
-constexpr int kTxnMessageDepth = 2 * 128 + 8;
 
 // Smaller replies are part of what a call costs.
 constexpr int64_t kCountedReplyBytes = 16 << 10;
 
 }  // namespace
 
-bool ParseRequest(absl::string_view bytes, etcdserverpb::TxnRequest& request) {
-  const int size = static_cast<int>(bytes.size());
-  if (request.ParseFromArray(bytes.data(), size)) return true;
-  google::protobuf::io::CodedInputStream input(reinterpret_cast<const uint8_t*>(bytes.data()),
-                                               size);
-  input.SetRecursionLimit(kTxnMessageDepth);
-  return request.ParseFromCodedStream(&input) && input.ConsumedEntireMessage();
+bool UnaryCall::HoldMemory(int64_t bytes) {
+  if (bytes == 0) return true;
+  MemoryBudget& budget = *context_.options().budget;
+  request_charge_ = MemoryCharge(budget, MemoryAccount::kConnections);
+  if (request_charge_.TryRaise(bytes)) return true;
+  budget.CountRefusal(MemoryAccount::kConnections);
+  return false;
 }
 
 void UnaryCall::CountReply(const ByteChain& message) {

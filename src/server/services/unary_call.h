@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/log.h"
 #include "src/kvstore/etcd_errors.h"
+#include "src/server/services/request_parser.h"
 #include "src/server/services/service_context.h"
 
 namespace tidemark::server {
@@ -49,8 +50,11 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
   }
   void Leave() {
     ended_ = true;
+    request_charge_ = MemoryCharge();
     reply_charge_ = MemoryCharge();
   }
+  // For the request, until the call is over. False: there is not so much.
+  bool HoldMemory(int64_t bytes);
 
   // A callback for the router: `encode(header, result)` runs on the loop and gives the message; it
   // may move from the result.
@@ -76,6 +80,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
   const ServerCallPtr call_;
   absl::Duration started_;
   bool ended_ = false;
+  MemoryCharge request_charge_;
   MemoryCharge reply_charge_;
 };
 using UnaryCallPtr = std::shared_ptr<UnaryCall>;
@@ -86,13 +91,6 @@ inline absl::Status BadMessage() {
       "grpc: error unmarshalling request: proto: cannot parse invalid "
       "wire-format data");
 }
-
-template <typename Request>
-bool ParseRequest(absl::string_view bytes, Request& request) {
-  return request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-}
-// Transactions may be nested more deeply than the library reads messages, by default.
-bool ParseRequest(absl::string_view bytes, etcdserverpb::TxnRequest& request);
 
 enum class TimeLimit { kServers, kNone };
 
@@ -113,6 +111,9 @@ class UnaryHandler final : public CallHandler {
     Request request;
     if (!ParseRequest(message.view(), request)) {
       return unary_->Refuse(BadMessage());
+    }
+    if (!unary_->HoldMemory(ExtraBytes(request))) {
+      return unary_->Refuse(kvstore::ErrTooManyRequests());
     }
     if (limit_ == TimeLimit::kServers) {
       unary_->call().SetTimeLimit(unary_->started() + context.options().request_timeout);

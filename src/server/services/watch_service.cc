@@ -178,7 +178,7 @@ class WatchHandler final : public CallHandler {
 
   void OnMessage(SharedBytes message) override {
     etcdserverpb::WatchRequest request;
-    if (!request.ParseFromArray(message.view().data(), static_cast<int>(message.size()))) {
+    if (!ParseRequest(message.view(), request)) {
       return watch_->Refuse(BadMessage());
     }
     watch_->OnRequest(request);

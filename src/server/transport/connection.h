@@ -59,6 +59,7 @@ class Connection final : public FdHandler,
   void CloseIfStuck(absl::Duration too_long);
 
   // For protocols.
+  bool has_output() const { return !output_.empty(); }  // that the socket has not taken
   TransportContext& context() { return context_; }
   const ListenerTraits& traits() const { return traits_; }
   EventLoop& loop() { return loop_; }

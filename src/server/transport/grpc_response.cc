@@ -23,6 +23,14 @@ nghttp2_nv Copied(absl::string_view name, absl::string_view value) {
   return Pair(name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
 }
 
+// Clients take about 8 KiB of metadata by default, and three bytes may become of one here. Texts
+// are longer only where they repeat what a client sent.
+constexpr size_t kMaxMessageBytes = 2 << 10;
+
+std::string EncodeMessage(const absl::Status& status) {
+  return PercentEncode(status.message().substr(0, kMaxMessageBytes));
+}
+
 const nghttp2_nv kOk = Literal(":status", "200");
 const nghttp2_nv kContentType = Literal("content-type", "application/grpc");
 const nghttp2_nv kStatusOk = Literal("grpc-status", "0");
@@ -37,7 +45,7 @@ void RespondWithHeaders(Http2Connection& connection, int32_t stream_id) {
 void RespondWithStatusOnly(Http2Connection& connection, int32_t stream_id,
                            const absl::Status& status) {
   const std::string code = absl::StrCat(static_cast<int>(status.code()));
-  const std::string message = PercentEncode(status.message());
+  const std::string message = EncodeMessage(status);
   const nghttp2_nv headers[] = {kOk, kContentType, Copied("grpc-status", code),
                                 Copied("grpc-message", message)};
   connection.Respond(stream_id, absl::MakeSpan(headers, message.empty() ? 3 : 4), false);
@@ -47,7 +55,7 @@ void SubmitStatusTrailers(Http2Connection& connection, int32_t stream_id,
                           const absl::Status& status) {
   if (status.ok()) return connection.SubmitTrailers(stream_id, absl::MakeSpan(&kStatusOk, 1));
   const std::string code = absl::StrCat(static_cast<int>(status.code()));
-  const std::string message = PercentEncode(status.message());
+  const std::string message = EncodeMessage(status);
   const nghttp2_nv trailers[] = {Copied("grpc-status", code), Copied("grpc-message", message)};
   connection.SubmitTrailers(stream_id, absl::MakeSpan(trailers, message.empty() ? 1 : 2));
 }

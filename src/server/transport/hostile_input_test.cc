@@ -13,7 +13,8 @@
 namespace tidemark::server {
 namespace {
 
-constexpr uint8_t kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoaway = 7;
+constexpr uint8_t kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoaway = 7,
+                  kWindowUpdate = 8;
 constexpr uint32_t kEnhanceYourCalm = 11;
 
 uint32_t GoawayCode(const RawFrame& frame) {
@@ -221,6 +222,76 @@ TEST(HostileInputTest, AdvertisesItsSettings) {
   const auto settings = client.NextOfType(kSettings);
   ASSERT_TRUE(settings.has_value());
   EXPECT_TRUE(absl::StrContains(settings->payload, absl::string_view("\0\x03\0\0\0\x07", 6)));
+  // No tree of priorities, which clients could make as deep as they have calls.
+  EXPECT_TRUE(absl::StrContains(settings->payload, absl::string_view("\0\x09\0\0\0\x01", 6)));
+}
+
+// Each of them may cost as much as there are calls.
+TEST(HostileInputTest, SettingsWithoutEndAreStopped) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  const std::string window = FrameBytes(kSettings, 0, 0, absl::string_view("\0\x04\0\1\0\0", 6));
+  std::string flood;
+  for (int i = 0; i < 500; ++i) flood += window;
+  client.client().Send(flood);
+  // What a served call would answer to is the ping.
+  client.SendFrame(kPing, 0, 0, "12345678");
+  int acknowledged = 0;
+  absl::optional<RawFrame> frame;
+  while ((frame = client.Next()).has_value() && frame->type != kGoaway && frame->type != kPing) {
+    acknowledged += frame->type == kSettings && frame->flags == 1;
+  }
+  ASSERT_TRUE(frame.has_value());
+  ASSERT_EQ(frame->type, kGoaway);
+  EXPECT_EQ(GoawayCode(*frame), kEnhanceYourCalm);
+  EXPECT_LT(acknowledged, 50);
+  ExpectServes(server);
+}
+
+TEST(HostileInputTest, AFewSettingsAreFine) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  for (int i = 0; i < 20; ++i) {
+    client.SendFrame(kSettings, 0, 0, absl::string_view("\0\x04\0\1\0\0", 6));
+  }
+  ASSERT_TRUE(client.SendRequest(1, "/test.Echo/Unary", "x"));
+  EXPECT_TRUE(client.NextOfType(kData).has_value());
+}
+
+// Everything that is to be sent on a connection has its turn, whatever was there first.
+TEST(HostileInputTest, AShortAnswerOvertakesALongOne) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  client.SendFrame(kSettings, 0, 0, absl::string_view("\0\x04\x40\0\0\0", 6));
+  client.SendFrame(kWindowUpdate, 0, 0, absl::string_view("\x40\0\0\0", 4));
+  const std::string headers = HeadersPayload(GrpcRequestHeaders("/test.Echo/Unary"));
+  const std::string message = GrpcMessageBytes(std::string(60000, 'x'));
+  std::string both = FrameBytes(kHeaders, 4, 1, headers);
+  for (size_t at = 0; at < message.size(); at += 15000) {
+    const bool last = at + 15000 >= message.size();
+    both += FrameBytes(kData, last ? 1 : 0, 1, absl::string_view(message).substr(at, 15000));
+  }
+  both += FrameBytes(kHeaders, 4, 3, headers) + FrameBytes(kData, 1, 3, GrpcMessageBytes("short"));
+  client.client().Send(both);
+  std::string ends;
+  absl::optional<RawFrame> frame;
+  while (ends.size() < 2 && (frame = client.Next()).has_value()) {
+    if ((frame->flags & 1) == 0 || (frame->type != kHeaders && frame->type != kData)) continue;
+    ends += frame->stream_id == 3 ? 's' : 'l';
+  }
+  EXPECT_EQ(ends, "sl");
+}
+
+// Clients take only so much metadata, and the library that makes frames gives up silently beyond.
+TEST(HostileInputTest, TextsThatRepeatWhatAClientSentAreCut) {
+  EchoServer server;
+  RawHttp2 client(server.port());
+  RawHeaders headers = GrpcRequestHeaders("/test.Echo/" + std::string(15000, '%'));
+  client.SendFrame(kHeaders, 5, 1, HeadersPayload(headers));
+  const auto answer = client.NextOfType(kHeaders);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->flags & 1, 1);
+  EXPECT_LT(answer->payload.size(), 8000u);
 }
 
 TEST(HostileInputTest, BrokenMessagesEndTheCallOnly) {

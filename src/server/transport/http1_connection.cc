@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/failpoint.h"
 #include "src/server/transport/http_text.h"
 
 namespace tidemark::server {
@@ -39,6 +40,10 @@ void Http1Connection::OnTimer() {
 
 bool Http1Connection::OnInput(absl::string_view bytes) {
   if (ending_) return false;
+  if (!connection_.context().HasMemory(/*essential=*/true)) {
+    Respond(HttpError(503));
+    return false;
+  }
   unread_.append(bytes.data(), bytes.size());
   Advance();
   return !ending_;
@@ -47,7 +52,9 @@ bool Http1Connection::OnInput(absl::string_view bytes) {
 bool Http1Connection::OnInputEnd() {
   // A client may close its side and wait for its answers.
   input_ended_ = true;
-  return answering_ || HasOutput() || !unread_.empty();
+  const bool is_being_written =
+      connection_.has_output() && !PLANTED_BUG("transport_half_close_cuts_an_answer");
+  return answering_ || HasOutput() || !unread_.empty() || is_being_written;
 }
 
 void Http1Connection::Advance() {
@@ -114,6 +121,8 @@ void Http1Connection::Respond(HttpResponse response) {
 }
 
 bool Http1Connection::FillOutput(OutputQueue& queue) {
+  // What stays here keeps the client from being read.
+  if (queue.size_bytes() >= connection_.context().options.output_queue_bytes) return !ending_;
   queue.AppendCopy(pending_output_);
   pending_output_.clear();
   if (!response_body_.empty()) {
@@ -127,6 +136,10 @@ bool Http1Connection::FillOutput(OutputQueue& queue) {
   }
   if (input_ended_ && !answering_ && queue.empty()) ending_ = true;
   return !ending_;
+}
+
+void Http1Connection::OnMemoryShort() {
+  connection_.CloseIfStuck(connection_.context().options.slow_answer_time);
 }
 
 void Http1Connection::BeginShutdown() {

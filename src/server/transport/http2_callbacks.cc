@@ -35,6 +35,7 @@ nghttp2_session_callbacks* MakeCallbacks() {
   nghttp2_session_callbacks_set_on_frame_recv_callback(table, Http2Callbacks::OnFrameReceived);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table, Http2Callbacks::OnData);
   nghttp2_session_callbacks_set_on_frame_send_callback(table, Http2Callbacks::OnFrameSent);
+  nghttp2_session_callbacks_set_on_frame_not_send_callback(table, Http2Callbacks::OnFrameNotSent);
   nghttp2_session_callbacks_set_on_stream_close_callback(table, Http2Callbacks::OnStreamClose);
   nghttp2_session_callbacks_set_send_data_callback(table, Http2Callbacks::SendData);
   nghttp2_session_callbacks_set_data_source_read_length_callback(table,
@@ -99,6 +100,9 @@ int Http2Callbacks::OnFrameReceived(nghttp2_session*, const nghttp2_frame* frame
         if (Http2Stream* stream = self.Find(frame->hd.stream_id)) stream->OnInputEnd();
       }
       return 0;
+    case NGHTTP2_SETTINGS:
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 || self.OnSettings()) return 0;
+      return NGHTTP2_ERR_CALLBACK_FAILURE;
     case NGHTTP2_PING:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
         self.OnPingAnswer();
@@ -127,6 +131,14 @@ int Http2Callbacks::OnFrameSent(nghttp2_session*, const nghttp2_frame* frame, vo
   if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
   self.ping_policy_.OnSent();
   if (EndsStream(frame)) self.EndUnfinishedRequest(frame->hd.stream_id);
+  return 0;
+}
+
+// Headers that do not fit: without them the call would never end.
+int Http2Callbacks::OnFrameNotSent(nghttp2_session*, const nghttp2_frame* frame, int error,
+                                   void* connection) {
+  if (frame->hd.type != NGHTTP2_HEADERS || error != NGHTTP2_ERR_FRAME_SIZE_ERROR) return 0;
+  Self(connection).Reset(frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
   return 0;
 }
 

@@ -22,6 +22,7 @@ struct Http2Callbacks {
   static int OnData(nghttp2_session*, uint8_t flags, int32_t stream_id, const uint8_t* bytes,
                     size_t size, void* connection);
   static int OnFrameSent(nghttp2_session*, const nghttp2_frame*, void* connection);
+  static int OnFrameNotSent(nghttp2_session*, const nghttp2_frame*, int error, void* connection);
   static int OnStreamClose(nghttp2_session*, int32_t stream_id, uint32_t error_code,
                            void* connection);
   static ssize_t ReadData(nghttp2_session*, int32_t stream_id, uint8_t* buffer, size_t size,

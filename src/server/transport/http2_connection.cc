@@ -58,6 +58,8 @@ void Http2Connection::SubmitSettings() {
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<uint32_t>(options.stream_window_bytes)},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<uint32_t>(options.max_metadata_bytes)},
+      // A tree of priorities would be walked for every frame, however deep clients make it.
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
   };
   CHECK(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, entries, std::size(entries)) == 0);
   CHECK(nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
@@ -73,9 +75,8 @@ bool Http2Connection::OnInput(absl::string_view bytes) {
          {{"remote-addr", connection_.peer().address},
           {"error", nghttp2_strerror(static_cast<int>(n))}});
     failed_ = true;
-    const uint32_t code =
-        n == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
-    nghttp2_session_terminate_session(session_, code);
+    if (n == NGHTTP2_ERR_FLOODED) end_code_ = NGHTTP2_ENHANCE_YOUR_CALM;
+    nghttp2_session_terminate_session(session_, end_code_);
     return false;
   }
   return true;
@@ -171,9 +172,27 @@ void Http2Connection::OnRequestHeaders(int32_t stream_id, bool end_stream) {
   }
   if (stream == nullptr) return;  // already answered
   nghttp2_session_set_stream_user_data(session_, stream_id, stream.get());
+  ShareOutput(stream_id);
   Http2Stream* raw = stream.get();
   streams_.emplace(stream_id, std::move(stream));
   if (end_stream) raw->OnInputEnd();
+}
+
+// Every stream has its turn (RFC 9218: incremental), or a long list would hold up all behind it.
+void Http2Connection::ShareOutput(int32_t stream_id) {
+  const nghttp2_extpri priority{.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
+  nghttp2_session_change_extpri_stream_priority(session_, stream_id, &priority,
+                                                /*ignore_client_signal=*/1);
+}
+
+// Each may change the windows of all streams.
+bool Http2Connection::OnSettings() {
+  if (settings_policy_.OnSettings(connection_.loop().now()) ||
+      PLANTED_BUG("transport_settings_without_bound")) {
+    return true;
+  }
+  end_code_ = NGHTTP2_ENHANCE_YOUR_CALM;
+  return false;
 }
 
 void Http2Connection::CountFault(uint32_t error_code) {
@@ -201,6 +220,7 @@ void Http2Connection::OnStreamClosed(int32_t stream_id, uint32_t error_code) {
 }
 
 void Http2Connection::OnPing() {
+  if (failed_) return;
   if (ping_policy_.OnPing(connection_.loop().now(), !streams_.empty())) return;
   TLOG(kInfo, "closing connection of a client that pings too often",
        {{"remote-addr", connection_.peer().address}});
@@ -240,11 +260,13 @@ void Http2Connection::Reset(int32_t stream_id, uint32_t error_code) {
 
 void Http2Connection::Consume(int32_t stream_id, size_t byte_count) {
   nghttp2_session_consume(session_, stream_id, byte_count);
+  connection_.MarkDirty();
 }
 
 void Http2Connection::ConsumeForConnection(size_t byte_count) {
   if (PLANTED_BUG("transport_leaks_connection_window")) return;
   nghttp2_session_consume_connection(session_, byte_count);
+  connection_.MarkDirty();
 }
 
 void Http2Connection::RemoveUnsent(size_t byte_count) {

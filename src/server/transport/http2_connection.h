@@ -23,6 +23,7 @@
 #include "src/server/transport/ping_policy.h"
 #include "src/server/transport/protocol.h"
 #include "src/server/transport/request_head.h"
+#include "src/server/transport/settings_policy.h"
 
 namespace tidemark::server {
 
@@ -67,6 +68,8 @@ class Http2Connection final : public Protocol {
   friend struct Http2Callbacks;
 
   void OnRequestHeaders(int32_t stream_id, bool end_stream);
+  void ShareOutput(int32_t stream_id);
+  bool OnSettings();
   void OnPing();
   void OnPingAnswer();
   void CountFault(uint32_t error_code);
@@ -96,12 +99,14 @@ class Http2Connection final : public Protocol {
   std::vector<int32_t> after_send_;
   absl::btree_set<int32_t> waiting_;
   PingPolicy ping_policy_;
+  SettingsPolicy settings_policy_;
   TimerId keepalive_timer_ = 0;
   TimerId shutdown_timer_ = 0;
   absl::Duration last_input_;
   size_t unsent_bytes_ = 0;
   size_t assembling_bytes_ = 0;
   int stream_faults_ = 0;
+  uint32_t end_code_ = NGHTTP2_PROTOCOL_ERROR;  // for input that ends the connection
   bool ping_outstanding_ = false;
   bool shutting_down_ = false;
   bool shutdown_final_ = false;

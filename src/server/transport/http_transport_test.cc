@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cstdio>
@@ -86,6 +88,24 @@ TEST(HttpTransportTest, BrokenRequestsAreAnsweredAndClosed) {
     EXPECT_THAT(answer, StartsWith(absl::StrCat("HTTP/1.1 ", c.status))) << c.request.substr(0, 50);
     EXPECT_THAT(answer, HasSubstr("Connection: close\r\n"));
   }
+}
+
+// One whose answer is larger than what the sockets hold is still being written by then.
+TEST(HttpTransportTest, WhoeverClosesItsSideGetsTheRestOfAnAnswer) {
+  EchoServer server;
+  RawClient client(server.port());
+  const int small_bytes = 4 << 10;
+  setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &small_bytes, sizeof(small_bytes));
+  const std::string body(4'000'000, 'b');
+  client.Send(absl::StrCat("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: ", body.size(),
+                           "\r\n\r\n", body));
+  int received_bytes = 0;
+  ASSERT_TRUE(Eventually(
+      [&] { return ioctl(client.fd(), FIONREAD, &received_bytes) == 0 && received_bytes > 0; }));
+  client.CloseWrite();
+  const std::string answer = client.ReadAll();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+  EXPECT_GT(answer.size(), body.size());
 }
 
 TEST(HttpTransportTest, SlowRequestsTimeOut) {

@@ -11,12 +11,15 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 
 namespace tidemark::server {
 namespace {
 
 constexpr int kRunsPerWrite = 128;
 constexpr size_t kTlsRecordBytes = 16 << 10;
+// As many as Go takes.
+constexpr int kMaxMessagesWithoutData = 16;
 
 IoState StateOfErrno() {
   return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? IoState::kWouldBlock
@@ -102,7 +105,18 @@ IoState TlsSocket::StateAfter(int result) {
 IoState TlsSocket::Handshake() {
   ERR_clear_error();
   errno = 0;
-  return StateAfter(SSL_do_handshake(ssl_.get()));
+  const IoState state = StateAfter(SSL_do_handshake(ssl_.get()));
+  if (state == IoState::kDone) {
+    SSL_set_msg_callback(ssl_.get(), OnProtocolMessage);
+    SSL_set_msg_callback_arg(ssl_.get(), this);
+  }
+  return state;
+}
+
+void TlsSocket::OnProtocolMessage(int is_sent, int, int content_type, const void*, size_t, SSL*,
+                                  void* socket) {
+  if (is_sent != 0 || content_type != SSL3_RT_HANDSHAKE) return;
+  ++static_cast<TlsSocket*>(socket)->messages_without_data_;
 }
 
 std::string TlsSocket::Protocol() const {
@@ -112,6 +126,11 @@ std::string TlsSocket::Protocol() const {
   return std::string(reinterpret_cast<const char*>(name), length);
 }
 
+bool TlsSocket::HasTooManyWithoutData() const {
+  return messages_without_data_ > kMaxMessagesWithoutData &&
+         !PLANTED_BUG("transport_key_updates_without_bound");
+}
+
 IoResult TlsSocket::Read(absl::Span<char> into) {
   ERR_clear_error();
   size_t total = 0;
@@ -119,11 +138,15 @@ IoResult TlsSocket::Read(absl::Span<char> into) {
     const int n = SSL_read(ssl_.get(), into.data() + total, static_cast<int>(into.size() - total));
     if (n <= 0) {
       const IoState state = StateAfter(n);
+      if (total == 0 && HasTooManyWithoutData()) break;
       return {total > 0 ? IoState::kDone : state, total};
     }
+    messages_without_data_ = 0;
     total += static_cast<size_t>(n);
   }
-  return {IoState::kDone, total};
+  if (total > 0) return {IoState::kDone, total};
+  error_ = "too many ignored records";
+  return {IoState::kFailed};
 }
 
 IoResult TlsSocket::Write(OutputQueue& queue) {

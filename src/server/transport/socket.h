@@ -1,6 +1,8 @@
 // A connected, non-blocking socket, plain or under TLS, that reads bytes and writes queues.
 //
 // Hides would-block, TLS records and retries. Bound to its connection's loop.
+//
+// Input that carries no data (key updates) never keeps a Read for itself, and is bounded.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -67,6 +69,10 @@ class TlsSocket final : public Socket {
   void CloseWrite() override;
 
  private:
+  // Seen by OpenSSL: every message of the protocol, in both directions.
+  static void OnProtocolMessage(int is_sent, int version, int content_type, const void* bytes,
+                                size_t size, SSL* ssl, void* socket);
+  bool HasTooManyWithoutData() const;
   IoState StateAfter(int result);
 
   struct SslDelete {
@@ -75,6 +81,7 @@ class TlsSocket final : public Socket {
   std::unique_ptr<SSL, SslDelete> ssl_;
   std::string error_;
   bool wants_write_ = false;
+  int messages_without_data_ = 0;  // in a row, since the handshake
 };
 
 }  // namespace tidemark::server

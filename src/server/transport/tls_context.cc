@@ -159,6 +159,7 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> TlsContext::Load() const {
   SSL_CTX_set_num_tickets(raw, 0);
   SSL_CTX_set_mode(raw, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                             SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_clear_mode(raw, SSL_MODE_AUTO_RETRY);  // a read is one record, whatever that holds
   SSL_CTX_set_alpn_select_cb(raw, SelectProtocol, nullptr);
   absl::StatusOr<std::string> ciphers = CipherList(options_.cipher_suites);
   if (!ciphers.ok()) return ciphers.status();

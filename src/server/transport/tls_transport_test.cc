@@ -105,6 +105,38 @@ class TlsTransportTest : public ::testing::Test {
   const TestAuthority authority_{"test authority"};
 };
 
+// OpenSSL answers and forgets them, one after the other, for as long as there are more.
+TEST_F(TlsTransportTest, KeyUpdatesWithoutEndAreStopped) {
+  EchoServer server({}, Spec(Options()));
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
+                                                                  SSL_CTX_free);
+  const auto connect = [&](RawClient& socket) {
+    std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context.get()), SSL_free);
+    SSL_set_fd(ssl.get(), socket.fd());
+    EXPECT_EQ(SSL_connect(ssl.get()), 1);
+    return ssl;
+  };
+  const auto update_keys = [](SSL* ssl, int times) {
+    for (int i = 0; i < times; ++i) {
+      ASSERT_EQ(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+      if (SSL_do_handshake(ssl) != 1) return;
+    }
+  };
+  const auto ask = [](SSL* ssl) {
+    SSL_write(ssl, kHello.data(), static_cast<int>(kHello.size()));
+    char answer[100];
+    return SSL_read(ssl, answer, sizeof(answer)) > 0;
+  };
+  RawClient honest(server.port());
+  const auto with_few = connect(honest);
+  update_keys(with_few.get(), 10);
+  EXPECT_TRUE(ask(with_few.get()));
+  RawClient hostile(server.port());
+  const auto with_many = connect(hostile);
+  update_keys(with_many.get(), 100);
+  EXPECT_FALSE(ask(with_many.get()));
+}
+
 TEST_F(TlsTransportTest, GrpcOverTls) {
   EchoServer server({}, Spec(Options()));
   const UnaryResult result = Call(server, authority_);

@@ -50,10 +50,7 @@ class Node:
         self.server.process.wait()
 
     def remove(self):
-        if self.server.process and self.server.process.poll() is None:
-            self.kill()
-        shutil.rmtree(self.server.memory_directory, ignore_errors=True)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.server.remove()
 
     def lose_memory(self):
         shutil.rmtree(self.server.memory_directory, ignore_errors=True)

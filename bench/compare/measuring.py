@@ -32,5 +32,5 @@ def measure(arguments, contender, case):
         result = run_tidebench(arguments, server, case.arguments(arguments.seconds, arguments.warm_up))
     unseen = case.unseen(result)
     if unseen:
-        raise RuntimeError(f"the span had no {' and no '.join(unseen)}")
+        raise RuntimeError(f"the span had {' and '.join(unseen)}")
     return {**result, "disk_was_calm": is_calm}

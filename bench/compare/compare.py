@@ -2,21 +2,22 @@
 """Measures servers of etcd's API beside each other and beside the bare limits, in turns.
 
 For every round and case each contender is started anew, filled, loaded by tidebench, stopped and
-removed, so nothing else of them runs meanwhile; who goes first changes from case to case.
-scripts/bench calls this; the tables go to stdout and, with all raw results and charts, to --out.
+removed, so nothing else of them runs meanwhile; who goes first changes from case to case and from
+round to round. scripts/bench calls this; the tables go to stdout and, with all raw results and
+charts, after each round to --out.
 """
 
 import argparse
 import json
 import os
-import pathlib
-import subprocess
 import sys
-import tempfile
 
 import cases
 import charts
+import contenders
+import measuring
 import quiet_disk
+import results_folder
 import second_opinion
 import servers
 import tables
@@ -29,19 +30,21 @@ def parse_arguments():
     for name in ("tidebench", "tidemark", "etcd", "etcd-debian", "bare-server", "echo-server",
                  "etcd-benchmark"):
         binaries.add_argument(f"--{name}-binary", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--out", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--header", default="", help=argparse.SUPPRESS)
     parser.add_argument("--directory", default=".", help="where data goes: puts wait for that disk")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5, help="measured, for each case")
+    parser.add_argument("--seconds", type=float, default=5,
+                        help="measured, for each case; k8s-100k takes %d or more" % cases.ONE_LIST_OF_EACH_S)
     parser.add_argument("--warm-up", type=float, default=1)
     parser.add_argument("--groups", default="", help="of cases, all unless given: " +
                         ",".join(dict.fromkeys(case.group for case in cases.every())))
     parser.add_argument("--workloads", default="", help="only these, of: " +
                         ",".join(dict.fromkeys(case.workload for case in cases.every())))
     parser.add_argument("--clients", default="", help="only cases with so many, e.g. 1,64")
-    parser.add_argument("--contenders", default="limit,tidemark,etcd",
-                        help="of limit, tidemark, etcd, etcd-debian")
+    parser.add_argument("--contenders", default="",
+                        help="of limit, tidemark, etcd, etcd-debian; the first three unless given, and "
+                             "Debian's etcd where the newest cannot be built")
     parser.add_argument("--second-opinion", action="store_true",
                         help="etcd's own load tool beside tidebench, instead of the cases")
     parser.add_argument("--list", action="store_true", help="shows the cases")
@@ -61,53 +64,10 @@ def chosen_cases(arguments):
     return chosen
 
 
-def make_server(arguments, contender, case, directory):
-    if contender == "limit":
-        return servers.bare(arguments.bare_server_binary, directory, case.limit == cases.DURABLE)
-    if case.group == cases.TRANSPORT:
-        return servers.bare(arguments.echo_server_binary, directory, is_durable=False)
-    binary = {"tidemark": arguments.tidemark_binary, "etcd": arguments.etcd_binary,
-              "etcd-debian": arguments.etcd_debian_binary}[contender]
-    if not binary:
-        sys.exit(f"no binary for {contender}")
-    return servers.etcd_like(binary, directory, case.tls)
-
-
-def run_tidebench(arguments, server, load):
-    command = [arguments.tidebench_binary, *load, "--endpoint", server.endpoint,
-               "--server-pid", server.pid, "--seconds", arguments.seconds,
-               "--warm-up", arguments.warm_up, "--json", "-"]
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{done.stderr.strip()} (its data stays in {server.directory.name})")
-    return json.loads(done.stdout)
-
-
-def measure(arguments, contender, case):
-    quiet_disk.wait(arguments.directory)
-    directory = tempfile.mkdtemp(prefix=f"bench-{contender}-", dir=arguments.directory)
-    with make_server(arguments, contender, case, directory) as server:
-        return run_tidebench(arguments, server, case.arguments())
-
-
-def ask_second_opinion(arguments):
-    lines = second_opinion.head()
-    for contender in ("tidemark", "etcd"):
-        directory = tempfile.mkdtemp(prefix=f"bench-{contender}-", dir=arguments.directory)
-        with make_server(arguments, contender, cases.Case("put", 64), directory) as server:
-            lines += second_opinion.rows(
-                arguments.etcd_benchmark_binary, server, contender,
-                lambda workload: run_tidebench(
-                    arguments, server, [workload, "--clients", second_opinion.CLIENTS]),
-                arguments.seconds)
-    print("\n".join([*arguments.header.splitlines(), "", *lines]))
-
-
-def takes_part(contender, case):
-    if contender == "limit":
-        return case.limit != ""
-    return case.group != cases.TRANSPORT or contender == "tidemark"
+def in_turn(names, turn):
+    """Somebody else goes first each time."""
+    first = turn % len(names)
+    return names[first:] + names[:first]
 
 
 def show(round_number, case, contender, result):
@@ -118,46 +78,71 @@ def show(round_number, case, contender, result):
           f"others {result['other_cores']:.2f}", file=sys.stderr)
 
 
-def run(arguments):
-    """({(case, contender): results}, failures); a failure ends its case, not the comparison."""
-    contenders = [name for name in arguments.contenders.split(",") if name]
-    chosen = chosen_cases(arguments)
-    results = {(case, contender): [] for case in chosen for contender in contenders
-               if takes_part(contender, case)}
-    failures = []
-    first = 0
+def run(arguments, chosen, names, results, failures, after_round):
+    """Adds to {(case, contender): results}; a failure ends its case, not the comparison."""
     for round_number in range(arguments.rounds):
-        for case in chosen:
-            for i in range(len(contenders)):
-                contender = contenders[(first + i) % len(contenders)]
-                if (case, contender) not in results:
-                    continue
+        for place, case in enumerate(chosen):
+            taking_part = [name for name in names if contenders.takes_part(name, case)]
+            for contender in in_turn(taking_part, round_number + place) if taking_part else ():
                 try:
-                    result = measure(arguments, contender, case)
+                    result = measuring.measure(arguments, contender, case)
                 except RuntimeError as error:
                     failures.append(f"{contender}, {case.name} with {case.clients}: {error}")
                     print(f"FAILED: {failures[-1]}", file=sys.stderr)
                     continue
-                results[case, contender].append(result)
+                results.setdefault((case, contender), []).append({**result, "round": round_number + 1})
                 show(round_number, case, contender, result)
-            first += 1
-    return {key: rounds for key, rounds in results.items() if rounds}, failures
+        after_round()
 
 
-def write(arguments, results, failures):
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    header = arguments.header.splitlines()
-    header.append(f"- Load average after: {' '.join(f'{load:.2f}' for load in os.getloadavg())}")
-    header += [f"- **Failed**: {failure}" for failure in failures]
-    report = tables.report(results, header)
+def in_order(results, names):
+    """By case and contender, whoever went first."""
+    cases_of = tables.cases_of(results)
+    return {(case, name): results[case, name] for case in cases_of for name in names if (case, name) in results}
+
+
+def restless_disk(results):
+    """A line about measurements that began on a disk which did not become calm."""
+    restless = [f"{case.name} {case.clients} {tables.NAMES[contender]} (round {result['round']})"
+                for (case, contender), rounds in results.items() for result in rounds
+                if not result["disk_was_calm"]]
+    return [f"- **The disk was not calm** {quiet_disk.LIMIT_SECONDS} s after the server before, but measured on: "
+            f"{', '.join(restless)}"] if restless else []
+
+
+def header(arguments, left_out, results, failures):
+    lines = [*arguments.header.splitlines(), *(f"- **Left out**: {text}" for text in left_out)]
+    lines.append(f"- Load average after: {' '.join(f'{load:.2f}' for load in os.getloadavg())}")
+    return [*lines, *restless_disk(results), *(f"- **Failed**: {failure}" for failure in failures)]
+
+
+def save(folder, results, report):
     raw = [{"case": vars(case), "contender": contender, "rounds": rounds}
            for (case, contender), rounds in results.items()]
-    (arguments.out / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
-    (arguments.out / "report.md").write_text(report)
+    (folder / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
+    (folder / "report.md").write_text(report)
     for name, chart in charts.every(results).items():
-        (arguments.out / name).write_text(chart)
-    print(report, end="")
-    print(f"written to {arguments.out}", file=sys.stderr)
+        (folder / name).write_text(chart)
+
+
+def compare(arguments, chosen, names, left_out, folder):
+    """Whether all went well; what was measured is saved however this ends."""
+    results, failures = {}, []
+
+    def save_all():
+        ordered = in_order(results, names)
+        report = tables.report(ordered, header(arguments, left_out, ordered, failures))
+        save(folder, ordered, report)
+        return report
+
+    try:
+        run(arguments, chosen, names, results, failures, save_all)
+    except BaseException as error:
+        failures.append(f"ended before its time, by {type(error).__name__} {error}")
+        raise
+    finally:
+        print(save_all(), end="")
+    return not failures
 
 
 def main():
@@ -166,12 +151,18 @@ def main():
         for case in cases.every():
             print(f"{case.group:8} {case.name:24} {case.clients:4} clients")
         return
+    servers.end_by_exception()
+    chosen = chosen_cases(arguments)
+    names, left_out = contenders.chosen(arguments)
+    for text in left_out:
+        print(f"LEFT OUT: {text}", file=sys.stderr)
+    folder = results_folder.make(arguments.out)
+    print(f"results go to {folder}", file=sys.stderr)
     if arguments.second_opinion:
-        ask_second_opinion(arguments)
-        return
-    results, failures = run(arguments)
-    write(arguments, results, failures)
-    sys.exit(1 if failures else 0)
+        stores = [name for name in names if name != "limit"]
+        second_opinion.run(arguments, stores, header(arguments, left_out, {}, []), folder)
+    elif not compare(arguments, chosen, names, left_out, folder):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

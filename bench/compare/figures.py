@@ -38,10 +38,36 @@ def rss_per_key(result):
     return result["server"]["rss_bytes"] / keys if keys and "server" in result else None
 
 
-def activity_values(results, name, latency):
-    """One for each round: a percentile of one part of a mixed load."""
-    return [activity["latency_us"][latency] for result in results
-            for activity in result["activities"] if activity["name"] == name]
+def parts(results, name):
+    """One for each round: what one part of a mixed load saw."""
+    return [activity for result in results for activity in result["activities"]
+            if activity["name"] == name]
+
+
+def part_latencies(results, name, latency):
+    return [part["latency_us"][latency] for part in parts(results, name) if due(part)]
+
+
+def due(activity):
+    """Latencies of an open loop are of what was due inside the span, sent or not."""
+    return activity["latency_us"]["count"]
+
+
+def fell_short(activity):
+    """Whether an open loop did less than was due; what is on its way at either end is no matter."""
+    if not activity["open_loop"]:
+        return False
+    return activity["never_sent"] > 0 or due(activity) - activity["answers"] > max(1, due(activity) / 100)
+
+
+def short_parts(results):
+    return [activity["name"] for activity in results[0]["activities"]
+            if any(fell_short(part) for part in parts(results, activity["name"]))]
+
+
+def left_unsent(results):
+    """Then latencies are lower bounds: nobody knows how long the rest would have waited."""
+    return any(main_load(result)["never_sent"] > 0 for result in results)
 
 
 def values(results, figure):
@@ -75,7 +101,10 @@ def spread(found):
 
 def ratios(ours, theirs, figure):
     """How many times better ours is, round by round: both ran in the same round, one after another."""
-    pairs = zip(values(ours, figure), values(theirs, figure))
+    def by_round(results):
+        return {result["round"]: FIGURES[figure](result) for result in results}
+    ours, theirs = by_round(ours), by_round(theirs)
+    pairs = [(ours[number], theirs[number]) for number in ours if number in theirs]
     if figure in SMALLER_IS_BETTER:
-        return [b / a for a, b in pairs if a]
-    return [a / b for a, b in pairs if b]
+        pairs = [(b, a) for a, b in pairs]
+    return [a / b for a, b in pairs if a is not None and b]

@@ -5,8 +5,8 @@ syncs wait for it.
 """
 
 import os
-import pathlib
 import statistics
+import tempfile
 import time
 
 SYNCS = 30
@@ -15,16 +15,14 @@ LIMIT_SECONDS = 20
 
 def sync_seconds(directory):
     """How long each of a few small syncs takes."""
-    path = pathlib.Path(directory) / "quiet-disk"
     seconds = []
-    with open(path, "wb", buffering=0) as file:
+    with tempfile.NamedTemporaryFile(prefix="quiet-disk-", dir=directory, buffering=0) as file:
         for _ in range(SYNCS):
             begin = time.monotonic()
             file.write(b"q" * 4096)
             os.fdatasync(file.fileno())
             seconds.append(time.monotonic() - begin)
             time.sleep(0.005)
-    path.unlink()
     return seconds
 
 
@@ -34,7 +32,10 @@ def is_calm(seconds):
 
 
 def wait(directory):
+    """Whether it became calm."""
     limit = time.monotonic() + LIMIT_SECONDS
     os.sync()
-    while not is_calm(sync_seconds(directory)) and time.monotonic() < limit:
-        pass
+    while not is_calm(sync_seconds(directory)):
+        if time.monotonic() >= limit:
+            return False
+    return True

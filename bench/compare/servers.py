@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -30,8 +31,15 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def end_by_exception():
+    """From now on signals end the process by an exception, so that every `with` and `finally` cleans up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
+
+
 class Server:
-    """One process; `with` stops it and removes what it wrote."""
+    """One process; `with` stops it and removes what it wrote, also when it is interrupted."""
 
     def __init__(self, arguments, directory, port, environment=None, health=True, tls=False):
         self.arguments = [str(argument) for argument in arguments]
@@ -52,18 +60,29 @@ class Server:
         return self.process.pid
 
     def __enter__(self):
-        log = open(self.directory / "log", "ab")
-        self.process = subprocess.Popen(self.arguments, stdout=log, stderr=log,
-                                        env={**os.environ, **self.environment})
-        log.close()
+        try:
+            self.launch()
+            self.wait_until_ready()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def launch(self):
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(self.arguments, stdout=log, stderr=log,
+                                            env={**os.environ, **self.environment})
+
+    def wait_until_ready(self):
         deadline = time.monotonic() + START_LIMIT_S
         while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                self.process.wait()
-                raise RuntimeError(f"{pathlib.Path(self.arguments[0]).name} does not start; see {self.directory.name}/log")
+                raise RuntimeError(f"{pathlib.Path(self.arguments[0]).name} does not start: {self.last_words()}")
             time.sleep(0.02)
-        return self
+
+    def last_words(self):
+        lines = (self.directory / "log").read_text(errors="replace").splitlines()
+        return " / ".join(lines[-3:])[-1000:]
 
     def is_ready(self):
         if not self.health:
@@ -79,15 +98,28 @@ class Server:
             return False
 
     def __exit__(self, kind, error, trace):
+        is_failure = kind is not None and issubclass(kind, Exception)
+        try:
+            if kind is None or is_failure:
+                self.stop()
+        finally:
+            self.remove(keeps_data=is_failure)  # data and log of a failure are to be looked at
+
+    def stop(self):
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
+            pass  # remove() does not ask
+
+    def remove(self, keeps_data=False):
+        """The process, if there still is one, and what it left."""
+        if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         if self.memory_directory:
             shutil.rmtree(self.memory_directory, ignore_errors=True)
-        if kind is None:  # after a failure data and log stay, to be looked at
+        if not keeps_data:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 

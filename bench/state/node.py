@@ -10,6 +10,8 @@ import sys
 import time
 import urllib.request
 
+import ranges
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "compare"))
 import servers  # noqa: E402
 
@@ -37,9 +39,12 @@ class Node:
         # Budgets and quotas are not what is measured here.
         self.server.arguments = [a for a in self.server.arguments if "quota" not in a]
         self.server.arguments += ["--quota-backend-bytes=-1", *flags]
+        self.log_begin = 0  # of the newest start's lines
 
     def start(self, limit_s=PATIENCE_S):
         """Seconds until it serves."""
+        log = self.directory / "log"
+        self.log_begin = log.stat().st_size if log.exists() else 0
         begin = time.monotonic()
         servers.START_LIMIT_S = limit_s
         self.server.__enter__()
@@ -50,10 +55,7 @@ class Node:
         self.server.process.wait()
 
     def remove(self):
-        if self.server.process and self.server.process.poll() is None:
-            self.kill()
-        shutil.rmtree(self.server.memory_directory, ignore_errors=True)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.server.remove()
 
     def lose_memory(self):
         shutil.rmtree(self.server.memory_directory, ignore_errors=True)
@@ -71,11 +73,17 @@ class Node:
         return {name: float(value) for name, value in
                 (line.rsplit(" ", 1) for line in lines if line and line[0] != "#")}
 
-    def wait(self, is_there, limit_s=PATIENCE_S):
-        deadline = time.monotonic() + limit_s
-        while not is_there(self.metrics()):
+    def wait(self, is_there):
+        self.wait_until(lambda: is_there(self.metrics()))
+
+    def wait_for_log(self, is_it):
+        self.wait_until(lambda: any(map(is_it, self.log_lines())))
+
+    def wait_until(self, is_so):
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_so():
             if time.monotonic() > deadline:
-                raise RuntimeError(f"waited too long; see {self.directory}/log")
+                raise RuntimeError(f"waited too long; its log ends with {self.server.last_words()}")
             time.sleep(0.2)
 
     def status(self):
@@ -88,12 +96,18 @@ class Node:
                 "shared_bytes": int(pages[2]) * page_bytes}
 
     def log_lines(self):
+        """Since the newest start."""
         with open(self.directory / "log") as log:
+            log.seek(self.log_begin)
             for line in log:
                 try:
                     yield json.loads(line)
                 except ValueError:
                     pass
+
+    def ways(self):
+        """{partition: how it started: warm, cold or empty}"""
+        return {line["partition"]: line["way"] for line in self.log_lines() if line.get("msg") == "partition starts"}
 
 
 class Client:
@@ -117,14 +131,17 @@ class Client:
         """Writes each key once, with 1 KiB of value."""
         self.run("get", "--keys", keys, "--warm-up", 0, "--seconds", 0.2, "--clients", 64)
 
+    def ctl(self, *arguments):
+        command = ["etcdctl", "--endpoints", self.node.server.endpoint, *arguments]
+        return subprocess.run(command, check=True, env={**os.environ, "ETCDCTL_API": "3"}, stdout=subprocess.PIPE).stdout
+
+    def count(self):
+        """All keys, linearizably."""
+        return ranges.count_everything(self.node.server.endpoint)
+
     def compact(self):
         """To the newest revision; returns when everything older is gone. Not physical: nobody waits for one of kube-apiserver's."""
-        finished = "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds_count"
-        before = self.node.metrics()[finished]
-        ctl = ["etcdctl", "--endpoints", self.node.server.endpoint]
-        environment = {**os.environ, "ETCDCTL_API": "3"}
-        status = json.loads(subprocess.run([*ctl, "endpoint", "status", "-w", "json"], check=True, env=environment,
-                                           stdout=subprocess.PIPE).stdout)
-        revision = status[0]["Status"]["header"]["revision"]
-        subprocess.run([*ctl, "compact", str(revision)], check=True, env=environment, stdout=subprocess.DEVNULL)
-        self.node.wait(lambda metrics: metrics[finished] > before)
+        revision = json.loads(self.ctl("endpoint", "status", "-w", "json"))[0]["Status"]["header"]["revision"]
+        self.ctl("compact", str(revision))
+        self.node.wait_for_log(lambda line: line.get("msg") == "finished scheduled compaction"
+                               and line["compact-revision"] >= revision)

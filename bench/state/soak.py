@@ -1,9 +1,10 @@
 """Months in minutes: a cluster's churn over a million keys, and whether memory, disk and p99 stay flat."""
 
-import json
 import pathlib
 import sys
 import time
+
+import intervals as interval_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "compare"))
 import svg  # noqa: E402
@@ -16,6 +17,8 @@ def run(make_node, make_client, keys, minutes, scale, event_ttl_s, directory):
     node = make_node("soak", "--checkpoint-journal-bytes=268435456")
     samples = []
     file = directory / "intervals.jsonl"
+    file.unlink(missing_ok=True)
+    load = None
     try:
         node.start()
         client = make_client(node)
@@ -30,11 +33,15 @@ def run(make_node, make_client, keys, minutes, scale, event_ttl_s, directory):
                 samples.append({"t_s": time.time() - begin, **sample(node)})
         if load.returncode != 0:
             raise RuntimeError("the load found a wrong or failed answer")
-        intervals = [json.loads(line) for line in open(file)]
+        intervals = interval_file.read(file)
         for interval in intervals:
             interval["t_s"] = interval["end"] - begin
         return samples, intervals
     finally:
+        if load and load.poll() is None:
+            load.kill()
+            load.wait()
+        file.unlink(missing_ok=True)
         node.remove()
 
 
@@ -73,7 +80,8 @@ def table(samples, intervals):
         lines.append(f"| {name} | {early:,.0f} | {late:,.0f} | {late / early if early else 0:.2f} |")
     answers = sum(i["answers"] for i in intervals)
     lines.append(f"\n{answers:,} requests in {samples[-1]['t_s'] / 60:.0f} minutes, "
-                 f"{samples[-1]['checkpoints']:.0f} checkpoints of partitions.")
+                 f"{samples[-1]['checkpoints']:.0f} checkpoints of partitions; "
+                 f"{interval_file.stalls(intervals)} of {len(intervals)} intervals of {SAMPLE_S} s without an answer.")
     return "\n".join(lines)
 
 

@@ -9,6 +9,8 @@ import interference
 import memory
 import node
 import restart
+import results_folder
+import servers
 import soak
 
 
@@ -35,8 +37,7 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.directory = pathlib.Path(options.directory)
-        self.out = pathlib.Path(options.out)
-        self.out.mkdir(parents=True, exist_ok=True)
+        self.out = results_folder.make(options.out)
 
     def make_node(self, name, *flags):
         return node.Node(self.options.tidemark_binary, self.directory / name, flags)
@@ -88,6 +89,7 @@ class Bench:
 
 def main():
     options = parse()
+    servers.end_by_exception()
     bench = Bench(options)
     for part in options.parts:
         print(f"\n{getattr(bench, part)()}\n", flush=True)

@@ -93,6 +93,7 @@ bool Dataset::NoteWrite(int64_t index, int64_t revision, int64_t due_ns) {
   const bool is_newer = revision > known.mod_revision;
   known.mod_revision = revision;
   ++known.writes;
+  known.pending = Pending::kNothing;
   ++acknowledged_;
   newest_revision_ = std::max(newest_revision_, revision);
   if (clock_ != nullptr) clock_->Written(revision, due_ns);

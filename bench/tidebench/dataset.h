@@ -21,9 +21,11 @@ class Dataset {
     int64_t keys = 0;    // at most; memory is taken for those that are used
     int64_t value_bytes = 0;
   };
+  enum class Pending { kNothing, kWrite, kDelete };
   struct Entry {
-    int64_t mod_revision = 0;  // 0: not there
-    int64_t writes = 0;        // made by us, acknowledged
+    int64_t mod_revision = 0;             // 0: not there
+    int64_t writes = 0;                   // made by us, acknowledged
+    Pending pending = Pending::kNothing;  // sent, not acknowledged
   };
 
   explicit Dataset(Options options);
@@ -33,9 +35,12 @@ class Dataset {
     if (index >= static_cast<int64_t>(entries_.size())) entries_.resize(index + 1);
     return entries_[index];
   }
+  const std::vector<Entry>& entries() const { return entries_; }
   int64_t value_bytes() const { return options_.value_bytes; }
   const std::string& prefix() const { return options_.prefix; }
 
+  // What is sent for a key; one request at a time, noted before the other two.
+  void NoteSent(int64_t index, Pending pending) { entry(index).pending = pending; }
   // An acknowledged write of the key, due at that time; false when its revision is not newer than
   // what was known.
   bool NoteWrite(int64_t index, int64_t revision, int64_t due_ns);

@@ -61,6 +61,8 @@ class Dataset {
   const Options options_;
   absl::string_view FillerOf(int64_t index, int64_t writes, size_t size) const;
 
+  bool Note(int64_t index, int64_t revision, int64_t due_ns, bool is_delete);
+
   std::vector<Entry> entries_;
   RevisionClock* clock_ = nullptr;
   int64_t acknowledged_ = 0;

@@ -47,7 +47,6 @@ const Dataset::Options kPods{
 // Fills a dataset twice, so that there are old values, and sends requests of the kind for a moment.
 absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr) {
   Dataset dataset(kPods);
-  RevisionClock clock;
   LeasePool leases{.ids = {77}};
   Filler first({{&dataset, kStored}});
   Filler second({{&dataset, kStored}});
@@ -66,7 +65,7 @@ absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr) {
   std::vector<Activity*> activities;
   if (kind == Kind::kProgress) {
     deliveries = std::make_unique<Deliveries>(Activity::Description{.name = "events"}, &dataset,
-                                              &clock, std::vector{&client->connection(0)});
+                                              std::vector{&client->connection(0)});
     asker = std::make_unique<ProgressAsker>(Activity::Description{.name = "progress"},
                                             std::vector{&deliveries->stream(0)}, 1'000'000);
     activities = {deliveries.get(), asker.get()};

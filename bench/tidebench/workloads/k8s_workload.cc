@@ -138,7 +138,7 @@ class K8s : public Workload {
           Activity::Description{.name = std::string("events of ") + kShapes[resource].probe,
                                 .unit = "delivery",
                                 .is_main = false},
-          &dataset(resource), &clock_, watching);
+          &dataset(resource), watching);
       for (int64_t i = 0; i < kApiservers; ++i) streams.push_back(&deliveries->stream(i));
       activities->push_back(std::move(deliveries));
     }
@@ -202,7 +202,6 @@ class K8s : public Workload {
   const double scale_;
   std::vector<std::unique_ptr<Dataset>> datasets_;  // by Resource
   std::unique_ptr<Filler> filler_;
-  RevisionClock clock_;
   LeasePool event_leases_;
   int64_t compacted_ = 0;
   uint64_t next_seed_ = 0;

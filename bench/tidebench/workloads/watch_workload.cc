@@ -28,8 +28,7 @@ class Watch : public DatasetWorkload {
     }
     std::vector<std::unique_ptr<Activity>> activities;
     activities.push_back(std::make_unique<Deliveries>(
-        Activity::Description{.name = "deliveries", .unit = "delivery"}, &dataset(), &clock_,
-        watching));
+        Activity::Description{.name = "deliveries", .unit = "delivery"}, &dataset(), watching));
     activities.push_back(MakeLoad(
         client,
         {.name = "updates",
@@ -45,8 +44,6 @@ class Watch : public DatasetWorkload {
   std::unique_ptr<Op> MakeOp(Connection& connection, int64_t number) override {
     return std::make_unique<UpdateOp>(connection, Share(number));
   }
-
-  RevisionClock clock_;
 };
 
 }  // namespace

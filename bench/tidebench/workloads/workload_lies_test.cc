@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/tidebench/dataset.h"
 #include "bench/tidebench/server_for_test.h"
 #include "bench/tidebench/workloads/methods.h"
 #include "bench/tidebench/workloads/run_for_test.h"
@@ -43,8 +44,8 @@ Lie LieAbout(std::string name, absl::string_view method, std::vector<std::string
           }};
 }
 
-Lie LieAboutEvents(std::string name, void (*tell)(WatchResponse*)) {
-  return {std::move(name), kWatchMethod, {"watch"}, [tell](Message* answer) {
+Lie LieAboutEvents(std::string name, std::function<void(WatchResponse*)> tell) {
+  return {std::move(name), kWatchMethod, {"watch"}, [tell = std::move(tell)](Message* answer) {
             auto* response = dynamic_cast<WatchResponse*>(answer);
             if (response->events().empty()) return false;
             tell(response);
@@ -150,6 +151,23 @@ TEST(WorkloadLiesTest, AboutEvents) {
   ExpectNoticed(LieAboutEvents("a replaced value of the same revision", [](WatchResponse* r) {
     auto* event = r->mutable_events(0);
     event->mutable_prev_kv()->set_mod_revision(event->kv().mod_revision());
+  }));
+  const Dataset::Options pods{.prefix = "/registry/pods/load/pod-", .keys = 64, .value_bytes = 200};
+  ExpectNoticed(LieAboutEvents("a write of another key", [&](WatchResponse* r) {
+    auto* event = r->mutable_events(0);
+    const int64_t index = (Dataset(pods).IndexOf(event->kv().key()) + 1) % pods.keys;
+    for (auto* kv : {event->mutable_kv(), event->mutable_prev_kv()}) {
+      Dataset(pods).KeyOf(index, kv->mutable_key());
+      Dataset(pods).ValueOf(index, kv == event->mutable_kv() ? 2 : 1, kv->mutable_value());
+    }
+  }));
+  ExpectNoticed(LieAboutEvents("a write that is not made yet", [&](WatchResponse* r) {
+    auto* event = r->mutable_events(0);
+    const int64_t index = Dataset(pods).IndexOf(event->kv().key());
+    for (auto* kv : {event->mutable_kv(), event->mutable_prev_kv()}) {
+      const int64_t writes = Dataset(pods).WritesIn(index, kv->value());
+      Dataset(pods).ValueOf(index, writes + 1, kv->mutable_value());
+    }
   }));
   ExpectNoticed(LieAboutEvents("progress ahead of events", [](WatchResponse* r) {
     r->clear_events();

@@ -143,6 +143,7 @@ std::string BareStore::RangeBody(const etcdserverpb::RangeRequest& request) cons
   int64_t count = 0;
   auto at =
       request.range_end().empty() ? map_.find(request.key()) : map_.lower_bound(request.key());
+  if (fault_ == Fault::kStoresNothing) at = map_.end();
   for (; at != map_.end() && Covers(request.key(), request.range_end(), at->first); ++at) {
     ++count;
     const bool is_wanted = request.limit() == 0 || count <= request.limit();
@@ -359,7 +360,7 @@ void BareStore::Compact(const BareCallPtr& call, absl::string_view message) {
   etcdserverpb::CompactionRequest request;
   Parse(message, &request);
   if (request.revision() <= compacted_) return call->End(kOutOfRange, kCompactedText);
-  if (!ignores_compactions_) compacted_ = request.revision();
+  if (fault_ != Fault::kIgnoresCompactions) compacted_ = request.revision();
   etcdserverpb::CompactionResponse response;
   SetHeader(response.mutable_header());
   Answer(call, response);

@@ -31,8 +31,10 @@ class BareStore : public BareService {
 
   explicit BareStore(JournalFile* journal = nullptr) : journal_(journal) {}
   void set_tamper(Tamper tamper) { tamper_ = std::move(tamper); }
-  // Another lie: compactions are acknowledged and change nothing.
-  void set_ignores_compactions() { ignores_compactions_ = true; }
+  // Lies of other kinds: compactions are acknowledged and change nothing; so are writes, of which
+  // only the revisions are counted.
+  enum class Fault { kNone, kIgnoresCompactions, kStoresNothing };
+  void set_fault(Fault fault) { fault_ = fault; }
 
  private:
   struct Record {
@@ -88,7 +90,7 @@ class BareStore : public BareService {
 
   JournalFile* const journal_;  // null: nothing is durable
   Tamper tamper_;
-  bool ignores_compactions_ = false;
+  Fault fault_ = Fault::kNone;
   int64_t revision_ = 1;
   int64_t compacted_ = 0;
   int64_t next_lease_ = 1000;

@@ -92,6 +92,7 @@ json ToJson(const Report& report) {
       {"span_s", report.run.span_s},
       {"requests_per_s", static_cast<double>(AllAnswers(report)) / report.run.span_s},
       {"activities", activities},
+      {"keys_read_back", report.keys_read_back},
       {"client",
        {{"cores", report.run.client_cores},
         {"cpu_us_per_request", PerAnswerUs(report, report.run.client_cores * report.run.span_s)}}},

@@ -5,8 +5,9 @@
 //   tidebench update-Txn --rate 20000 --clients 256 ...  open loop: latency from when it was due
 //   tidebench put --endpoint https://127.0.0.1:2379 --cacert ca.pem --json result.json
 //
-// Every answer is checked (value, revision, success); the first wrong or failed one ends the run
-// with status 1. The summary goes to stdout, progress to stderr.
+// Every answer is checked (value, revision, success), and a sample of what was written is read back
+// in the end; the first wrong or failed answer ends the run with status 1. The summary goes to
+// stdout, progress to stderr.
 
 #include <time.h>
 
@@ -80,12 +81,22 @@ absl::StatusOr<double> Fill(Workload* workload, Client* client, Progress* progre
   return static_cast<double>(MonotonicNs() - begin_ns) / 1e9;
 }
 
+// How many keys were as they had been written.
+absl::StatusOr<int64_t> RunToEnd(Activity* read_back, Client* client, Progress* progress) {
+  if (read_back == nullptr) return 0;
+  absl::Status status =
+      Runner(*client).RunToEnd(read_back, [&] { progress->Show("read back", 1); });
+  if (!status.ok()) return status;
+  return read_back->answers();
+}
+
 absl::StatusOr<Report> Run(const Settings& settings) {
   absl::StatusOr<Endpoint> endpoint = ParseEndpoint(settings.endpoint);
   if (!endpoint.ok()) return endpoint.status();
   // Activities and their calls outlive the connections: see wire/call.h.
   const std::unique_ptr<Workload> workload = KindOf(settings.workload).make(settings.load);
   std::vector<std::unique_ptr<Activity>> activities;
+  std::unique_ptr<Activity> read_back;
   auto client = Client::Create({.endpoint = *endpoint, .tls = settings.tls});
   if (!client.ok()) return client.status();
   absl::Status status = (*client)->Connect(workload->connections());
@@ -117,6 +128,10 @@ absl::StatusOr<Report> Run(const Settings& settings) {
   absl::StatusOr<RunResult> result = Runner(**client).Measure(borrowed, options);
   if (!result.ok()) return result.status();
   report.run = *result;
+  read_back = workload->MakeReadBack(**client);
+  const absl::StatusOr<int64_t> keys = RunToEnd(read_back.get(), client->get(), &progress);
+  if (!keys.ok()) return keys.status();
+  report.keys_read_back = *keys;
   for (const auto& activity : activities) {
     report.activities.push_back({activity->description(), activity->result()});
   }

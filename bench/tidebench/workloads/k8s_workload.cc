@@ -10,6 +10,7 @@
 #include "bench/tidebench/workloads/lease_ops.h"
 #include "bench/tidebench/workloads/point_ops.h"
 #include "bench/tidebench/workloads/progress_asker.h"
+#include "bench/tidebench/workloads/read_back.h"
 
 namespace tidemark::bench {
 namespace {
@@ -61,11 +62,18 @@ class K8s : public Workload {
         {&dataset(kPods), stored(kPods)},
         {&dataset(kSlices), stored(kSlices)},
     });
+    // Not events, which go when their leases run out.
+    read_back_ = std::make_unique<ReadBack>(
+        std::vector{&dataset(kLeases), &dataset(kNodeObjects), &dataset(kPods), &dataset(kSlices)},
+        options_.seed);
   }
 
   int64_t connections() const override { return kApiservers * kResources; }
   std::unique_ptr<Activity> MakeFill(Client& client) override { return filler_->Make(client); }
   int64_t fill_requests() const override { return filler_->requests(); }
+  std::unique_ptr<Activity> MakeReadBack(Client& client) override {
+    return read_back_->Make(client);
+  }
 
   std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) override {
     std::vector<std::unique_ptr<Activity>> activities;
@@ -202,6 +210,7 @@ class K8s : public Workload {
   const double scale_;
   std::vector<std::unique_ptr<Dataset>> datasets_;  // by Resource
   std::unique_ptr<Filler> filler_;
+  std::unique_ptr<ReadBack> read_back_;
   LeasePool event_leases_;
   int64_t compacted_ = 0;
   uint64_t next_seed_ = 0;

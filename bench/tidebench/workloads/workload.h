@@ -44,6 +44,9 @@ class Workload {
   virtual int64_t fill_requests() const = 0;
   // They live no longer than the workload.
   virtual std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) = 0;
+  // Requests that compare what they have written with what is stored, when they are over; ending by
+  // themselves. Null when nothing was written.
+  virtual std::unique_ptr<Activity> MakeReadBack(Client& client) { return nullptr; }
 };
 
 struct WorkloadKind {

@@ -82,6 +82,27 @@ TEST(WorkloadLiesTest, AboutWrites) {
                                       [](TxnResponse* r) { r->clear_header(); }));
 }
 
+// Told when all is over, as what was written is read back.
+TEST(WorkloadLiesTest, AboutWhatIsStored) {
+  const std::vector<std::string> writers = {"put",         "update-Txn", "create",
+                                            "lease-flood", "watch",      "compaction"};
+  for (const std::string& workload : writers) {
+    const ServerForTest server(nullptr, BareStore::Fault::kStoresNothing);
+    EXPECT_TRUE(absl::IsDataLoss(RunForTest(server, workload))) << workload;
+  }
+  ExpectNoticed(LieAbout<RangeResponse>("an older value", kRangeMethod,
+                                        {"put", "update-Txn", "create", "lease-flood", "watch"},
+                                        [](RangeResponse* r) {
+                                          std::string* value = r->mutable_kvs(0)->mutable_value();
+                                          (*value)[value->find('#') + 12] ^= 1;
+                                        }));
+  const ServerForTest server(nullptr, BareStore::Fault::kStoresNothing);
+  WorkloadOptions options = SmallForTest();
+  options.compact_every_s = 1000;
+  options.per_second = 1000;
+  EXPECT_TRUE(absl::IsDataLoss(RunForTest(server, "k8s-100k", options)));
+}
+
 TEST(WorkloadLiesTest, AboutSingleKeys) {
   const std::vector<std::string> gets = {"get", "get-serializable"};
   const auto about = [&](const char* name, void (*tell)(RangeResponse*)) {
@@ -194,7 +215,7 @@ TEST(WorkloadLiesTest, AboutCompactions) {
                                          [](CompactionResponse* r) { r->clear_header(); });
   lie.first_answer = 2;
   ExpectNoticed(lie);
-  const ServerForTest server(nullptr, /*ignores_compactions=*/true);
+  const ServerForTest server(nullptr, BareStore::Fault::kIgnoresCompactions);
   EXPECT_TRUE(absl::IsDataLoss(RunForTest(server, "compaction")));
 }
 

@@ -379,6 +379,7 @@ void BareStore::Watch(const BareCallPtr& call, absl::string_view message) {
     response.set_watch_id(id);
     response.set_created(true);
   } else if (request.has_progress_request()) {
+    if (fault_ == Fault::kAnswersNoProgress) return;
     response.set_watch_id(-1);
   } else {
     const int64_t id = request.cancel_request().watch_id();

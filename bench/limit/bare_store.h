@@ -32,8 +32,8 @@ class BareStore : public BareService {
   explicit BareStore(JournalFile* journal = nullptr) : journal_(journal) {}
   void set_tamper(Tamper tamper) { tamper_ = std::move(tamper); }
   // Lies of other kinds: compactions are acknowledged and change nothing; so are writes, of which
-  // only the revisions are counted.
-  enum class Fault { kNone, kIgnoresCompactions, kStoresNothing };
+  // only the revisions are counted; requests for progress are forgotten.
+  enum class Fault { kNone, kIgnoresCompactions, kStoresNothing, kAnswersNoProgress };
   void set_fault(Fault fault) { fault_ = fault; }
 
  private:

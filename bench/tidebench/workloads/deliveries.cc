@@ -44,7 +44,10 @@ void Deliveries::OnEvent(int64_t revision, const Change& change) {
 }
 
 void Deliveries::OnDelivered(int64_t due_ns, int64_t arrived_ns) {
-  if (IsInSpan(due_ns)) result_.latency_ns.Add(arrived_ns - due_ns);
+  if (!IsInSpan(due_ns)) return;
+  ++result_.due;
+  ++result_.done;
+  result_.latency_ns.Add(arrived_ns - due_ns);
 }
 
 void Deliveries::OnWatchFailed(const absl::Status& status) { Fail(status); }

@@ -45,12 +45,13 @@ const Dataset::Options kPods{
     .prefix = "/registry/pods/pod-", .keys = 1'000'000, .value_bytes = 100};
 
 // Fills a dataset twice, so that there are old values, and sends requests of the kind for a moment.
-absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr) {
+absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr,
+                     BareStore::Fault fault = BareStore::Fault::kNone) {
   Dataset dataset(kPods);
   LeasePool leases{.ids = {77}};
   Filler first({{&dataset, kStored}});
   Filler second({{&dataset, kStored}});
-  const ServerForTest server(std::move(tamper));
+  const ServerForTest server(std::move(tamper), fault);
   std::vector<std::unique_ptr<Activity>> fills;
   std::unique_ptr<Deliveries> deliveries;
   std::unique_ptr<ProgressAsker> asker;
@@ -66,8 +67,10 @@ absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr) {
   if (kind == Kind::kProgress) {
     deliveries = std::make_unique<Deliveries>(Activity::Description{.name = "events"}, &dataset,
                                               std::vector{&client->connection(0)});
-    asker = std::make_unique<ProgressAsker>(Activity::Description{.name = "progress"},
-                                            std::vector{&deliveries->stream(0)}, 1'000'000);
+    asker = std::make_unique<ProgressAsker>(
+        Activity::Description{.name = "progress"},
+        std::vector<ProgressStream*>{&deliveries->stream(0)},
+        [&] { return dataset.newest_revision(); }, 1'000'000);
     activities = {deliveries.get(), asker.get()};
   }
   load = MakeLoad(*client, {.count = 1}, [&](Connection& connection, int64_t) {
@@ -75,8 +78,9 @@ absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr) {
   });
   activities.push_back(load.get());
   return runner
-      .Measure(activities,
-               {.span_ns = 10'000'000, .least_answers = 30, .silence_limit_ns = 1'000'000'000})
+      .Measure(activities, {.span_ns = 10'000'000,
+                            .least_answers = fault == BareStore::Fault::kNone ? 30 : 0,
+                            .silence_limit_ns = 1'000'000'000})
       .status();
 }
 
@@ -169,6 +173,12 @@ TEST(K8sOpsTest, ProgressThatGoesBackOrAhead) {
       return true;
     });
   }
+}
+
+TEST(K8sOpsTest, NoProgressAtAll) {
+  const absl::Status status =
+      RunKind(Kind::kProgress, nullptr, BareStore::Fault::kAnswersNoProgress);
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
 }
 
 }  // namespace

@@ -101,6 +101,11 @@ class K8s : public Workload {
         return 0;
     }
   }
+  int64_t NewestRevision() const {
+    int64_t newest = 0;
+    for (const auto& dataset : datasets_) newest = std::max(newest, dataset->newest_revision());
+    return newest;
+  }
   int64_t AtLeastOne(double at_full_scale) const {
     return std::max<int64_t>(1, static_cast<int64_t>(at_full_scale * scale_));
   }
@@ -136,7 +141,7 @@ class K8s : public Workload {
   }
 
   void AddWatches(Client& client, Activities* activities) {
-    std::vector<WatchStream*> streams;
+    std::vector<ProgressStream*> streams;
     for (const Resource resource : {kLeases, kNodeObjects, kPods, kSlices}) {
       std::vector<Connection*> watching;
       for (int64_t i = 0; i < kApiservers; ++i) {
@@ -151,8 +156,8 @@ class K8s : public Workload {
       activities->push_back(std::move(deliveries));
     }
     activities->push_back(std::make_unique<ProgressAsker>(
-        Activity::Description{.name = "progress", .is_main = false, .is_open_loop = true},
-        std::move(streams), kProgressIntervalNs));
+        Activity::Description{.name = "progress", .is_main = false, .is_open_loop = true}, streams,
+        [this] { return NewestRevision(); }, kProgressIntervalNs));
   }
 
   void AddWrites(Client& client, Activities* activities) {

@@ -22,9 +22,8 @@ void WatchStream::Open(int64_t revision) {
   connection_.Send(this, request);
 }
 
-void WatchStream::RequestProgress(ProgressListener* listener) {
+void WatchStream::RequestProgress() {
   if (has_failed_) return;
-  progress_listener_ = listener;
   etcdserverpb::WatchRequest request;
   request.mutable_progress_request();
   connection_.Send(this, request);
@@ -58,8 +57,8 @@ absl::Status WatchStream::Handle() {
   }
   if (response_.events().empty()) {
     last_revision_ = response_.header().revision();
-    if (response_.watch_id() == -1 && progress_listener_ != nullptr) {
-      std::exchange(progress_listener_, nullptr)->OnProgress(absl::OkStatus());
+    if (response_.watch_id() == -1 && progress_listener() != nullptr) {
+      progress_listener()->OnProgress(last_revision_);
     }
   }
   return absl::OkStatus();
@@ -102,9 +101,6 @@ void WatchStream::OnEnd(const absl::Status& status) {
 
 void WatchStream::Fail(const absl::Status& status) {
   if (std::exchange(has_failed_, true)) return;
-  if (progress_listener_ != nullptr) {
-    std::exchange(progress_listener_, nullptr)->OnProgress(status);
-  }
   listener_->OnWatchFailed(status);
 }
 

@@ -25,7 +25,29 @@ class WatchListener {
   virtual void OnWatchFailed(const absl::Status& status) = 0;
 };
 
-class WatchStream : public Call {
+// What can be asked whether it has told of everything.
+class ProgressStream {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // Everything up to that revision was told before.
+    virtual void OnProgress(int64_t revision) = 0;
+  };
+
+  virtual ~ProgressStream() = default;
+  virtual void RequestProgress() = 0;
+  // It must live as long as this.
+  void set_progress_listener(Listener* listener) { progress_listener_ = listener; }
+
+ protected:
+  Listener* progress_listener() { return progress_listener_; }
+
+ private:
+  Listener* progress_listener_ = nullptr;
+};
+
+class WatchStream : public Call, public ProgressStream {
  public:
   WatchStream(Connection& connection, const Dataset* dataset, WatchListener* listener)
       : connection_(connection), dataset_(dataset), listener_(listener) {}
@@ -35,13 +57,7 @@ class WatchStream : public Call {
   bool is_created() const { return is_created_; }
   int64_t last_revision() const { return last_revision_; }
 
-  // The answer calls `listener`, which must live as long as this; asking again replaces it.
-  class ProgressListener {
-   public:
-    virtual ~ProgressListener() = default;
-    virtual void OnProgress(const absl::Status& status) = 0;
-  };
-  void RequestProgress(ProgressListener* listener);
+  void RequestProgress() override;
 
  private:
   void OnMessage(absl::string_view message) override;
@@ -59,7 +75,6 @@ class WatchStream : public Call {
   bool is_created_ = false;
   bool has_failed_ = false;
   int64_t last_revision_ = 0;  // of events, or progress
-  ProgressListener* progress_listener_ = nullptr;
 };
 
 }  // namespace tidemark::bench

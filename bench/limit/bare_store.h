@@ -1,8 +1,8 @@
 // The least that answers etcd's KV, Watch and Lease calls rightly: a map in memory, no history.
 //
 // It is the limit that Tidemark is compared with, and a server for tests of the load client. With a
-// journal file, writes are answered after an fdatasync, one for all that a turn of the loop read:
-// the least that a durable server does. Not there: reads at old revisions, expiry of leases,
+// journal file, writes are answered after a durable append, one for all that a turn of the loop
+// read: the least that a durable server does. Not there: reads at old revisions, expiry of leases,
 // watches from the past, filters, nested transactions, compares other than "equals a number".
 // Bound to the transport's thread.
 #pragma once

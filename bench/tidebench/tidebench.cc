@@ -60,11 +60,18 @@ const WorkloadKind& KindOf(const std::string& name) {
 }
 
 nlohmann::json ConfigurationJson(const Settings& settings) {
-  return {{"workload", settings.workload},    {"endpoint", settings.endpoint},
-          {"clients", settings.load.clients}, {"connections", settings.load.connections},
-          {"keys", settings.load.keys},       {"value_bytes", settings.load.value_bytes},
-          {"rate", settings.load.per_second}, {"arrivals", settings.arrivals},
-          {"warm_up_s", settings.warm_up_s},  {"seconds", settings.seconds},
+  return {{"workload", settings.workload},
+          {"endpoint", settings.endpoint},
+          {"clients", settings.load.clients},
+          {"connections", settings.load.connections},
+          {"keys", settings.load.keys},
+          {"value_bytes", settings.load.value_bytes},
+          {"rate", settings.load.per_second},
+          {"arrivals", settings.arrivals},
+          {"warm_up_s", settings.warm_up_s},
+          {"seconds", settings.seconds},
+          {"compact_every_s", settings.load.compact_every_s},
+          {"check_every_s", settings.load.check_every_s},
           {"seed", settings.load.seed}};
 }
 
@@ -132,6 +139,7 @@ absl::StatusOr<Report> Run(const Settings& settings) {
   const absl::StatusOr<int64_t> keys = RunToEnd(read_back.get(), client->get(), &progress);
   if (!keys.ok()) return keys.status();
   report.keys_read_back = *keys;
+  report.compactions = workload->compactions();
   for (const auto& activity : activities) {
     report.activities.push_back({activity->description(), activity->result()});
   }
@@ -171,7 +179,15 @@ void AddOptions(CLI::App* app, Settings* settings) {
   app->add_option("--scale", load.scale, "of k8s-100k")->check(CLI::Range(0.0001, 10.0));
   app->add_option("--event-ttl", load.event_ttl_s, "seconds that events of k8s-100k live")
       ->check(CLI::Range(1, 1'000'000));
-  app->add_option("--compact-every", load.compact_every_s, "seconds")->check(CLI::PositiveNumber);
+  app->add_option(
+         "--compact-every", load.compact_every_s,
+         "seconds between compactions (k8s-100k: 300, compaction: 1); the first after half "
+         "of them")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--check-every", load.check_every_s,
+                  "seconds between whole lists of one resource by one of the six apiservers of "
+                  "k8s-100k (300), which take turns; the first after half of a turn")
+      ->check(CLI::PositiveNumber);
   app->add_option("--page-keys", load.page_keys)->check(CLI::Range(1, 1'000'000));
   app->add_option("--rate", load.per_second, "requests/s, open loop; 0: closed loop")
       ->capture_default_str()

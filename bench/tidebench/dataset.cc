@@ -93,7 +93,6 @@ bool Dataset::Note(int64_t index, int64_t revision, int64_t due_ns, bool is_dele
   const bool is_newer = revision > known.mod_revision;
   const int64_t writes = known.writes + (is_delete ? 0 : 1);
   known = is_delete ? Entry() : Entry{.mod_revision = revision, .writes = writes};
-  ++acknowledged_;
   newest_revision_ = std::max(newest_revision_, revision);
   if (clock_ != nullptr) clock_->Written(revision, {index, writes, is_delete}, due_ns);
   return is_newer;

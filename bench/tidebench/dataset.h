@@ -46,8 +46,7 @@ class Dataset {
   bool NoteWrite(int64_t index, int64_t revision, int64_t due_ns);
   bool NoteDelete(int64_t index, int64_t revision, int64_t due_ns);
   void set_clock(RevisionClock* clock) { clock_ = clock; }      // is told of writes
-  int64_t acknowledged() const { return acknowledged_; }        // writes and deletes
-  int64_t newest_revision() const { return newest_revision_; }  // of them
+  int64_t newest_revision() const { return newest_revision_; }  // of acknowledged ones
 
   // Written into `key` and `value`, whose memory is used again.
   void KeyOf(int64_t index, std::string* key) const;
@@ -65,7 +64,6 @@ class Dataset {
 
   std::vector<Entry> entries_;
   RevisionClock* clock_ = nullptr;
-  int64_t acknowledged_ = 0;
   int64_t newest_revision_ = 0;
   const std::string filler_;
 };

@@ -56,6 +56,7 @@ void Load::EndSpan(int64_t now_ns) {
     ++result_.due;
     ++result_.never_sent;
     result_.latency_ns.Add(now_ns - options_.arrivals->next_ns());
+    if (options_.on_never_sent) options_.on_never_sent(options_.arrivals->next_ns(), now_ns);
   }
 }
 

@@ -45,6 +45,7 @@ struct LoadShape {
   int64_t connections = 1;
   std::optional<Arrivals> arrivals;
   bool is_main = true;
+  std::function<void(int64_t due_ns, int64_t now_ns)> on_never_sent = nullptr;
 };
 using OpFactory = std::function<std::unique_ptr<Op>(Connection& connection, int64_t number)>;
 std::unique_ptr<Activity> MakeLoad(Client& client, LoadShape shape, const OpFactory& make);

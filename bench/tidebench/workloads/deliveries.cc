@@ -50,6 +50,13 @@ void Deliveries::OnDelivered(int64_t due_ns, int64_t arrived_ns) {
   result_.latency_ns.Add(arrived_ns - due_ns);
 }
 
+void Deliveries::ChargeNeverWritten(int64_t due_ns, int64_t now_ns) {
+  const auto watchers = static_cast<int64_t>(streams_.size());
+  result_.due += watchers;
+  result_.never_sent += watchers;
+  result_.latency_ns.Add(now_ns - due_ns, watchers);
+}
+
 void Deliveries::OnWatchFailed(const absl::Status& status) { Fail(status); }
 
 }  // namespace tidemark::bench

@@ -30,6 +30,9 @@ class Deliveries : public Activity, private WatchListener, private DeliveryListe
   bool is_idle() const override { return !is_running_ && clock_.is_settled(); }
   std::string waits_for() const override;
 
+  // A write inside the span was due and never sent: nor were its events.
+  void ChargeNeverWritten(int64_t due_ns, int64_t now_ns);
+
   WatchStream& stream(size_t index) { return *streams_[index]; }
 
  private:

@@ -33,12 +33,16 @@ class DeliveriesTest : public ::testing::Test {
     puts_ =
         std::make_unique<Load>(Load::Options{.name = "puts",
                                              .arrivals = Arrivals(100, Arrivals::Spacing::kEven, 1),
+                                             .on_never_sent =
+                                                 [this](int64_t due_ns, int64_t now_ns) {
+                                                   deliveries_->ChargeNeverWritten(due_ns, now_ns);
+                                                 },
                                              .now_ns = [] { return fake_now_ns; }},
                                std::move(ops));
     deliveries_->Start(0);
     TurnUntil([&] { return deliveries_->is_ready(); });
     puts_->Start(0);
-    deliveries_->BeginSpan(0);
+    BeginSpan(0);
   }
   ~DeliveriesTest() override { client_.reset(); }
 
@@ -49,6 +53,10 @@ class DeliveriesTest : public ::testing::Test {
       ASSERT_TRUE(client_->Turn(MonotonicNs() + kMs, [] {}).ok());
     }
     ASSERT_TRUE(is_there());
+  }
+  void BeginSpan(int64_t now_ns) {
+    deliveries_->BeginSpan(now_ns);
+    puts_->BeginSpan(now_ns);
   }
   // The one that is due at 10 ms.
   void PutOnce() {
@@ -79,10 +87,22 @@ TEST_F(DeliveriesTest, WhatIsDueInsideCountsHoweverLateItArrives) {
 
 TEST_F(DeliveriesTest, WhatWasDueBeforeDoesNotCount) {
   Start();
-  deliveries_->BeginSpan(20 * kMs);
+  BeginSpan(20 * kMs);
   fake_now_ns = 30 * kMs;
   PutOnce();
   EXPECT_EQ(deliveries_->result().latency_ns.count(), 0);
+}
+
+TEST_F(DeliveriesTest, WhatWasNeverWrittenCountsForEachWatcher) {
+  Start();
+  deliveries_->EndSpan(35 * kMs);
+  puts_->EndSpan(35 * kMs);  // due at 10, 20 and 30 ms
+  EXPECT_EQ(deliveries_->result().due, 6);
+  EXPECT_EQ(deliveries_->result().never_sent, 6);
+  EXPECT_EQ(deliveries_->result().latency_ns.count(), 6);
+  EXPECT_EQ(deliveries_->result().latency_ns.max(), 25 * kMs);
+  deliveries_->Stop();
+  EXPECT_TRUE(deliveries_->is_idle());
 }
 
 TEST_F(DeliveriesTest, AnEventThatNobodyCausedStandsForNoOther) {

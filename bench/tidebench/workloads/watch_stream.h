@@ -55,7 +55,6 @@ class WatchStream : public Call, public ProgressStream {
   // Of all that is written behind `revision`.
   void Open(int64_t revision);
   bool is_created() const { return is_created_; }
-  int64_t last_revision() const { return last_revision_; }
 
   void RequestProgress() override;
 

@@ -117,6 +117,7 @@ absl::StatusOr<Report> Run(const Settings& settings) {
 
   activities = workload->MakeActivities(**client);
   std::vector<Activity*> borrowed;
+  borrowed.reserve(activities.size());
   for (const auto& activity : activities) borrowed.push_back(activity.get());
   std::optional<IntervalLog> intervals;
   if (!settings.intervals_file.empty()) {

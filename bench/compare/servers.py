@@ -139,7 +139,7 @@ def etcd_like(binary, directory, tls=False):
 
 
 def bare(binary, directory, is_durable):
-    """The limit: reads from a map in memory; writes, when durable, behind one fdatasync a turn."""
+    """The limit: reads from a map in memory; writes, when durable, behind one durable write a turn."""
     port = free_port()
     arguments = [binary, port] + ([f"{directory}/journal"] if is_durable else [])
     return Server(arguments, directory, port, health=False)

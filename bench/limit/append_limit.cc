@@ -1,8 +1,9 @@
-// The limit of a log: appends of one size, so many for each write + fdatasync, in one thread.
+// The limit of a log: appends of one size, so many for each durable write, in one thread.
 //
 //   append_limit FILE [ENTRY_BYTES [ENTRIES_PER_SYNC [SECONDS]]]
 //
-// Prints JSON: CPU and time for each entry, entries a second, percentiles of a sync's time.
+// Prints JSON: which way it wrote (journal_file.h), CPU and time for each entry, entries a second,
+// percentiles of a sync's time.
 
 #include <time.h>
 
@@ -44,6 +45,7 @@ int main(int argc, char** argv) {
   const double entries = static_cast<double>(sync_ns.count() * batch);
   const double elapsed_s = static_cast<double>(after.at_ns - before.at_ns) / 1e9;
   const nlohmann::json result = {
+      {"way", journal.way()},
       {"entry_bytes", entry_bytes},
       {"entries_per_sync", batch},
       {"cpu_us_per_entry",

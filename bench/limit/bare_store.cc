@@ -143,6 +143,7 @@ std::string BareStore::RangeBody(const etcdserverpb::RangeRequest& request) cons
   int64_t count = 0;
   auto at =
       request.range_end().empty() ? map_.find(request.key()) : map_.lower_bound(request.key());
+  if (fault_ == Fault::kStoresNothing) at = map_.end();
   for (; at != map_.end() && Covers(request.key(), request.range_end(), at->first); ++at) {
     ++count;
     const bool is_wanted = request.limit() == 0 || count <= request.limit();
@@ -359,7 +360,7 @@ void BareStore::Compact(const BareCallPtr& call, absl::string_view message) {
   etcdserverpb::CompactionRequest request;
   Parse(message, &request);
   if (request.revision() <= compacted_) return call->End(kOutOfRange, kCompactedText);
-  if (!ignores_compactions_) compacted_ = request.revision();
+  if (fault_ != Fault::kIgnoresCompactions) compacted_ = request.revision();
   etcdserverpb::CompactionResponse response;
   SetHeader(response.mutable_header());
   Answer(call, response);
@@ -378,6 +379,7 @@ void BareStore::Watch(const BareCallPtr& call, absl::string_view message) {
     response.set_watch_id(id);
     response.set_created(true);
   } else if (request.has_progress_request()) {
+    if (fault_ == Fault::kAnswersNoProgress) return;
     response.set_watch_id(-1);
   } else {
     const int64_t id = request.cancel_request().watch_id();

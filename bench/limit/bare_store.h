@@ -1,8 +1,8 @@
 // The least that answers etcd's KV, Watch and Lease calls rightly: a map in memory, no history.
 //
 // It is the limit that Tidemark is compared with, and a server for tests of the load client. With a
-// journal file, writes are answered after an fdatasync, one for all that a turn of the loop read:
-// the least that a durable server does. Not there: reads at old revisions, expiry of leases,
+// journal file, writes are answered after a durable append, one for all that a turn of the loop
+// read: the least that a durable server does. Not there: reads at old revisions, expiry of leases,
 // watches from the past, filters, nested transactions, compares other than "equals a number".
 // Bound to the transport's thread.
 #pragma once
@@ -31,8 +31,10 @@ class BareStore : public BareService {
 
   explicit BareStore(JournalFile* journal = nullptr) : journal_(journal) {}
   void set_tamper(Tamper tamper) { tamper_ = std::move(tamper); }
-  // Another lie: compactions are acknowledged and change nothing.
-  void set_ignores_compactions() { ignores_compactions_ = true; }
+  // Lies of other kinds: compactions are acknowledged and change nothing; so are writes, of which
+  // only the revisions are counted; requests for progress are forgotten.
+  enum class Fault { kNone, kIgnoresCompactions, kStoresNothing, kAnswersNoProgress };
+  void set_fault(Fault fault) { fault_ = fault; }
 
  private:
   struct Record {
@@ -88,7 +90,7 @@ class BareStore : public BareService {
 
   JournalFile* const journal_;  // null: nothing is durable
   Tamper tamper_;
-  bool ignores_compactions_ = false;
+  Fault fault_ = Fault::kNone;
   int64_t revision_ = 1;
   int64_t compacted_ = 0;
   int64_t next_lease_ = 1000;

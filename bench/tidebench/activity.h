@@ -16,10 +16,16 @@ namespace tidemark::bench {
 struct ActivityResult {
   int64_t answers = 0;  // or deliveries; those that came inside the measured span
   int64_t keys = 0;     // that they carried, for lists
-  Histogram latency_ns;
-  // Open loop: due inside the span, but all outstanding requests were taken until its end. They are
-  // in the histogram with the time they had waited until then: the percentiles are lower bounds.
+  // Of those that count: in an open loop the ones that were due inside the span, else the ones that
+  // were answered inside. In the end due = done + never_sent + never_answered.
+  int64_t due = 0;
+  int64_t done = 0;
+  Histogram latency_ns;  // of all of them
+  // All outstanding requests were taken until the span's end. They are in the histogram with the
+  // time they had waited until then: the percentiles are lower bounds.
   int64_t never_sent = 0;
+  // The same of what a server may leave unanswered.
+  int64_t never_answered = 0;
 };
 
 class Activity {

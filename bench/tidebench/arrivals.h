@@ -16,7 +16,11 @@ class Arrivals {
 
   Arrivals(double per_second, Spacing spacing, uint64_t seed);
 
-  void StartAt(int64_t start_ns);  // begins anew; the first arrival is one gap later
+  // Even ones of which the first is half a period after the start: what happens once a period
+  // happens in a span of one.
+  static Arrivals Every(double period_s);
+
+  void StartAt(int64_t start_ns);  // begins anew; else the first arrival is one gap later
   int64_t next_ns() const { return next_ns_; }
   void Take();  // on to the one behind next_ns
 
@@ -27,6 +31,7 @@ class Arrivals {
   const Spacing spacing_;
   SmallRandom random_;
   int64_t start_ns_ = 0;
+  double first_gaps_ = 1;
   double since_start_ns_ = 0;
   int64_t taken_ = 0;
   int64_t next_ns_ = 0;

@@ -17,6 +17,15 @@ TEST(ArrivalsTest, EvenOnesNeverDrift) {
   }
 }
 
+TEST(ArrivalsTest, PeriodicOnesBeginAfterHalfAPeriod) {
+  Arrivals arrivals = Arrivals::Every(2);
+  arrivals.StartAt(7'000'000'000);
+  for (const int64_t second : {8, 10, 12}) {
+    EXPECT_EQ(arrivals.next_ns(), second * 1'000'000'000);
+    arrivals.Take();
+  }
+}
+
 TEST(ArrivalsTest, PoissonOnesKeepTheRateAndSpread) {
   Arrivals arrivals(10'000, Arrivals::Spacing::kPoisson, 42);
   arrivals.StartAt(0);

@@ -88,21 +88,22 @@ int64_t Dataset::WritesIn(int64_t index, absl::string_view value) const {
   return value == FillerOf(index, writes, value.size()) ? writes : -1;
 }
 
-bool Dataset::NoteWrite(int64_t index, int64_t revision, int64_t due_ns) {
+bool Dataset::Note(int64_t index, int64_t revision, int64_t due_ns, bool is_delete) {
   Entry& known = entry(index);
   const bool is_newer = revision > known.mod_revision;
-  known.mod_revision = revision;
-  ++known.writes;
-  ++acknowledged_;
+  const int64_t writes = known.writes + (is_delete ? 0 : 1);
+  known = is_delete ? Entry() : Entry{.mod_revision = revision, .writes = writes};
   newest_revision_ = std::max(newest_revision_, revision);
-  if (clock_ != nullptr) clock_->Written(revision, due_ns);
+  if (clock_ != nullptr) clock_->Written(revision, {index, writes, is_delete}, due_ns);
   return is_newer;
 }
 
+bool Dataset::NoteWrite(int64_t index, int64_t revision, int64_t due_ns) {
+  return Note(index, revision, due_ns, false);
+}
+
 bool Dataset::NoteDelete(int64_t index, int64_t revision, int64_t due_ns) {
-  const bool is_newer = NoteWrite(index, revision, due_ns);
-  entry(index) = Entry();
-  return is_newer;
+  return Note(index, revision, due_ns, true);
 }
 
 std::string PrefixEnd(absl::string_view prefix) {

@@ -21,9 +21,11 @@ class Dataset {
     int64_t keys = 0;    // at most; memory is taken for those that are used
     int64_t value_bytes = 0;
   };
+  enum class Pending { kNothing, kWrite, kDelete };
   struct Entry {
-    int64_t mod_revision = 0;  // 0: not there
-    int64_t writes = 0;        // made by us, acknowledged
+    int64_t mod_revision = 0;             // 0: not there
+    int64_t writes = 0;                   // made by us, acknowledged
+    Pending pending = Pending::kNothing;  // sent, not acknowledged
   };
 
   explicit Dataset(Options options);
@@ -33,16 +35,18 @@ class Dataset {
     if (index >= static_cast<int64_t>(entries_.size())) entries_.resize(index + 1);
     return entries_[index];
   }
+  const std::vector<Entry>& entries() const { return entries_; }
   int64_t value_bytes() const { return options_.value_bytes; }
   const std::string& prefix() const { return options_.prefix; }
 
+  // What is sent for a key; one request at a time, noted before the other two.
+  void NoteSent(int64_t index, Pending pending) { entry(index).pending = pending; }
   // An acknowledged write of the key, due at that time; false when its revision is not newer than
   // what was known.
   bool NoteWrite(int64_t index, int64_t revision, int64_t due_ns);
   bool NoteDelete(int64_t index, int64_t revision, int64_t due_ns);
   void set_clock(RevisionClock* clock) { clock_ = clock; }      // is told of writes
-  int64_t acknowledged() const { return acknowledged_; }        // writes and deletes
-  int64_t newest_revision() const { return newest_revision_; }  // of them
+  int64_t newest_revision() const { return newest_revision_; }  // of acknowledged ones
 
   // Written into `key` and `value`, whose memory is used again.
   void KeyOf(int64_t index, std::string* key) const;
@@ -56,9 +60,10 @@ class Dataset {
   const Options options_;
   absl::string_view FillerOf(int64_t index, int64_t writes, size_t size) const;
 
+  bool Note(int64_t index, int64_t revision, int64_t due_ns, bool is_delete);
+
   std::vector<Entry> entries_;
   RevisionClock* clock_ = nullptr;
-  int64_t acknowledged_ = 0;
   int64_t newest_revision_ = 0;
   const std::string filler_;
 };

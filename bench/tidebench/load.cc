@@ -32,6 +32,7 @@ void Load::Pump(int64_t now_ns) {
     Op* op = idle_.front();
     idle_.pop_front();
     const int64_t due_ns = options_.arrivals->next_ns();
+    if (IsInSpan(due_ns)) ++result_.due;
     options_.arrivals->Take();
     Begin(op, due_ns);
   }
@@ -52,8 +53,10 @@ void Load::EndSpan(int64_t now_ns) {
   if (!options_.arrivals) return;
   for (; options_.arrivals->next_ns() < now_ns; options_.arrivals->Take()) {
     if (!IsInSpan(options_.arrivals->next_ns())) continue;
+    ++result_.due;
     ++result_.never_sent;
     result_.latency_ns.Add(now_ns - options_.arrivals->next_ns());
+    if (options_.on_never_sent) options_.on_never_sent(options_.arrivals->next_ns(), now_ns);
   }
 }
 
@@ -79,6 +82,8 @@ void Load::Record(const Op& op, int64_t now_ns) {
     result_.keys += op.keys;
   }
   if (options_.arrivals ? IsInSpan(op.due_ns) : came_inside) {
+    if (!options_.arrivals) ++result_.due;
+    ++result_.done;
     result_.latency_ns.Add(now_ns - op.due_ns);
   }
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,6 +26,8 @@ class Load : public Activity, private OpListener {
     std::string name;
     std::optional<Arrivals> arrivals;  // none: closed loop
     bool is_main = true;
+    // Hears of each request that was never sent, as it is charged.
+    std::function<void(int64_t due_ns, int64_t now_ns)> on_never_sent;
     int64_t (*now_ns)() = MonotonicNs;
   };
 

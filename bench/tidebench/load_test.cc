@@ -118,11 +118,14 @@ TEST_F(LoadTest, WhatWasNeverSentCountsWithTheTimeItWaited) {
   load.EndSpan(100 * kMs);
   EXPECT_EQ(load.result().never_sent, 98);  // due at 2 to 99 ms
   EXPECT_EQ(load.result().latency_ns.count(), 98);
+  EXPECT_EQ(load.result().due, 99);
+  EXPECT_EQ(load.result().done, 0);
   EXPECT_EQ(load.result().latency_ns.max(), 98 * kMs);
   load.Stop();
   fake_now_ns = 150 * kMs;
   ops_[0]->End();  // was due inside
   EXPECT_EQ(load.result().latency_ns.count(), 99);
+  EXPECT_EQ(load.result().done, 1);
   EXPECT_EQ(load.result().answers, 0);  // but answered outside
   EXPECT_TRUE(load.is_idle());
 }

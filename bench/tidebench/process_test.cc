@@ -64,7 +64,7 @@ TEST_F(TidebenchProcessTest, SaysWhatItMeasuredAsJson) {
   const auto& server = Start();
   for (const char* workload :
        {"put", "update-Txn --rate 500", "list-stream", "watch --rate 500 --watchers 10",
-        "lease-keep-alive", "k8s-100k --scale 0.002"}) {
+        "lease-keep-alive", "k8s-100k --scale 0.002 --compact-every 0.1 --check-every 0.5"}) {
     const Ended ended = RunTidebench(absl::StrCat(workload, " --endpoint ", server.endpoint(),
                                                   " --clients 8 --keys 200", " --server-pid ",
                                                   server.pid(), " --json -"));
@@ -74,6 +74,17 @@ TEST_F(TidebenchProcessTest, SaysWhatItMeasuredAsJson) {
     EXPECT_GT(result["server"]["cpu_us_per_request"], 0) << workload;
     EXPECT_GT(result["server"]["rss_bytes"], 1'000'000) << workload;
     EXPECT_GT(result["activities"][0]["latency_us"]["p99"], 0) << workload;
+    for (const auto& activity : result["activities"]) {
+      EXPECT_EQ(activity["due"], activity["done"].get<int>() + activity["never_sent"].get<int>() +
+                                     activity["never_answered"].get<int>())
+          << workload << ": " << activity["name"];
+      if (activity["name"] == "cache checks") {
+        EXPECT_GT(activity["done"], 0);
+      }
+    }
+    if (std::string(workload).starts_with("k8s")) {
+      EXPECT_GT(result["compactions_done"], 0);
+    }
   }
 }
 

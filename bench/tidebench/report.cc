@@ -67,6 +67,10 @@ std::string Line(const Report& report, const ActivityReport& activity) {
     absl::StrAppend(&line, "  ", activity.result.never_sent,
                     " requests were due and never sent: the percentiles are lower bounds\n");
   }
+  if (activity.result.never_answered > 0) {
+    absl::StrAppend(&line, "  ", activity.result.never_answered, " of ", activity.result.due,
+                    " got no answer: the percentiles are lower bounds\n");
+  }
   return line;
 }
 
@@ -83,7 +87,10 @@ json ToJson(const Report& report) {
          {"answers", activity.result.answers},
          {"per_s", static_cast<double>(activity.result.answers) / report.run.span_s},
          {"keys_per_s", static_cast<double>(activity.result.keys) / report.run.span_s},
+         {"due", activity.result.due},
+         {"done", activity.result.done},
          {"never_sent", activity.result.never_sent},
+         {"never_answered", activity.result.never_answered},
          {"latency_us", LatencyJson(activity.result.latency_ns)}});
   }
   json result = {
@@ -92,6 +99,8 @@ json ToJson(const Report& report) {
       {"span_s", report.run.span_s},
       {"requests_per_s", static_cast<double>(AllAnswers(report)) / report.run.span_s},
       {"activities", activities},
+      {"compactions_done", report.compactions},
+      {"keys_read_back", report.keys_read_back},
       {"client",
        {{"cores", report.run.client_cores},
         {"cpu_us_per_request", PerAnswerUs(report, report.run.client_cores * report.run.span_s)}}},

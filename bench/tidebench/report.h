@@ -24,6 +24,8 @@ struct Report {
   RunResult run;
   std::vector<ActivityReport> activities;
   double fill_s = 0;
+  int64_t compactions = 0;     // acknowledged since the load began, in the warm-up, too
+  int64_t keys_read_back = 0;  // after the run, to be compared with what was written
 };
 
 nlohmann::json ToJson(const Report& report);

@@ -46,7 +46,8 @@ absl::Status Runner::RunToEnd(Activity* activity, const std::function<void()>& o
   answers_seen_ = 0;
   last_answer_ns_ = MonotonicNs();
   activity->Start(MonotonicNs());
-  int64_t next_tick_ns = MonotonicNs() + kTickNs;
+  int64_t next_tick_ns =
+      MonotonicNs();  // the first turn sends what begins it and waits for nothing
   while (!activity->is_idle()) {
     absl::Status status = Turn({activity}, next_tick_ns);
     if (!status.ok()) return status;

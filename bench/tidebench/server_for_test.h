@@ -16,10 +16,11 @@ namespace tidemark::bench {
 
 class ServerForTest {
  public:
-  explicit ServerForTest(BareStore::Tamper tamper = nullptr, bool ignores_compactions = false)
+  explicit ServerForTest(BareStore::Tamper tamper = nullptr,
+                         BareStore::Fault fault = BareStore::Fault::kNone)
       : transport_(0, &store_) {
     store_.set_tamper(std::move(tamper));
-    if (ignores_compactions) store_.set_ignores_compactions();
+    store_.set_fault(fault);
     thread_ = std::thread([this] { transport_.Run(); });
   }
   ~ServerForTest() {

@@ -5,8 +5,9 @@
 //   tidebench update-Txn --rate 20000 --clients 256 ...  open loop: latency from when it was due
 //   tidebench put --endpoint https://127.0.0.1:2379 --cacert ca.pem --json result.json
 //
-// Every answer is checked (value, revision, success); the first wrong or failed one ends the run
-// with status 1. The summary goes to stdout, progress to stderr.
+// Every answer is checked (value, revision, success), and a sample of what was written is read back
+// in the end; the first wrong or failed answer ends the run with status 1. The summary goes to
+// stdout, progress to stderr.
 
 #include <time.h>
 
@@ -59,11 +60,18 @@ const WorkloadKind& KindOf(const std::string& name) {
 }
 
 nlohmann::json ConfigurationJson(const Settings& settings) {
-  return {{"workload", settings.workload},    {"endpoint", settings.endpoint},
-          {"clients", settings.load.clients}, {"connections", settings.load.connections},
-          {"keys", settings.load.keys},       {"value_bytes", settings.load.value_bytes},
-          {"rate", settings.load.per_second}, {"arrivals", settings.arrivals},
-          {"warm_up_s", settings.warm_up_s},  {"seconds", settings.seconds},
+  return {{"workload", settings.workload},
+          {"endpoint", settings.endpoint},
+          {"clients", settings.load.clients},
+          {"connections", settings.load.connections},
+          {"keys", settings.load.keys},
+          {"value_bytes", settings.load.value_bytes},
+          {"rate", settings.load.per_second},
+          {"arrivals", settings.arrivals},
+          {"warm_up_s", settings.warm_up_s},
+          {"seconds", settings.seconds},
+          {"compact_every_s", settings.load.compact_every_s},
+          {"check_every_s", settings.load.check_every_s},
           {"seed", settings.load.seed}};
 }
 
@@ -80,12 +88,22 @@ absl::StatusOr<double> Fill(Workload* workload, Client* client, Progress* progre
   return static_cast<double>(MonotonicNs() - begin_ns) / 1e9;
 }
 
+// How many keys were as they had been written.
+absl::StatusOr<int64_t> RunToEnd(Activity* read_back, Client* client, Progress* progress) {
+  if (read_back == nullptr) return 0;
+  absl::Status status =
+      Runner(*client).RunToEnd(read_back, [&] { progress->Show("read back", 1); });
+  if (!status.ok()) return status;
+  return read_back->answers();
+}
+
 absl::StatusOr<Report> Run(const Settings& settings) {
   absl::StatusOr<Endpoint> endpoint = ParseEndpoint(settings.endpoint);
   if (!endpoint.ok()) return endpoint.status();
   // Activities and their calls outlive the connections: see wire/call.h.
   const std::unique_ptr<Workload> workload = KindOf(settings.workload).make(settings.load);
   std::vector<std::unique_ptr<Activity>> activities;
+  std::unique_ptr<Activity> read_back;
   auto client = Client::Create({.endpoint = *endpoint, .tls = settings.tls});
   if (!client.ok()) return client.status();
   absl::Status status = (*client)->Connect(workload->connections());
@@ -99,6 +117,7 @@ absl::StatusOr<Report> Run(const Settings& settings) {
 
   activities = workload->MakeActivities(**client);
   std::vector<Activity*> borrowed;
+  borrowed.reserve(activities.size());
   for (const auto& activity : activities) borrowed.push_back(activity.get());
   std::optional<IntervalLog> intervals;
   if (!settings.intervals_file.empty()) {
@@ -117,6 +136,11 @@ absl::StatusOr<Report> Run(const Settings& settings) {
   absl::StatusOr<RunResult> result = Runner(**client).Measure(borrowed, options);
   if (!result.ok()) return result.status();
   report.run = *result;
+  read_back = workload->MakeReadBack(**client);
+  const absl::StatusOr<int64_t> keys = RunToEnd(read_back.get(), client->get(), &progress);
+  if (!keys.ok()) return keys.status();
+  report.keys_read_back = *keys;
+  report.compactions = workload->compactions();
   for (const auto& activity : activities) {
     report.activities.push_back({activity->description(), activity->result()});
   }
@@ -156,7 +180,15 @@ void AddOptions(CLI::App* app, Settings* settings) {
   app->add_option("--scale", load.scale, "of k8s-100k")->check(CLI::Range(0.0001, 10.0));
   app->add_option("--event-ttl", load.event_ttl_s, "seconds that events of k8s-100k live")
       ->check(CLI::Range(1, 1'000'000));
-  app->add_option("--compact-every", load.compact_every_s, "seconds")->check(CLI::PositiveNumber);
+  app->add_option(
+         "--compact-every", load.compact_every_s,
+         "seconds between compactions (k8s-100k: 300, compaction: 1); the first after half "
+         "of them")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--check-every", load.check_every_s,
+                  "seconds between whole lists of one resource by one of the six apiservers of "
+                  "k8s-100k (300), which take turns; the first after half of a turn")
+      ->check(CLI::PositiveNumber);
   app->add_option("--page-keys", load.page_keys)->check(CLI::Range(1, 1'000'000));
   app->add_option("--rate", load.per_second, "requests/s, open loop; 0: closed loop")
       ->capture_default_str()

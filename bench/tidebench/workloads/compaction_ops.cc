@@ -20,25 +20,27 @@ bool CompactOp::Prepare(etcdserverpb::CompactionRequest* request) {
 
 absl::Status CompactOp::Check(const etcdserverpb::CompactionResponse& response) {
   if (response.header().revision() < request()->revision()) return WrongAnswer(Brief(response));
-  *compacted_ = request()->revision();
+  compactions_->newest_revision = request()->revision();
+  ++compactions_->count;
   return absl::OkStatus();
 }
 
 absl::Status CompactOp::CheckRefusal(const absl::Status& status) {
   // Right where nothing was written since the last one.
-  const bool is_repeated = request()->revision() <= *compacted_;
+  const bool is_repeated = request()->revision() <= compactions_->newest_revision;
   return is_repeated && status.message() == kCompactedText ? absl::OkStatus() : Failed(status);
 }
 
 CompactedReadOp::CompactedReadOp(Connection& connection, const Dataset* dataset,
-                                 const int64_t* compacted)
-    : UnaryOp(connection, kRangeMethod), dataset_(dataset), compacted_(compacted) {
+                                 const Compactions* compactions)
+    : UnaryOp(connection, kRangeMethod), dataset_(dataset), compactions_(compactions) {
   dataset_->KeyOf(0, request()->mutable_key());
 }
 
 bool CompactedReadOp::Prepare(etcdserverpb::RangeRequest* request) {
-  must_fail_ = *compacted_ > 1;
-  request->set_revision(must_fail_ ? *compacted_ - 1 : dataset_->newest_revision());
+  const int64_t compacted = compactions_->newest_revision;
+  must_fail_ = compacted > 1;
+  request->set_revision(must_fail_ ? compacted - 1 : dataset_->newest_revision());
   return true;
 }
 

@@ -12,16 +12,20 @@
 
 namespace tidemark::bench {
 
+struct Compactions {  // acknowledged ones
+  int64_t newest_revision = 0;
+  int64_t count = 0;
+};
+
 // Compacts to the revision that was the newest one when the last compaction was sent, as
 // kube-apiserver does; the first to the one at its beginning.
 class CompactOp
     : public UnaryOp<etcdserverpb::CompactionRequest, etcdserverpb::CompactionResponse> {
  public:
-  // `compacted` is the newest revision for which a compaction was acknowledged.
-  CompactOp(Connection& connection, const Dataset* dataset, int64_t* compacted)
+  CompactOp(Connection& connection, const Dataset* dataset, Compactions* compactions)
       : UnaryOp(connection, kCompactMethod),
         dataset_(dataset),
-        compacted_(compacted),
+        compactions_(compactions),
         next_(dataset->newest_revision()) {}
 
  private:
@@ -30,14 +34,14 @@ class CompactOp
   absl::Status CheckRefusal(const absl::Status& status) override;
 
   const Dataset* const dataset_;
-  int64_t* const compacted_;
+  Compactions* const compactions_;
   int64_t next_;
 };
 
 // Reads a key just below what was compacted; before the first compaction, at the newest revision.
 class CompactedReadOp : public UnaryOp<etcdserverpb::RangeRequest, etcdserverpb::RangeResponse> {
  public:
-  CompactedReadOp(Connection& connection, const Dataset* dataset, const int64_t* compacted);
+  CompactedReadOp(Connection& connection, const Dataset* dataset, const Compactions* compactions);
 
  private:
   bool Prepare(etcdserverpb::RangeRequest* request) override;
@@ -45,7 +49,7 @@ class CompactedReadOp : public UnaryOp<etcdserverpb::RangeRequest, etcdserverpb:
   absl::Status CheckRefusal(const absl::Status& status) override;
 
   const Dataset* const dataset_;
-  const int64_t* const compacted_;
+  const Compactions* const compactions_;
   bool must_fail_ = false;
 };
 

@@ -20,36 +20,34 @@ class Compaction : public DatasetWorkload {
                          .value_bytes = options.value_bytes != 0 ? options.value_bytes : 1024}) {}
 
   std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) override {
-    const double per_second =
-        1 / (options().compact_every_s > 0 ? options().compact_every_s : kCompactEveryS);
+    const double period_s =
+        options().compact_every_s > 0 ? options().compact_every_s : kCompactEveryS;
     auto activities = DatasetWorkload::MakeActivities(client);
-    activities.push_back(MakeLoad(client,
-                                  {.name = "compactions",
-                                   .arrivals = Arrivals(per_second, Arrivals::Spacing::kEven, 1),
-                                   .is_main = false},
-                                  [this](Connection& connection, int64_t) {
-                                    return std::make_unique<CompactOp>(connection, &dataset(),
-                                                                       &compacted_);
-                                  }));
-    // On another connection: a read that is sent behind a compaction's answer must see it anyway.
     activities.push_back(MakeLoad(
-        client,
-        {.name = "reads of the past",
-         .first_connection = client.size() - 1,
-         .arrivals = Arrivals(kReadsPerCompaction * per_second, Arrivals::Spacing::kEven, 1),
-         .is_main = false},
+        client, {.name = "compactions", .arrivals = Arrivals::Every(period_s), .is_main = false},
         [this](Connection& connection, int64_t) {
-          return std::make_unique<CompactedReadOp>(connection, &dataset(), &compacted_);
+          return std::make_unique<CompactOp>(connection, &dataset(), &compactions_);
         }));
+    // On another connection: a read that is sent behind a compaction's answer must see it anyway.
+    activities.push_back(
+        MakeLoad(client,
+                 {.name = "reads of the past",
+                  .first_connection = client.size() - 1,
+                  .arrivals = Arrivals(kReadsPerCompaction / period_s, Arrivals::Spacing::kEven, 1),
+                  .is_main = false},
+                 [this](Connection& connection, int64_t) {
+                   return std::make_unique<CompactedReadOp>(connection, &dataset(), &compactions_);
+                 }));
     return activities;
   }
+  int64_t compactions() const override { return compactions_.count; }
 
  private:
   std::unique_ptr<Op> MakeOp(Connection& connection, int64_t number) override {
     return std::make_unique<UpdateOp>(connection, Share(number));
   }
 
-  int64_t compacted_ = 0;
+  Compactions compactions_;
 };
 
 }  // namespace

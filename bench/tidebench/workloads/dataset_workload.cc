@@ -50,10 +50,11 @@ std::unique_ptr<Activity> MakeLoad(Client& client, LoadShape shape, const OpFact
   for (int64_t i = 0; i < shape.count; ++i) {
     ops.push_back(make(client.connection(shape.first_connection + i % shape.connections), i));
   }
-  return std::make_unique<Load>(
-      Load::Options{
-          .name = std::move(shape.name), .arrivals = shape.arrivals, .is_main = shape.is_main},
-      std::move(ops));
+  return std::make_unique<Load>(Load::Options{.name = std::move(shape.name),
+                                              .arrivals = shape.arrivals,
+                                              .is_main = shape.is_main,
+                                              .on_never_sent = std::move(shape.on_never_sent)},
+                                std::move(ops));
 }
 
 std::optional<Arrivals> ArrivalsOf(const WorkloadOptions& options) {

@@ -13,6 +13,7 @@
 #include "bench/tidebench/load.h"
 #include "bench/tidebench/workloads/key_share.h"
 #include "bench/tidebench/workloads/point_ops.h"
+#include "bench/tidebench/workloads/read_back.h"
 #include "bench/tidebench/workloads/workload.h"
 
 namespace tidemark::bench {
@@ -44,6 +45,7 @@ struct LoadShape {
   int64_t connections = 1;
   std::optional<Arrivals> arrivals;
   bool is_main = true;
+  std::function<void(int64_t due_ns, int64_t now_ns)> on_never_sent = nullptr;
 };
 using OpFactory = std::function<std::unique_ptr<Op>(Connection& connection, int64_t number)>;
 std::unique_ptr<Activity> MakeLoad(Client& client, LoadShape shape, const OpFactory& make);
@@ -54,12 +56,18 @@ std::optional<Arrivals> ArrivalsOf(const WorkloadOptions& options);
 class DatasetWorkload : public Workload {
  public:
   DatasetWorkload(const WorkloadOptions& options, Dataset::Options dataset)
-      : options_(options), dataset_(std::move(dataset)), filler_({{&dataset_, dataset_.size()}}) {}
+      : options_(options),
+        dataset_(std::move(dataset)),
+        filler_({{&dataset_, dataset_.size()}}),
+        read_back_({&dataset_}, options.seed) {}
 
   int64_t connections() const override { return options_.connections; }
   std::unique_ptr<Activity> MakeFill(Client& client) override { return filler_.Make(client); }
   int64_t fill_requests() const override { return filler_.requests(); }
   std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) override;
+  std::unique_ptr<Activity> MakeReadBack(Client& client) override {
+    return read_back_.Make(client);
+  }
 
  protected:
   virtual std::unique_ptr<Op> MakeOp(Connection& connection, int64_t number) = 0;
@@ -73,6 +81,7 @@ class DatasetWorkload : public Workload {
   const WorkloadOptions options_;
   Dataset dataset_;
   Filler filler_;
+  ReadBack read_back_;
 };
 
 }  // namespace tidemark::bench

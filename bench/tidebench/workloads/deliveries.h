@@ -1,6 +1,8 @@
 // Watchers as a part of a run: how long after its write was due each event arrived at each of them.
 //
-// Idle only once every watcher has heard of every acknowledged write. Bound to one thread.
+// Idle only once every watcher has heard of every acknowledged write, and of nothing else. Bound to
+// one thread. Invariant: an event counts if its write was due inside the measured span, whenever it
+// arrives.
 #pragma once
 
 #include <cstdint>
@@ -18,27 +20,31 @@ namespace tidemark::bench {
 
 class Deliveries : public Activity, private WatchListener, private DeliveryListener {
  public:
-  // `clock` is that of the dataset. Watcher i is on connections[i].
-  Deliveries(Description description, Dataset* dataset, RevisionClock* clock,
-             const std::vector<Connection*>& connections);
+  // Watcher i is on connections[i].
+  Deliveries(Description description, Dataset* dataset, const std::vector<Connection*>& connections,
+             int64_t (*now_ns)() = MonotonicNs);
 
   void Start(int64_t now_ns) override;
   bool is_ready() const override;  // all are created: earlier writes might not be seen
   void Stop() override { is_running_ = false; }
-  bool is_idle() const override;
+  bool is_idle() const override { return !is_running_ && clock_.is_settled(); }
   std::string waits_for() const override;
+
+  // A write inside the span was due and never sent: nor were its events.
+  void ChargeNeverWritten(int64_t due_ns, int64_t now_ns);
 
   WatchStream& stream(size_t index) { return *streams_[index]; }
 
  private:
-  void OnEvent(int64_t revision) override;
+  void OnEvent(int64_t revision, const Change& change) override;
   void OnWatchFailed(const absl::Status& status) override;
   void OnDelivered(int64_t due_ns, int64_t arrived_ns) override;
+  void OnWrongEvent(const absl::Status& status) override { Fail(status); }
 
   Dataset* const dataset_;
-  RevisionClock* const clock_;
+  int64_t (*const now_ns_)();
+  RevisionClock clock_;
   std::vector<std::unique_ptr<WatchStream>> streams_;
-  int64_t acknowledged_before_ = 0;
   bool is_running_ = false;
 };
 

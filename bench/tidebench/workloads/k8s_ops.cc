@@ -50,15 +50,15 @@ absl::Status ProbeOp::Check(const etcdserverpb::RangeResponse& response) {
 }
 
 bool CheckerOp::Begin() {
-  dataset_ = datasets_[next_++ % datasets_.size()];
-  last_index_ = -1;
+  const Dataset* const dataset = datasets_[next_++ % datasets_.size()];
+  expected_.Begin(dataset);
   seen_ = 0;
   count_ = 0;
   has_header_ = false;
   wrong_ = absl::OkStatus();
-  request_.set_key(dataset_->prefix());
-  request_.set_range_end(PrefixEnd(dataset_->prefix()));
-  request_.set_revision(dataset_->newest_revision());
+  request_.set_key(dataset->prefix());
+  request_.set_range_end(PrefixEnd(dataset->prefix()));
+  request_.set_revision(expected_.revision());
   connection().Start(this, kRangeStreamMethod);
   connection().Send(this, request_);
   connection().EndInput(this);
@@ -67,18 +67,21 @@ bool CheckerOp::Begin() {
 
 absl::Status CheckerOp::CheckPart(const etcdserverpb::RangeResponse& part) {
   for (const mvccpb::KeyValue& kv : part.kvs()) {
-    const int64_t index = dataset_->IndexOf(kv.key());
-    if (index <= last_index_ || kv.mod_revision() > request_.revision() ||
-        dataset_->WritesIn(index, kv.value()) <= 0) {
-      return WrongAnswer(absl::StrCat("at revision ", request_.revision(), " behind key ",
-                                      last_index_, ": ", Brief(kv)));
-    }
-    last_index_ = index;
+    absl::Status status = expected_.Next(kv);
+    if (!status.ok()) return status;
   }
   seen_ += part.kvs_size();
   count_ = part.count();
   has_header_ = has_header_ || part.header().revision() >= request_.revision();
   return absl::OkStatus();
+}
+
+absl::Status CheckerOp::CheckEnd() {
+  if (!has_header_ || count_ != seen_) {
+    return WrongAnswer(absl::StrCat("a stream of ", seen_, " keys, count ", count_,
+                                    has_header_ ? "" : ", without a header"));
+  }
+  return expected_.End();
 }
 
 void CheckerOp::OnMessage(absl::string_view message) {
@@ -90,10 +93,7 @@ void CheckerOp::OnMessage(absl::string_view message) {
 
 void CheckerOp::OnEnd(const absl::Status& status) {
   if (!status.ok()) return Done(status);
-  if (wrong_.ok() && (!has_header_ || count_ != seen_)) {
-    wrong_ = WrongAnswer(absl::StrCat("a stream of ", seen_, " keys, count ", count_,
-                                      has_header_ ? "" : ", without a header"));
-  }
+  if (wrong_.ok()) wrong_ = CheckEnd();
   keys = seen_;
   Done(wrong_);
 }

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bench/tidebench/dataset.h"
 #include "bench/tidebench/op.h"
+#include "bench/tidebench/workloads/expected_list.h"
 #include "bench/tidebench/workloads/key_share.h"
 #include "bench/tidebench/workloads/lease_ops.h"
 #include "bench/tidebench/workloads/methods.h"
@@ -71,13 +73,13 @@ class CheckerOp : public Op {
   void OnMessage(absl::string_view message) override;
   void OnEnd(const absl::Status& status) override;
   absl::Status CheckPart(const etcdserverpb::RangeResponse& part);
+  absl::Status CheckEnd();
 
   const std::vector<const Dataset*> datasets_;
   size_t next_ = 0;
-  const Dataset* dataset_ = nullptr;
+  ExpectedList expected_;
   etcdserverpb::RangeRequest request_;
   etcdserverpb::RangeStreamResponse response_;
-  int64_t last_index_ = -1;
   int64_t seen_ = 0;
   int64_t count_ = 0;
   bool has_header_ = false;

@@ -41,28 +41,36 @@ std::unique_ptr<Op> MakeOp(Kind kind, Connection& connection, Dataset* dataset,
   Fatal("no such kind");
 }
 
-// Fills a dataset and sends requests of the kind for a moment.
-absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr) {
-  Dataset dataset({.prefix = "/registry/pods/pod-", .keys = 1'000'000, .value_bytes = 100});
-  RevisionClock clock;
+const Dataset::Options kPods{
+    .prefix = "/registry/pods/pod-", .keys = 1'000'000, .value_bytes = 100};
+
+// Fills a dataset twice, so that there are old values, and sends requests of the kind for a moment.
+absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr,
+                     BareStore::Fault fault = BareStore::Fault::kNone) {
+  Dataset dataset(kPods);
   LeasePool leases{.ids = {77}};
-  Filler filler({{&dataset, kStored}});
-  const ServerForTest server(std::move(tamper));
-  std::unique_ptr<Activity> fill;
+  Filler first({{&dataset, kStored}});
+  Filler second({{&dataset, kStored}});
+  const ServerForTest server(std::move(tamper), fault);
+  std::vector<std::unique_ptr<Activity>> fills;
   std::unique_ptr<Deliveries> deliveries;
   std::unique_ptr<ProgressAsker> asker;
   std::unique_ptr<Activity> load;
   const auto client = server.Connect(1);
   Runner runner(*client);
-  fill = filler.Make(*client);
-  const absl::Status filled = runner.RunToEnd(fill.get(), [] {});
-  if (!filled.ok()) return filled;
+  for (Filler* filler : {&first, &second}) {
+    fills.push_back(filler->Make(*client));
+    const absl::Status filled = runner.RunToEnd(fills.back().get(), [] {});
+    if (!filled.ok()) return filled;
+  }
   std::vector<Activity*> activities;
   if (kind == Kind::kProgress) {
     deliveries = std::make_unique<Deliveries>(Activity::Description{.name = "events"}, &dataset,
-                                              &clock, std::vector{&client->connection(0)});
-    asker = std::make_unique<ProgressAsker>(Activity::Description{.name = "progress"},
-                                            std::vector{&deliveries->stream(0)}, 1'000'000);
+                                              std::vector{&client->connection(0)});
+    asker = std::make_unique<ProgressAsker>(
+        Activity::Description{.name = "progress"},
+        std::vector<ProgressStream*>{&deliveries->stream(0)},
+        [&] { return dataset.newest_revision(); }, 1'000'000);
     activities = {deliveries.get(), asker.get()};
   }
   load = MakeLoad(*client, {.count = 1}, [&](Connection& connection, int64_t) {
@@ -70,8 +78,9 @@ absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr) {
   });
   activities.push_back(load.get());
   return runner
-      .Measure(activities,
-               {.span_ns = 10'000'000, .least_answers = 30, .silence_limit_ns = 1'000'000'000})
+      .Measure(activities, {.span_ns = 10'000'000,
+                            .least_answers = fault == BareStore::Fault::kNone ? 30 : 0,
+                            .silence_limit_ns = 1'000'000'000})
       .status();
 }
 
@@ -134,6 +143,25 @@ TEST(K8sOpsTest, AWrongCheck) {
   about("a wrong value", [](RangeResponse* r) { r->mutable_kvs(9)->clear_value(); });
   about("a wrong count", [](RangeResponse* r) { r->set_count(1); });
   about("no header", [](RangeResponse* r) { r->clear_header(); });
+  about("nothing", [](RangeResponse* r) {
+    r->clear_kvs();
+    r->set_count(0);
+  });
+  about("every second key", [](RangeResponse* r) {
+    for (int i = r->kvs_size() - 1; i >= 0; i -= 2) r->mutable_kvs()->DeleteSubrange(i, 1);
+    r->set_count(r->kvs_size());
+  });
+  about("an old value", [](RangeResponse* r) {
+    Dataset(kPods).ValueOf(3, 1, r->mutable_kvs(3)->mutable_value());
+    r->mutable_kvs(3)->set_mod_revision(2);
+  });
+  about("a key that nobody wrote", [](RangeResponse* r) {
+    *r->add_kvs() = r->kvs(0);
+    auto* kv = r->mutable_kvs(r->kvs_size() - 1);
+    Dataset(kPods).KeyOf(kStored, kv->mutable_key());
+    Dataset(kPods).ValueOf(kStored, 1, kv->mutable_value());
+    r->set_count(r->kvs_size());
+  });
 }
 
 TEST(K8sOpsTest, ProgressThatGoesBackOrAhead) {
@@ -145,6 +173,12 @@ TEST(K8sOpsTest, ProgressThatGoesBackOrAhead) {
       return true;
     });
   }
+}
+
+TEST(K8sOpsTest, NoProgressAtAll) {
+  const absl::Status status =
+      RunKind(Kind::kProgress, nullptr, BareStore::Fault::kAnswersNoProgress);
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
 }
 
 }  // namespace

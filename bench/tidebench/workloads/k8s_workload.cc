@@ -10,6 +10,7 @@
 #include "bench/tidebench/workloads/lease_ops.h"
 #include "bench/tidebench/workloads/point_ops.h"
 #include "bench/tidebench/workloads/progress_asker.h"
+#include "bench/tidebench/workloads/read_back.h"
 
 namespace tidemark::bench {
 namespace {
@@ -26,7 +27,8 @@ constexpr double kProbesPerPod = 1;       // estimated; consistent lists
 constexpr double kSlicesPerNode = 0.1;
 constexpr int64_t kApiservers = 6;
 constexpr int64_t kProgressIntervalNs = 100'000'000;
-constexpr double kCycleS = 300;  // of compactions and of checks of caches
+constexpr double kCompactEveryS = 300;
+constexpr double kCheckEveryS = 300;  // of one cache
 constexpr int64_t kEventTtlS = 3660;
 constexpr double kObjectsPerLease = 1000;
 constexpr int64_t kMostObjects = 99'000'000;
@@ -61,11 +63,18 @@ class K8s : public Workload {
         {&dataset(kPods), stored(kPods)},
         {&dataset(kSlices), stored(kSlices)},
     });
+    // Not events, which go when their leases run out.
+    read_back_ = std::make_unique<ReadBack>(
+        std::vector{&dataset(kLeases), &dataset(kNodeObjects), &dataset(kPods), &dataset(kSlices)},
+        options_.seed);
   }
 
   int64_t connections() const override { return kApiservers * kResources; }
   std::unique_ptr<Activity> MakeFill(Client& client) override { return filler_->Make(client); }
   int64_t fill_requests() const override { return filler_->requests(); }
+  std::unique_ptr<Activity> MakeReadBack(Client& client) override {
+    return read_back_->Make(client);
+  }
 
   std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) override {
     std::vector<std::unique_ptr<Activity>> activities;
@@ -75,6 +84,7 @@ class K8s : public Workload {
     AddMaintenance(client, &activities);
     return activities;
   }
+  int64_t compactions() const override { return compactions_.count; }
 
  private:
   using Activities = std::vector<std::unique_ptr<Activity>>;
@@ -93,6 +103,11 @@ class K8s : public Workload {
         return 0;
     }
   }
+  int64_t NewestRevision() const {
+    int64_t newest = 0;
+    for (const auto& dataset : datasets_) newest = std::max(newest, dataset->newest_revision());
+    return newest;
+  }
   int64_t AtLeastOne(double at_full_scale) const {
     return std::max<int64_t>(1, static_cast<int64_t>(at_full_scale * scale_));
   }
@@ -100,7 +115,7 @@ class K8s : public Workload {
   // Requests to one resource, spread over its apiservers' connections. Enough may be outstanding
   // for a quarter of a second, but no more than there are keys to share.
   void Add(Client& client, Activities* activities, std::string name, Resource resource,
-           double per_second, int64_t at_most, const OpFactory& make, bool is_main = true) {
+           double per_second, int64_t at_most, const OpFactory& make) {
     const auto enough = static_cast<int64_t>(per_second * 0.25);
     activities->push_back(
         MakeLoad(client,
@@ -108,8 +123,7 @@ class K8s : public Workload {
                   .count = std::min(std::clamp<int64_t>(enough, 16, 4096), at_most),
                   .first_connection = resource * kApiservers,
                   .connections = kApiservers,
-                  .arrivals = Arrivals(per_second, options_.spacing, options_.seed + next_seed_++),
-                  .is_main = is_main},
+                  .arrivals = Arrivals(per_second, options_.spacing, options_.seed + next_seed_++)},
                  make));
   }
   // The same with ops on shares of keys [begin, end) of the resource.
@@ -127,8 +141,20 @@ class K8s : public Workload {
         });
   }
 
+  // One at a time, at even distances whatever the spacing of the others.
+  void AddPeriodic(Client& client, Activities* activities, std::string name, double period_s,
+                   const OpFactory& make) {
+    activities->push_back(MakeLoad(client,
+                                   {.name = std::move(name),
+                                    .first_connection = kNodeObjects * kApiservers,
+                                    .connections = kApiservers,
+                                    .arrivals = Arrivals::Every(period_s),
+                                    .is_main = false},
+                                   make));
+  }
+
   void AddWatches(Client& client, Activities* activities) {
-    std::vector<WatchStream*> streams;
+    std::vector<ProgressStream*> streams;
     for (const Resource resource : {kLeases, kNodeObjects, kPods, kSlices}) {
       std::vector<Connection*> watching;
       for (int64_t i = 0; i < kApiservers; ++i) {
@@ -138,13 +164,13 @@ class K8s : public Workload {
           Activity::Description{.name = std::string("events of ") + kShapes[resource].probe,
                                 .unit = "delivery",
                                 .is_main = false},
-          &dataset(resource), &clock_, watching);
+          &dataset(resource), watching);
       for (int64_t i = 0; i < kApiservers; ++i) streams.push_back(&deliveries->stream(i));
       activities->push_back(std::move(deliveries));
     }
     activities->push_back(std::make_unique<ProgressAsker>(
-        Activity::Description{.name = "progress", .is_main = false, .is_open_loop = true},
-        std::move(streams), kProgressIntervalNs));
+        Activity::Description{.name = "progress", .is_main = false, .is_open_loop = true}, streams,
+        [this] { return NewestRevision(); }, kProgressIntervalNs));
   }
 
   void AddWrites(Client& client, Activities* activities) {
@@ -178,33 +204,31 @@ class K8s : public Workload {
   }
 
   void AddMaintenance(Client& client, Activities* activities) {
-    const double cycle_s = options_.compact_every_s > 0 ? options_.compact_every_s : kCycleS;
+    const double compact_every_s =
+        options_.compact_every_s > 0 ? options_.compact_every_s : kCompactEveryS;
+    const double check_every_s = options_.check_every_s > 0 ? options_.check_every_s : kCheckEveryS;
     std::vector<const Dataset*> checked;
     for (const Resource resource : {kLeases, kNodeObjects, kPods, kSlices}) {
       checked.push_back(&dataset(resource));
     }
-    const double lists_per_cycle = static_cast<double>(kApiservers * checked.size());
-    Add(
-        client, activities, "cache checks", kNodeObjects, lists_per_cycle / cycle_s, 1,
-        [checked](Connection& connection, int64_t) {
-          return std::make_unique<CheckerOp>(connection, checked);
-        },
-        /*is_main=*/false);
-    Add(
-        client, activities, "compactions", kNodeObjects, 1 / cycle_s, 1,
-        [this](Connection& connection, int64_t) {
-          return std::make_unique<CompactOp>(connection, &dataset(kLeases), &compacted_);
-        },
-        /*is_main=*/false);
+    const auto caches = static_cast<double>(kApiservers * checked.size());
+    AddPeriodic(client, activities, "cache checks", check_every_s / caches,
+                [checked](Connection& connection, int64_t) {
+                  return std::make_unique<CheckerOp>(connection, checked);
+                });
+    AddPeriodic(client, activities, "compactions", compact_every_s,
+                [this](Connection& connection, int64_t) {
+                  return std::make_unique<CompactOp>(connection, &dataset(kLeases), &compactions_);
+                });
   }
 
   const WorkloadOptions options_;
   const double scale_;
   std::vector<std::unique_ptr<Dataset>> datasets_;  // by Resource
   std::unique_ptr<Filler> filler_;
-  RevisionClock clock_;
+  std::unique_ptr<ReadBack> read_back_;
   LeasePool event_leases_;
-  int64_t compacted_ = 0;
+  Compactions compactions_;
   uint64_t next_seed_ = 0;
 };
 

@@ -12,6 +12,7 @@ bool FillOp::Prepare(etcdserverpb::TxnRequest* request) {
     etcdserverpb::PutRequest* put = request->add_success()->mutable_request_put();
     batch_.dataset->KeyOf(i, put->mutable_key());
     batch_.dataset->ValueOf(i, batch_.dataset->entry(i).writes + 1, put->mutable_value());
+    batch_.dataset->NoteSent(i, Dataset::Pending::kWrite);
   }
   return true;
 }
@@ -41,6 +42,7 @@ bool PutOp::Prepare(etcdserverpb::PutRequest* request) {
   Dataset& dataset = share_.dataset();
   dataset.KeyOf(index_, request->mutable_key());
   dataset.ValueOf(index_, dataset.entry(index_).writes + 1, request->mutable_value());
+  dataset.NoteSent(index_, Dataset::Pending::kWrite);
   return true;
 }
 

@@ -32,6 +32,7 @@ absl::Status RunForTest(const ServerForTest& server, absl::string_view name,
   const std::unique_ptr<Workload> workload = KindForTest(name).make(options);
   std::unique_ptr<Activity> fill;
   std::vector<std::unique_ptr<Activity>> activities;
+  std::unique_ptr<Activity> read_back;
   const auto client = server.Connect(workload->connections());
   Runner runner(*client);
   fill = workload->MakeFill(*client);
@@ -44,12 +45,15 @@ absl::Status RunForTest(const ServerForTest& server, absl::string_view name,
   std::vector<Activity*> borrowed;
   for (const auto& activity : activities) borrowed.push_back(activity.get());
   // At the scale of a test, some parts of a cluster's load send a request in a minute.
-  return runner
-      .Measure(borrowed, {.warm_up_ns = 10'000'000,
-                          .span_ns = 20'000'000,
-                          .least_answers = name == "k8s-100k" ? 0 : 1,
-                          .silence_limit_ns = 1'000'000'000})
-      .status();
+  const absl::Status status = runner
+                                  .Measure(borrowed, {.warm_up_ns = 10'000'000,
+                                                      .span_ns = 20'000'000,
+                                                      .least_answers = name == "k8s-100k" ? 0 : 1,
+                                                      .silence_limit_ns = 1'000'000'000})
+                                  .status();
+  if (!status.ok()) return status;
+  read_back = workload->MakeReadBack(*client);
+  return read_back == nullptr ? absl::OkStatus() : runner.RunToEnd(read_back.get(), [] {});
 }
 
 }  // namespace tidemark::bench

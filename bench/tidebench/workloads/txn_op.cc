@@ -30,6 +30,8 @@ void TxnOp::SetKey(Kind kind, int64_t index) {
   index_ = index;
   dataset_->KeyOf(index, compare_->mutable_key());
   compare_->set_mod_revision(dataset_->entry(index).mod_revision);
+  dataset_->NoteSent(index,
+                     kind == Kind::kDelete ? Dataset::Pending::kDelete : Dataset::Pending::kWrite);
   if (kind == Kind::kCreate) {
     request()->clear_failure();
     return;

@@ -22,9 +22,8 @@ void WatchStream::Open(int64_t revision) {
   connection_.Send(this, request);
 }
 
-void WatchStream::RequestProgress(ProgressListener* listener) {
+void WatchStream::RequestProgress() {
   if (has_failed_) return;
-  progress_listener_ = listener;
   etcdserverpb::WatchRequest request;
   request.mutable_progress_request();
   connection_.Send(this, request);
@@ -58,8 +57,8 @@ absl::Status WatchStream::Handle() {
   }
   if (response_.events().empty()) {
     last_revision_ = response_.header().revision();
-    if (response_.watch_id() == -1 && progress_listener_ != nullptr) {
-      std::exchange(progress_listener_, nullptr)->OnProgress(absl::OkStatus());
+    if (response_.watch_id() == -1 && progress_listener() != nullptr) {
+      progress_listener()->OnProgress(last_revision_);
     }
   }
   return absl::OkStatus();
@@ -67,22 +66,33 @@ absl::Status WatchStream::Handle() {
 
 absl::Status WatchStream::HandleEvent(const Event& event) {
   const mvccpb::KeyValue& kv = event.kv();
-  const int64_t index = dataset_->IndexOf(kv.key());
-  bool is_right = index >= 0 && kv.mod_revision() > last_revision_;
-  if (event.type() == Event::PUT) is_right = is_right && dataset_->WritesIn(index, kv.value()) > 0;
-  const bool replaces = event.type() == Event::DELETE || kv.create_revision() < kv.mod_revision();
-  if (replaces) {
-    is_right = is_right && event.prev_kv().key() == kv.key() &&
-               event.prev_kv().mod_revision() < kv.mod_revision() &&
-               dataset_->WritesIn(index, event.prev_kv().value()) > 0;
-  }
-  if (!is_right) {
+  const std::optional<Change> change = ChangeIn(event);
+  if (!change || kv.mod_revision() <= last_revision_) {
     return WrongAnswer(absl::StrCat("behind revision ", last_revision_, ": ", Brief(event)));
   }
   last_revision_ = kv.mod_revision();
-  ++events_;
-  listener_->OnEvent(kv.mod_revision());
+  listener_->OnEvent(kv.mod_revision(), *change);
   return absl::OkStatus();
+}
+
+std::optional<Change> WatchStream::ChangeIn(const Event& event) const {
+  const mvccpb::KeyValue& kv = event.kv();
+  const mvccpb::KeyValue& replaced = event.prev_kv();
+  Change change{.index = dataset_->IndexOf(kv.key()), .is_delete = event.type() == Event::DELETE};
+  if (change.index < 0) return std::nullopt;
+  int64_t writes_before = 0;
+  if (change.is_delete || kv.create_revision() < kv.mod_revision()) {
+    writes_before = dataset_->WritesIn(change.index, replaced.value());
+    if (writes_before <= 0 || replaced.key() != kv.key() ||
+        replaced.mod_revision() >= kv.mod_revision()) {
+      return std::nullopt;
+    }
+  }
+  change.writes = writes_before;
+  if (change.is_delete) return change;
+  change.writes = dataset_->WritesIn(change.index, kv.value());
+  if (change.writes != writes_before + 1) return std::nullopt;
+  return change;
 }
 
 void WatchStream::OnEnd(const absl::Status& status) {
@@ -91,9 +101,6 @@ void WatchStream::OnEnd(const absl::Status& status) {
 
 void WatchStream::Fail(const absl::Status& status) {
   if (std::exchange(has_failed_, true)) return;
-  if (progress_listener_ != nullptr) {
-    std::exchange(progress_listener_, nullptr)->OnProgress(status);
-  }
   listener_->OnWatchFailed(status);
 }
 

@@ -1,5 +1,7 @@
 #include "bench/tidebench/workloads/watch_workload.h"
 
+#include <utility>
+
 #include "bench/tidebench/workloads/dataset_workload.h"
 #include "bench/tidebench/workloads/deliveries.h"
 #include "bench/tidebench/workloads/point_ops.h"
@@ -27,16 +29,20 @@ class Watch : public DatasetWorkload {
       watching.push_back(&client.connection(options().connections + i % options().connections));
     }
     std::vector<std::unique_ptr<Activity>> activities;
-    activities.push_back(std::make_unique<Deliveries>(
-        Activity::Description{.name = "deliveries", .unit = "delivery"}, &dataset(), &clock_,
-        watching));
+    auto made = std::make_unique<Deliveries>(
+        Activity::Description{.name = "deliveries", .unit = "delivery"}, &dataset(), watching);
+    Deliveries* const deliveries = made.get();
+    activities.push_back(std::move(made));
     activities.push_back(MakeLoad(
         client,
         {.name = "updates",
          .count = options().clients,
          .connections = options().connections,
          .arrivals = ArrivalsOf(options()),
-         .is_main = false},
+         .is_main = false,
+         .on_never_sent = [deliveries](
+                              int64_t due_ns,
+                              int64_t now_ns) { deliveries->ChargeNeverWritten(due_ns, now_ns); }},
         [this](Connection& connection, int64_t number) { return MakeOp(connection, number); }));
     return activities;
   }
@@ -45,8 +51,6 @@ class Watch : public DatasetWorkload {
   std::unique_ptr<Op> MakeOp(Connection& connection, int64_t number) override {
     return std::make_unique<UpdateOp>(connection, Share(number));
   }
-
-  RevisionClock clock_;
 };
 
 }  // namespace

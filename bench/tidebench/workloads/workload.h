@@ -27,6 +27,7 @@ struct WorkloadOptions {
   double per_second = 0;  // 0: closed loop
   Arrivals::Spacing spacing = Arrivals::Spacing::kEven;
   double compact_every_s = 0;
+  double check_every_s = 0;
   double scale = 0;         // of k8s-100k
   int64_t event_ttl_s = 0;  // of its events
   uint64_t seed = 1;
@@ -44,6 +45,11 @@ class Workload {
   virtual int64_t fill_requests() const = 0;
   // They live no longer than the workload.
   virtual std::vector<std::unique_ptr<Activity>> MakeActivities(Client& client) = 0;
+  // Requests that compare what they have written with what is stored, when they are over; ending by
+  // themselves. Null when nothing was written.
+  virtual std::unique_ptr<Activity> MakeReadBack(Client& client) { return nullptr; }
+  // Acknowledged since the load began; those that were refused as repeated do not count.
+  virtual int64_t compactions() const { return 0; }
 };
 
 struct WorkloadKind {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/tidebench/dataset.h"
 #include "bench/tidebench/server_for_test.h"
 #include "bench/tidebench/workloads/methods.h"
 #include "bench/tidebench/workloads/run_for_test.h"
@@ -43,8 +44,8 @@ Lie LieAbout(std::string name, absl::string_view method, std::vector<std::string
           }};
 }
 
-Lie LieAboutEvents(std::string name, void (*tell)(WatchResponse*)) {
-  return {std::move(name), kWatchMethod, {"watch"}, [tell](Message* answer) {
+Lie LieAboutEvents(std::string name, std::function<void(WatchResponse*)> tell) {
+  return {std::move(name), kWatchMethod, {"watch"}, [tell = std::move(tell)](Message* answer) {
             auto* response = dynamic_cast<WatchResponse*>(answer);
             if (response->events().empty()) return false;
             tell(response);
@@ -79,6 +80,27 @@ TEST(WorkloadLiesTest, AboutWrites) {
                                       [](TxnResponse* r) { r->clear_responses(); }));
   ExpectNoticed(LieAbout<TxnResponse>("the revision does not rise", kTxnMethod, txns,
                                       [](TxnResponse* r) { r->clear_header(); }));
+}
+
+// Told when all is over, as what was written is read back.
+TEST(WorkloadLiesTest, AboutWhatIsStored) {
+  const std::vector<std::string> writers = {"put",         "update-Txn", "create",
+                                            "lease-flood", "watch",      "compaction"};
+  for (const std::string& workload : writers) {
+    const ServerForTest server(nullptr, BareStore::Fault::kStoresNothing);
+    EXPECT_TRUE(absl::IsDataLoss(RunForTest(server, workload))) << workload;
+  }
+  ExpectNoticed(LieAbout<RangeResponse>("an older value", kRangeMethod,
+                                        {"put", "update-Txn", "create", "lease-flood", "watch"},
+                                        [](RangeResponse* r) {
+                                          std::string* value = r->mutable_kvs(0)->mutable_value();
+                                          (*value)[value->find('#') + 12] ^= 1;
+                                        }));
+  const ServerForTest server(nullptr, BareStore::Fault::kStoresNothing);
+  WorkloadOptions options = SmallForTest();
+  options.compact_every_s = 1000;
+  options.per_second = 1000;
+  EXPECT_TRUE(absl::IsDataLoss(RunForTest(server, "k8s-100k", options)));
 }
 
 TEST(WorkloadLiesTest, AboutSingleKeys) {
@@ -151,6 +173,23 @@ TEST(WorkloadLiesTest, AboutEvents) {
     auto* event = r->mutable_events(0);
     event->mutable_prev_kv()->set_mod_revision(event->kv().mod_revision());
   }));
+  const Dataset::Options pods{.prefix = "/registry/pods/load/pod-", .keys = 64, .value_bytes = 200};
+  ExpectNoticed(LieAboutEvents("a write of another key", [&](WatchResponse* r) {
+    auto* event = r->mutable_events(0);
+    const int64_t index = (Dataset(pods).IndexOf(event->kv().key()) + 1) % pods.keys;
+    for (auto* kv : {event->mutable_kv(), event->mutable_prev_kv()}) {
+      Dataset(pods).KeyOf(index, kv->mutable_key());
+      Dataset(pods).ValueOf(index, kv == event->mutable_kv() ? 2 : 1, kv->mutable_value());
+    }
+  }));
+  ExpectNoticed(LieAboutEvents("a write that is not made yet", [&](WatchResponse* r) {
+    auto* event = r->mutable_events(0);
+    const int64_t index = Dataset(pods).IndexOf(event->kv().key());
+    for (auto* kv : {event->mutable_kv(), event->mutable_prev_kv()}) {
+      const int64_t writes = Dataset(pods).WritesIn(index, kv->value());
+      Dataset(pods).ValueOf(index, writes + 1, kv->mutable_value());
+    }
+  }));
   ExpectNoticed(LieAboutEvents("progress ahead of events", [](WatchResponse* r) {
     r->clear_events();
     r->mutable_header()->set_revision(r->header().revision() + 1000);
@@ -176,7 +215,7 @@ TEST(WorkloadLiesTest, AboutCompactions) {
                                          [](CompactionResponse* r) { r->clear_header(); });
   lie.first_answer = 2;
   ExpectNoticed(lie);
-  const ServerForTest server(nullptr, /*ignores_compactions=*/true);
+  const ServerForTest server(nullptr, BareStore::Fault::kIgnoresCompactions);
   EXPECT_TRUE(absl::IsDataLoss(RunForTest(server, "compaction")));
 }
 

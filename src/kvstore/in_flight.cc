@@ -110,7 +110,8 @@ bool ConflictSet::UsesKey(absl::string_view key) const {
 bool InFlight::MustWait(const Entrant& entrant, const ConflictSet& waiting_before) const {
   if (paused_) return true;
   const Footprint& footprint = entrant.footprint;
-  if (waiting_before.Hits(footprint) || holds_.Hits(footprint)) return true;
+  // Those who wait last: there may be thousands of ranges among them.
+  if (holds_.Hits(footprint) || waiting_before.Hits(footprint)) return true;
   if (appended_.empty()) return false;
   if (entrant.is_hold()) return appended_.Hits(footprint);
   // What follows in the journal may overwrite; only what was judged must not move.

@@ -187,7 +187,7 @@ void Http2Connection::ShareOutput(int32_t stream_id) {
 
 // Each may change the windows of all streams.
 bool Http2Connection::OnSettings() {
-  if (settings_policy_.OnSettings(connection_.loop().now()) ||
+  if (settings_policy_.OnSettings(connection_.loop().now(), streams_.size()) ||
       PLANTED_BUG("transport_settings_without_bound")) {
     return true;
   }

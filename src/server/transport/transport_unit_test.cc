@@ -14,6 +14,7 @@
 #include "src/server/transport/grpc_wire.h"
 #include "src/server/transport/http1_parser.h"
 #include "src/server/transport/ping_policy.h"
+#include "src/server/transport/settings_policy.h"
 
 namespace tidemark::server {
 namespace {
@@ -164,6 +165,26 @@ TEST(PingPolicyTest, SendingForgives) {
     policy.OnSent();
     EXPECT_TRUE(policy.OnPing(absl::Hours(1) + absl::Milliseconds(i), true));
   }
+}
+
+TEST(SettingsPolicyTest, HonestClientsMeasureTheirWayAsLongAsTheyLike) {
+  SettingsPolicy policy;
+  absl::Duration now = absl::Hours(100);
+  for (int i = 0; i < 10000; ++i) {
+    EXPECT_TRUE(policy.OnSettings(now += absl::Milliseconds(100), 800)) << i;
+  }
+}
+
+TEST(SettingsPolicyTest, OneCostsMoreTheMoreStreamsItChanges) {
+  const auto taken = [](size_t open_streams) {
+    SettingsPolicy policy;
+    int count = 0;
+    while (policy.OnSettings(absl::Hours(100), open_streams)) ++count;
+    return count;
+  };
+  EXPECT_EQ(taken(0), 100);
+  EXPECT_EQ(taken(1000), 50);
+  EXPECT_EQ(taken(99000), 1);
 }
 
 struct ParserCase {

@@ -34,6 +34,7 @@ class RangeReader {
   // Looks at no more than about `max_keys` keys. True when the answer is complete. REQUIRES that
   // `at` is still readable.
   bool Step(int64_t max_keys);
+  bool reads_one_key() const { return range_.single; }
   // Of the heap, for the items so far and what they will be encoded into.
   int64_t heap_bytes() const { return heap_bytes_; }
   RangeResult Take() &&;

@@ -1,4 +1,5 @@
 // Reads: at the watermark or at a confirmed tail, in bounded steps at one revision.
+#include <algorithm>
 #include <utility>
 
 #include "src/base/check.h"
@@ -16,6 +17,9 @@ constexpr int64_t kFewKeysBytes = 96 << 10;
 // Larger reads leave this part of the share to smaller ones.
 constexpr int64_t kSmallReadBytes = 256 << 10;
 constexpr int64_t kPartForSmallReads = 8;
+// So many ranges of a txn are read in one turn, whatever they find: keys that are dead, or that a
+// filter leaves out, are looked at as well.
+constexpr size_t kRangesPerTurn = 8;
 
 }  // namespace
 
@@ -144,9 +148,9 @@ absl::Status ReplicaImpl::PlanReaders(ReadJob* job) {
 }
 
 void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
-  size_t items_read = 0;
+  size_t keys_read = 0;
   for (; job->next_reader < job->readers.size(); ++job->next_reader) {
-    if (items_read >= options_.step_keys) return StepReadLater(std::move(job));
+    if (keys_read >= options_.step_keys) return StepReadLater(std::move(job));
     ReadJob::Reader& next = job->readers[job->next_reader];
     if (next.at < store_->compact_revision()) {
       // Compacted between two steps. What asked for the present begins again at a newer one; what
@@ -166,7 +170,8 @@ void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
     if (!complete) return StepReadLater(std::move(job));
     job->finished_readers_bytes += next.reader.heap_bytes();
     RangeResult range = std::move(next.reader).Take();
-    items_read += range.items.size();
+    const size_t least = next.reader.reads_one_key() ? 1 : options_.step_keys / kRangesPerTurn;
+    keys_read += std::max({range.items.size(), least, size_t{1}});
     OpResult result;
     result.header_revision = job->current;
     result.result = std::move(range);

@@ -295,9 +295,14 @@ TEST_F(ReplicaTest, AReadTxnOfManyRangesLetsOthersIn) {
   put.set_key("k");
   slow.replica->Put(put, [](absl::StatusOr<Reply<PutResult>> r) { ASSERT_TRUE(r.ok()); });
   slow.Settle();
-  const auto read = [&slow](int ranges) {
+  const auto read = [&slow](int ranges, const std::string& key, const std::string& range_end) {
     etcdserverpb::TxnRequest txn;
-    for (int i = 0; i < ranges; ++i) txn.add_success()->mutable_request_range()->set_key("k");
+    for (int i = 0; i < ranges; ++i) {
+      etcdserverpb::RangeRequest* range = txn.add_success()->mutable_request_range();
+      range->set_key(key);
+      range->set_range_end(range_end);
+      range->set_count_only(!range_end.empty());
+    }
     auto answered = std::make_shared<size_t>(0);
     slow.replica->ReadTxn(txn, {.kind = Freshness::Kind::kSerializable, .tail = {}},
                           [answered](absl::StatusOr<Reply<TxnResult>> reply) {
@@ -306,11 +311,15 @@ TEST_F(ReplicaTest, AReadTxnOfManyRangesLetsOthersIn) {
                           });
     return answered;
   };
-  EXPECT_EQ(*read(2), 2u);
-  const auto answered = read(5);
-  EXPECT_EQ(*answered, 0u);
-  slow.Settle();
-  EXPECT_EQ(*answered, 5u);
+  EXPECT_EQ(*read(2, "k", ""), 2u);
+  for (const char* key : {"k", "missing"}) {
+    for (const char* range_end : {"", "z"}) {  // with an end what is there is only counted
+      const auto answered = read(5, key, range_end);
+      EXPECT_EQ(*answered, 0u) << key << " to " << range_end;
+      slow.Settle();
+      EXPECT_EQ(*answered, 5u);
+    }
+  }
 }
 
 TEST_F(ReplicaTest, CompactedWhileALongRangeIsRead) {

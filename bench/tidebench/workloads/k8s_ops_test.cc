@@ -60,7 +60,7 @@ absl::Status RunKind(Kind kind, BareStore::Tamper tamper = nullptr,
   Runner runner(*client);
   for (Filler* filler : {&first, &second}) {
     fills.push_back(filler->Make(*client));
-    const absl::Status filled = runner.RunToEnd(fills.back().get(), [] {});
+    absl::Status filled = runner.RunToEnd(fills.back().get(), [] {});
     if (!filled.ok()) return filled;
   }
   std::vector<Activity*> activities;

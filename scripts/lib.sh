@@ -61,6 +61,11 @@ compile() {
   NINJA_STATUS="[%f/%t, %e s] " ninja -C "$folder" -j "$(parallel_jobs)" "$@" >&2
 }
 
+# peer NAME: its path (scripts/peers), or nothing where it cannot be had.
+peer() {
+  "$root/scripts/peers" "$1" | tail -n 1 || say "$1 cannot be had here"
+}
+
 # Go that can build the peers: any release that fetches the toolchain a module asks for.
 have_go() {
   command -v go >/dev/null || return 1

@@ -316,6 +316,14 @@ class ServersTest(unittest.TestCase):
     def server(self, *command):
         return servers.Server(command, self.directory, 1, {"ETCD_MEMORY_DIR": str(self.memory)}, health=False)
 
+    def started(self):
+        """One that is taken for ready at once."""
+        server = self.server("sleep", "60")
+        ready = mock.patch.object(server, "is_ready", return_value=True)
+        ready.start()
+        self.addCleanup(ready.stop)
+        return server
+
     def assert_gone(self, server):
         self.assertIsNotNone(server.process.returncode)
         self.assertFalse(self.memory.exists())
@@ -341,22 +349,21 @@ class ServersTest(unittest.TestCase):
         self.assert_gone(server)
 
     def test_an_interrupted_load(self):
-        server = self.server("sleep", "60")
-        with mock.patch.object(server, "is_ready", return_value=True), self.assertRaises(SystemExit), server:
+        server = self.started()
+        with self.assertRaises(SystemExit), server:
             raise SystemExit(143)
         self.assert_gone(server)
 
     def test_an_interrupted_stop(self):
-        server = self.server("sleep", "60")
-        with mock.patch.object(server, "is_ready", return_value=True), \
-                mock.patch.object(server, "stop", side_effect=KeyboardInterrupt), \
+        server = self.started()
+        with mock.patch.object(server, "stop", side_effect=KeyboardInterrupt), \
                 self.assertRaises(KeyboardInterrupt), server:
             pass
         self.assert_gone(server)
 
     def test_the_data_of_a_failure_stays(self):
-        server = self.server("sleep", "60")
-        with mock.patch.object(server, "is_ready", return_value=True), self.assertRaises(RuntimeError), server:
+        server = self.started()
+        with self.assertRaises(RuntimeError), server:
             raise RuntimeError("a wrong answer")
         self.assertIsNotNone(server.process.returncode)
         self.assertFalse(self.memory.exists())

@@ -4,14 +4,12 @@
 #include <memory>
 #include <vector>
 
+#include "bench/tidebench/fake_clock_for_test.h"
 #include "bench/tidebench/server_for_test.h"
 #include "gtest/gtest.h"
 
 namespace tidemark::bench {
 namespace {
-
-constexpr int64_t kMs = 1'000'000;
-int64_t fake_now_ns = 0;
 
 // Ends when the test says so; never touches its connection.
 class FakeOp : public Op {
@@ -43,8 +41,7 @@ class LoadTest : public ::testing::Test {
       ops_.push_back(op.get());
       ops.push_back(std::move(op));
     }
-    return Load({.name = "test", .arrivals = arrivals, .now_ns = [] { return fake_now_ns; }},
-                std::move(ops));
+    return Load({.name = "test", .arrivals = arrivals, .now_ns = FakeNowNs}, std::move(ops));
   }
   int busy() const {
     int count = 0;

@@ -107,6 +107,11 @@ bool ConflictSet::UsesKey(absl::string_view key) const {
   return HitsRange(mvcc::SingleKey(key), /*count_reads=*/true);
 }
 
+bool InFlight::IsBusy(absl::string_view key) const {
+  if (appended_.WritesKey(key)) return true;
+  return given_.UsesKey(key) && !PLANTED_BUG("kvstore_revoke_passes_a_given_hold");
+}
+
 bool InFlight::MustWait(const Entrant& entrant, const ConflictSet& waiting_before) const {
   if (paused_) return true;
   const Footprint& footprint = entrant.footprint;

@@ -19,7 +19,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
-#include "src/base/failpoint.h"
 #include "src/base/ids.h"
 #include "src/mvcc/key_range.h"
 
@@ -102,10 +101,7 @@ class InFlight {
   void AddGiven(const Footprint& footprint) { given_.Add(footprint); }
   void RemoveGiven(const Footprint& footprint) { given_.Remove(footprint); }
   // Something on its way, or a given hold, has to do with `key`.
-  bool IsBusy(absl::string_view key) const {
-    return appended_.WritesKey(key) ||
-           (given_.UsesKey(key) && !PLANTED_BUG("kvstore_revoke_passes_a_given_hold"));
-  }
+  bool IsBusy(absl::string_view key) const;
 
   // While paused nothing enters.
   void Pause() { paused_ = true; }

@@ -37,7 +37,8 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
       : parts_(parts),
         home_(home),
         clock_(clock),
-        spec_(spec),
+        hashed_{.at = spec.at, .compacted = spec.compacted},
+        step_(spec.step),
         rest_percent_(std::move(rest_percent)),
         done_(std::move(done)),
         sources_(parts.size()) {
@@ -51,7 +52,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
   // Looks further in `asked`, where nothing was found yet.
   void FindLive(std::vector<PartitionId> asked) {
     if (asked.empty()) {
-      nothing_lives_ = true;
+      hashed_.nothing_lives = true;
       return Step();
     }
     AskAll<bool>(
@@ -59,7 +60,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
         [self = shared_from_this()](kvstore::Replica& replica, size_t,
                                     absl::AnyInvocable<void(bool)> answer) {
           std::string& resume_key = self->sources_[replica.partition().value()].live_resume_key;
-          answer(replica.store().FindLiveStep(self->spec_.at, self->spec_.step, &resume_key));
+          answer(replica.store().FindLiveStep(self->hashed_.at, self->step_, &resume_key));
         },
         [self = shared_from_this(), asked](std::vector<bool> found) mutable {
           if (std::find(found.begin(), found.end(), true) != found.end()) return self->Step();
@@ -85,11 +86,8 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
           Part part;
           const absl::Duration begun = self->clock_.Monotonic();
           part.next = replica.store().VisitForHash(
-              self->sources_[replica.partition().value()].next,
-              {.at = self->spec_.at,
-               .compacted = self->spec_.compacted,
-               .nothing_lives = self->nothing_lives_},
-              self->spec_.step, [&part](HashItem item) { part.items.push_back(std::move(item)); });
+              self->sources_[replica.partition().value()].next, self->hashed_, self->step_,
+              [&part](HashItem item) { part.items.push_back(std::move(item)); });
           part.took = self->clock_.Monotonic() - begun;
           answer(std::move(part));
         },
@@ -125,7 +123,7 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
     absl::Duration took;
   };
 
-  bool Finished(const Source& source) const { return source.next.main > spec_.at; }
+  bool Finished(const Source& source) const { return source.next.main > hashed_.at; }
 
   // Feeds what lies before every unfinished partition's position.
   void Consume() {
@@ -150,11 +148,11 @@ class HashWalk : public std::enable_shared_from_this<HashWalk> {
   const Parts& parts_;
   Executor& home_;
   const Clock& clock_;
-  const HashWalkSpec spec_;
+  mvcc::VersionStore::HashSpec hashed_;  // nothing_lives once that is known
+  const int64_t step_;
   const RestPercent rest_percent_;
   absl::AnyInvocable<void(uint32_t)> done_;
   std::vector<Source> sources_;
-  bool nothing_lives_ = false;
   uint32_t crc_ = 0;
 };
 

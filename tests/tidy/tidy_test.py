@@ -85,7 +85,7 @@ class TidyTest(unittest.TestCase):
     def test_machine_paths(self):
         for path in ["/work" + "/main", "/home" + "/somebody/x", "/Users" + "/a/b"]:
             self.assertEqual(rules("docs/a.md", f"see {path}\n"), ["machine-path"], path)
-        for path in ["src/work/a", "$ROOT/home/a", "/usr/lib", "net/work/x", "~/work/x"]:
+        for path in ["src/work" + "/a", "$ROOT/home" + "/a", "/usr/lib", "net/work" + "/x", "~/work" + "/x"]:
             self.assertEqual(rules("docs/a.md", f"see {path}\n"), [], path)
 
     def test_sleep(self):

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "bench/tidebench/fake_clock_for_test.h"
 #include "bench/tidebench/server_for_test.h"
 #include "bench/tidebench/workloads/dataset_workload.h"
 #include "bench/tidebench/workloads/point_ops.h"
@@ -12,9 +13,7 @@
 namespace tidemark::bench {
 namespace {
 
-constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kPatienceNs = 10'000 * kMs;
-int64_t fake_now_ns = 0;
 
 // Two watchers, and puts every ten milliseconds.
 class DeliveriesTest : public ::testing::Test {
@@ -26,8 +25,7 @@ class DeliveriesTest : public ::testing::Test {
     client_ = server_->Connect(1);
     Connection* const connection = &client_->connection(0);
     deliveries_ = std::make_unique<Deliveries>(Activity::Description{.name = "events"}, &dataset_,
-                                               std::vector{connection, connection},
-                                               [] { return fake_now_ns; });
+                                               std::vector{connection, connection}, FakeNowNs);
     std::vector<std::unique_ptr<Op>> ops;
     ops.push_back(std::make_unique<PutOp>(*connection, KeyShare(&dataset_, 0, 1, 1)));
     puts_ =
@@ -37,7 +35,7 @@ class DeliveriesTest : public ::testing::Test {
                                                  [this](int64_t due_ns, int64_t now_ns) {
                                                    deliveries_->ChargeNeverWritten(due_ns, now_ns);
                                                  },
-                                             .now_ns = [] { return fake_now_ns; }},
+                                             .now_ns = FakeNowNs},
                                std::move(ops));
     deliveries_->Start(0);
     TurnUntil([&] { return deliveries_->is_ready(); });

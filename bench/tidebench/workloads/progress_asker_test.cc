@@ -4,13 +4,11 @@
 #include <memory>
 #include <vector>
 
+#include "bench/tidebench/fake_clock_for_test.h"
 #include "gtest/gtest.h"
 
 namespace tidemark::bench {
 namespace {
-
-constexpr int64_t kMs = 1'000'000;
-int64_t fake_now_ns = 0;
 
 class FakeStream : public ProgressStream {
  public:
@@ -46,11 +44,8 @@ class ProgressAskerTest : public ::testing::Test {
 
   FakeStream stream_;
   int64_t newest_revision_ = 10;
-  ProgressAsker asker_{{.name = "progress"},
-                       {&stream_},
-                       [this] { return newest_revision_; },
-                       100 * kMs,
-                       [] { return fake_now_ns; }};
+  ProgressAsker asker_{
+      {.name = "progress"}, {&stream_}, [this] { return newest_revision_; }, 100 * kMs, FakeNowNs};
 };
 
 TEST_F(ProgressAskerTest, ALateAnswerIsOfTheQuestionThatItIsLateFor) {

@@ -66,6 +66,8 @@ class SegmentRoom {
   static constexpr int64_t kHeadroomPart = 32;
 
   int64_t FreeBytes() const;
+  // The floor, or more while cleaners have taken more than their part of it.
+  int64_t HeldForSegments() const;
 
   const MemoryMapper& memory_;
   const int64_t a_segment_each_bytes_;

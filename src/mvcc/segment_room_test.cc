@@ -59,6 +59,19 @@ TEST(SegmentRoomTest, TwoCleanersDoNotTakeTheSameMemory) {
   EXPECT_FALSE(room.ReserveToClean(kSegmentBytes).empty());
 }
 
+// A record larger than a segment needs one of its size.
+TEST(SegmentRoomTest, WritesLeaveWhatACleanerHasTaken) {
+  HeapMapper memory;
+  memory.SetCapacityBytes(20 * kSegmentBytes);
+  SegmentRoom room(memory, 2, kSegmentBytes);
+  SegmentRoom::Reservation cleaner = room.ReserveToClean(10 * kSegmentBytes);
+  EXPECT_FALSE(cleaner.empty());
+  EXPECT_TRUE(room.Reserve(5 * kSegmentBytes).empty());
+  EXPECT_FALSE(room.Reserve(4 * kSegmentBytes).empty());
+  cleaner = SegmentRoom::Reservation();
+  EXPECT_FALSE(room.Reserve(8 * kSegmentBytes).empty());
+}
+
 // Stores on one tmpfs that take every write which is given a reservation, until no more are: none
 // of them may find that there is no segment for it (that would be Fatal).
 class FillingTest : public ::testing::TestWithParam<int> {

@@ -6,17 +6,19 @@
 //
 // CHECK is for what can only be our bug; Fatal for what the machine did to us. Both are always on.
 // Refused requests are neither: they return absl::Status.
-// The simulator replaces the last step, aborting: it stops one simulated node, not the process.
+// The simulator replaces the last step, aborting: it stops one simulated node, not the process. The
+// server notes the message in its log first.
 #pragma once
 
 #include "absl/strings/string_view.h"
 
 namespace tidemark {
 
-// Called with the whole message; must not return (it aborts or throws).
+// Called with the whole message, by whichever thread and whatever it holds. Throws or aborts; when
+// it returns, the message is printed and the process aborted.
 using FatalHandler = void (*)(absl::string_view message);
 
-// Replaces what happens after the message is built; nullptr restores printing and aborting.
+// Comes before printing and aborting; nullptr for none.
 void SetFatalHandler(FatalHandler handler);
 
 [[noreturn]] void Fatal(absl::string_view message);
@@ -26,8 +28,8 @@ void SetFatalHandler(FatalHandler handler);
 }  // namespace tidemark
 
 #define CHECK(condition) CHECK_MSG(condition, "")
-#define CHECK_MSG(condition, message)                                          \
-  do {                                                                         \
-    if (!(condition)) [[unlikely]]                                             \
-      ::tidemark::CheckFailed(__FILE__, __LINE__, #condition, (message));      \
+#define CHECK_MSG(condition, message)                                     \
+  do {                                                                    \
+    if (!(condition)) [[unlikely]]                                        \
+      ::tidemark::CheckFailed(__FILE__, __LINE__, #condition, (message)); \
   } while (false)

@@ -1,10 +1,12 @@
 #include "src/base/posix_file_system.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -168,6 +170,14 @@ std::string ParentOf(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
+// Its stat tells of a device (for each subvolume, for each layer) that the table of locks does not
+// know: there an equal inode has to do.
+bool HasDevicesOfItsOwn(const std::string& path) {
+  struct statfs info;
+  if (::statfs(path.c_str(), &info) != 0) return false;
+  return info.f_type == BTRFS_SUPER_MAGIC || info.f_type == OVERLAYFS_SUPER_MAGIC;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path,
@@ -241,8 +251,10 @@ absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::strin
 absl::StatusOr<bool> PosixFileSystem::IsLocked(const std::string& path) {
   struct stat info;
   if (::stat(path.c_str(), &info) != 0) return ErrnoStatus("stat", path, errno);
-  const std::string wanted = absl::StrFormat(" %02x:%02x:%d ", major(info.st_dev),
-                                             minor(info.st_dev), uint64_t{info.st_ino});
+  std::string wanted = absl::StrCat(":", uint64_t{info.st_ino}, " ");
+  if (!HasDevicesOfItsOwn(path)) {
+    wanted = absl::StrFormat(" %02x:%02x%s", major(info.st_dev), minor(info.st_dev), wanted);
+  }
   std::ifstream table("/proc/locks");
   if (!table) return absl::UnimplementedError(absl::StrCat(path, ": no /proc/locks here"));
   for (std::string line; std::getline(table, line);) {

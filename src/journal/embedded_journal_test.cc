@@ -224,6 +224,37 @@ TEST_P(EmbeddedJournalTest, ASlowSubscriberCostsItsBoundAndMissesNothing) {
   EXPECT_EQ(seen.tail.position, journal_->KnownTail().position);
 }
 
+// One wanted entry keeps its whole block in memory.
+TEST_P(EmbeddedJournalTest, WhatASparseSubscriberKeepsIsBoundedToo) {
+  journal_.reset();
+  options_.limits.unacknowledged_bytes_max = 20000;
+  options_.limits.delivery = {.recent_bytes_max = 5000, .batch_bytes_max = 4000};
+  Open();
+  const Epoch pods = Claim(kPods);
+  const Epoch nodes = Claim(kNodes);
+  for (uint64_t i = 1; i <= 100; ++i) {
+    // Both go into one block.
+    journal_->Append(Data(kPods, pods, i, "little"), [](auto) {});
+    journal_->Append(Data(kNodes, nodes, i, std::string(1000, 'x')), [](auto) {});
+    Settle();
+  }
+  std::vector<std::shared_ptr<const Batch>> kept;
+  size_t entries = 0;
+  auto sparse = journal_->Subscribe(Position(1), {kPods}, [&](auto batch) {
+    entries += batch->entries.size();
+    kept.push_back(std::move(batch));
+  });
+  ASSERT_TRUE(sparse.ok());
+  Settle();
+  // 20,000 bytes, and what one batch may be too much.
+  EXPECT_LT(entries, 26u);
+  for (int round = 0; round < 1000 && entries < 101; ++round) {
+    (*sparse)->Acknowledge(kept.back()->tail.position);
+    Settle();
+  }
+  EXPECT_EQ(entries, 101u);
+}
+
 TEST_P(EmbeddedJournalTest, AnEndedSubscriptionHearsNothing) {
   Epoch epoch = Claim(kPods);
   int batches = 0;

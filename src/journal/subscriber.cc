@@ -71,10 +71,13 @@ void Subscriber::Deliver(absl::Span<const std::shared_ptr<const EntryBlock>> blo
     size_t before = batch->entries.size();
     for (const Entry& entry : block->entries) {
       if (entry.position < next_ || !Wants(entry)) continue;
-      bytes += entry.payload.size() + kEntryOverheadBytes;
       batch->entries.push_back(entry);
     }
-    if (batch->entries.size() > before) batch->owners.push_back(block);
+    if (batch->entries.size() > before) {
+      // One wanted entry keeps the whole block in memory.
+      bytes += block->payload_bytes + block->entries.size() * kEntryOverheadBytes;
+      batch->owners.push_back(block);
+    }
     next_ = block->tail.position.Next();
   }
   batch->tail = blocks.back()->tail;

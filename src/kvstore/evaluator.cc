@@ -6,6 +6,7 @@
 
 #include "absl/container/btree_map.h"
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/kvstore/etcd_errors.h"
 #include "src/kvstore/range_reader.h"
 
@@ -128,9 +129,15 @@ void Evaluator::AddDeletes(const DeleteRangeRequest& request, Overlay* overlay,
   }
 }
 
-absl::StatusOr<Evaluation> Evaluator::Evaluate(absl::Span<const PlannedOp> ops) const {
-  for (const PlannedOp& op : ops) {
-    if (absl::Status status = PreCheck(op); !status.ok()) return status;
+absl::StatusOr<Evaluation> Evaluator::Evaluate(absl::Span<const PlannedOp> ops,
+                                               size_t* refused_op) const {
+  FAIL_POINT("kvstore.evaluate");
+  const auto refuse = [refused_op](size_t op, absl::Status status) {
+    if (refused_op != nullptr) *refused_op = op;
+    return status;
+  };
+  for (size_t i = 0; i < ops.size(); ++i) {
+    if (absl::Status status = PreCheck(ops[i]); !status.ok()) return refuse(i, std::move(status));
   }
   Evaluation evaluation;
   evaluation.answer.steps.reserve(ops.size());
@@ -139,7 +146,8 @@ absl::StatusOr<Evaluation> Evaluator::Evaluate(absl::Span<const PlannedOp> ops) 
     PlannedAnswer::Step step{.op = op, .change_count = 0, .past_read = std::nullopt};
     const size_t changes_before = evaluation.changes.size();
     if (op.put != nullptr) {
-      if (absl::Status s = AddPut(*op.put, &overlay, &evaluation); !s.ok()) return s;
+      absl::Status added = AddPut(*op.put, &overlay, &evaluation);
+      if (!added.ok()) return refuse(evaluation.answer.steps.size(), std::move(added));
     } else if (op.delete_range != nullptr) {
       AddDeletes(*op.delete_range, &overlay, &evaluation);
     } else {

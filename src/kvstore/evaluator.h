@@ -53,7 +53,9 @@ class Evaluator {
 
   // Asks for the lease first, then for the key, as etcd 3.7 does, alone and in a txn.
   absl::Status CheckPut(const etcdserverpb::PutRequest& put) const;
-  absl::StatusOr<Evaluation> Evaluate(absl::Span<const PlannedOp> ops) const;
+  // `refused_op` is set when one of them is refused.
+  absl::StatusOr<Evaluation> Evaluate(absl::Span<const PlannedOp> ops,
+                                      size_t* refused_op = nullptr) const;
 
   // Pre-check of a range inside a txn.
   absl::Status CheckRangeInTxn(const etcdserverpb::RangeRequest& range) const;

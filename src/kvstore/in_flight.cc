@@ -14,6 +14,32 @@ bool SameView(const mvcc::KeyRangeView& a, const mvcc::KeyRangeView& b) {
          a.to_infinity == b.to_infinity;
 }
 
+// A transaction may name a hundred thousand ranges (three levels of operations). Each is compared
+// with each of the others', so of many only what lies around them all is kept: what conflicts with
+// that waits, and perhaps need not.
+constexpr size_t kRangesToKeep = 64;
+
+mvcc::KeyRangeView Hull(const mvcc::KeyRangeView& a, const mvcc::KeyRangeView& b) {
+  mvcc::KeyRangeView hull;
+  hull.begin = std::min(a.begin, b.begin);
+  hull.to_infinity = a.to_infinity || b.to_infinity;
+  if (!hull.to_infinity) hull.end = std::max(a.end, b.end);
+  return hull;
+}
+
+void KeepFewRanges(absl::InlinedVector<mvcc::KeyRangeView, 1>* ranges) {
+  if (ranges->size() <= kRangesToKeep || PLANTED_BUG("kvstore_many_ranges_are_kept")) return;
+  const auto many = std::partition(ranges->begin(), ranges->end(),
+                                   [](const auto& range) { return range.single; });
+  if (static_cast<size_t>(ranges->end() - many) <= kRangesToKeep) return;
+  mvcc::KeyRangeView hull = *many;
+  for (auto it = many; it != ranges->end(); ++it) {
+    if (!it->Empty()) hull = hull.Empty() ? *it : Hull(hull, *it);
+  }
+  ranges->erase(many, ranges->end());
+  ranges->push_back(hull);
+}
+
 }  // namespace
 
 void ConflictSet::Add(const Footprint& footprint) {
@@ -46,7 +72,8 @@ void ConflictSet::Change(const mvcc::KeyRangeView& range, bool is_write, int by)
       return use.is_write == is_write && SameView(use.range, range);
     });
     CHECK(it != ranges_.end());
-    ranges_.erase(it);
+    *it = ranges_.back();
+    ranges_.pop_back();
     return;
   }
   auto it = keys_.try_emplace(range.begin).first;
@@ -125,6 +152,8 @@ bool InFlight::MustWait(const Entrant& entrant, const ConflictSet& waiting_befor
 }
 
 void InFlight::Arrive(Entrant* entrant) {
+  KeepFewRanges(&entrant->footprint.reads);
+  KeepFewRanges(&entrant->footprint.writes);
   if (MustWait(*entrant, waiting_)) {
     waiters_.push_back(entrant);
     waiting_.Add(entrant->footprint);

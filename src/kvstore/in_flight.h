@@ -90,7 +90,8 @@ class Entrant {
 
 class InFlight {
  public:
-  // Enters inline when nothing conflicts, otherwise later from Pump.
+  // Enters inline when nothing conflicts, otherwise later from Pump. Of very many ranges the
+  // footprint keeps only their hull.
   void Arrive(Entrant* entrant);
 
   void AddAppended(const Footprint& footprint) { appended_.Add(footprint); }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 namespace tidemark::kvstore {
@@ -100,11 +101,45 @@ TEST_F(InFlightTest, RangesSeeKeysInFlightInside) {
 TEST_F(InFlightTest, WaitingDependentsAreNotOvertakenNorStarved) {
   Party* a = Put("a", "k");
   Txn("b", Key("k"));
-  Put("c", "k");      // would let b wait for ever
+  Put("c", "k");  // would let b wait for ever
   Put("d", "other");
   EXPECT_EQ(entered_, "ad");
   Done(a);
   EXPECT_EQ(entered_, "adbc");  // c follows b into the journal at once
+}
+
+// Comparing each of them with each of the others' would take minutes.
+TEST_F(InFlightTest, OfVeryManyRangesOnlyTheHullIsKept) {
+  const auto name = [](int i) { return absl::StrCat("k", 1000 + i); };
+  std::vector<std::string> names;
+  for (int i = 0; i < 200; ++i) names.push_back(name(i));
+  const auto footprint = [&names](size_t ranges) {
+    Footprint footprint;
+    for (size_t i = 0; i + 1 < 2 * ranges; i += 2) {
+      footprint.writes.push_back(mvcc::FromEtcd(names[i], names[i + 1]));
+    }
+    footprint.writes.push_back(Key("single"));
+    footprint.writes.push_back(mvcc::FromEtcd("z", "a"));  // empty
+    return footprint;
+  };
+  Party* few = Arrive("a", footprint(10), /*hold=*/true);
+  Put("b", names[1]);  // between two of them
+  Put("c", names[2]);
+  Done(few);
+  Party* many = Arrive("d", footprint(100), /*hold=*/true);
+  EXPECT_EQ(entered_, "abc");
+  Done(parties_[1].get());
+  Done(parties_[2].get());
+  EXPECT_EQ(entered_, "abcd");
+  Put("e", names[1]);
+  Put("f", "single");
+  Put("g", name(-1));
+  Put("h", names[199]);
+  EXPECT_EQ(entered_, "abcdgh");
+  Done(many);
+  EXPECT_EQ(entered_, "abcdghef");
+  for (int i : {4, 5, 6, 7}) Done(parties_[static_cast<size_t>(i)].get());
+  EXPECT_TRUE(in_flight_.idle());
 }
 
 TEST_F(InFlightTest, HoldsDrainAndKeepPlainPutsOut) {

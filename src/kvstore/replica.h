@@ -206,8 +206,10 @@ class Replica {
   };
   virtual CompareOutcome Compare(HoldId hold, const etcdserverpb::Compare& compare) = 0;
   // Checks and evaluates the operations in order against the state with their own earlier changes.
+  // `refused_op` is set when one of them is refused.
   virtual absl::StatusOr<std::vector<KeyChange>> Evaluate(HoldId hold,
-                                                          absl::Span<const PlannedOp> ops) = 0;
+                                                          absl::Span<const PlannedOp> ops,
+                                                          size_t* refused_op) = 0;
   virtual std::vector<std::string> LeaseKeys(LeaseId lease) = 0;  // sorted
   // The entry (origin, number) will carry this partition's changes: when it is applied here `done`
   // gets one result per op, and the hold ends. `ops` must stay valid until then.

@@ -97,10 +97,11 @@ Replica::CompareOutcome ReplicaImpl::Compare(HoldId hold, const etcdserverpb::Co
 }
 
 absl::StatusOr<std::vector<KeyChange>> ReplicaImpl::Evaluate(HoldId hold,
-                                                             absl::Span<const PlannedOp> ops) {
+                                                             absl::Span<const PlannedOp> ops,
+                                                             size_t* refused_op) {
   HoldState& state = FindHold(hold);
   CHECK(state.is_given);
-  absl::StatusOr<Evaluation> evaluation = evaluator().Evaluate(ops);
+  absl::StatusOr<Evaluation> evaluation = evaluator().Evaluate(ops, refused_op);
   if (!evaluation.ok()) return evaluation.status();
   state.answer = std::move(evaluation->answer);
   return std::move(evaluation->changes);

@@ -58,8 +58,8 @@ class ReplicaImpl final : public Replica {
   void Hold(Scope scope, absl::AnyInvocable<void(HoldId)> done) override;
   void Release(HoldId hold) override;
   CompareOutcome Compare(HoldId hold, const etcdserverpb::Compare& compare) override;
-  absl::StatusOr<std::vector<KeyChange>> Evaluate(HoldId hold,
-                                                  absl::Span<const PlannedOp> ops) override;
+  absl::StatusOr<std::vector<KeyChange>> Evaluate(HoldId hold, absl::Span<const PlannedOp> ops,
+                                                  size_t* refused_op) override;
   std::vector<std::string> LeaseKeys(LeaseId lease) override { return leases_.Keys(lease); }
   void ExpectEntry(HoldId hold, OriginId origin, uint64_t number, std::vector<PlannedOp> ops,
                    absl::AnyInvocable<void(Reply<std::vector<OpResult>>)> done) override;

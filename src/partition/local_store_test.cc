@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "src/base/failpoint.h"
 #include "src/partition/store_for_test.h"
 
 namespace tidemark::partition {
@@ -256,6 +257,53 @@ TEST(LocalStore, AClientsNoSpaceAlarmStaysWhenTheQuotaIsReachedAsWell) {
   EXPECT_EQ(store.Put("a", "1").status().code(), absl::StatusCode::kResourceExhausted);
   ASSERT_TRUE(store.Alarm(AlarmRequest::DEACTIVATE, kMember, etcdserverpb::NOSPACE).ok());
   EXPECT_TRUE(store.Put("a", "1").ok());
+}
+
+TEST(LocalStore, AClientTakesOverTheNoSpaceAlarmThatTheNodeRaised) {
+  LocalStoreOptions options = Options();
+  options.quota_bytes = 100 << 10;
+  StoreForTest store(options);
+  ASSERT_TRUE(store.Start().ok());
+  while (store.Put("a", std::string(12 << 10, 'v')).ok()) {
+  }
+  const auto taken = store.Alarm(AlarmRequest::ACTIVATE, kMember, etcdserverpb::NOSPACE);
+  EXPECT_EQ(taken->result.size(), 1u);
+  ASSERT_TRUE(store.Restart().ok());
+  ASSERT_TRUE(store.Compact(store.router().Status().revision.value(), true).ok());
+  store.world().RunFor(absl::Minutes(1));
+  EXPECT_EQ(store.Put("a", "1").status().code(), absl::StatusCode::kResourceExhausted);
+  ASSERT_TRUE(store.Alarm(AlarmRequest::DEACTIVATE, kMember, etcdserverpb::NOSPACE).ok());
+  EXPECT_TRUE(store.Put("a", "1").ok());
+}
+
+// The client hears of the first operation that is refused, whichever partition it is in, and
+// nothing is judged again to find it.
+TEST(LocalStore, ATxnOfSeveralPartitionsIsJudgedOnceAndRefusedForItsFirstFault) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  for (const bool pods_first : {true, false}) {
+    etcdserverpb::TxnRequest txn;
+    for (int i = 0; i < 20; ++i) {
+      txn.add_success()->mutable_request_put()->set_key(absl::StrCat("/registry/pods/", i));
+      txn.add_success()->mutable_request_put()->set_key(absl::StrCat("a", i));
+    }
+    for (const bool in_pods : {pods_first, !pods_first}) {
+      auto* put = txn.add_success()->mutable_request_put();
+      put->set_key(in_pods ? "/registry/pods/bad" : "bad");
+      if (in_pods) put->set_lease(77);
+      if (!in_pods) put->set_ignore_value(true);
+    }
+    int judged = 0;
+    failpoint::SetHandler([&judged](absl::string_view name) {
+      if (name == "kvstore.evaluate") ++judged;
+    });
+    const absl::Status refused = store.Txn(txn).status();
+    failpoint::ClearHandler();
+    EXPECT_EQ(refused.message(),
+              pods_first ? "etcdserver: requested lease not found" : "etcdserver: key not found");
+    EXPECT_EQ(judged, 2);
+  }
+  EXPECT_EQ(store.router().Status().revision, Revision(1));
 }
 
 TEST(LocalStore, RequestSizeIsLimitedWithEtcdsMargin) {

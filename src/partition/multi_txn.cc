@@ -111,20 +111,16 @@ void MultiTxn::OnCompared(std::vector<Compared> answers) {
 
 MultiTxn::Evaluated MultiTxn::EvaluateShare(Replica& replica, const Share& share) const {
   Evaluated evaluated;
-  auto changes = replica.Evaluate(share.hold, share.ops);
+  size_t refused_op = 0;
+  auto changes = replica.Evaluate(share.hold, share.ops, &refused_op);
   if (changes.ok()) {
     evaluated.changes = *std::move(changes);
     return evaluated;
   }
   // Which operation was refused decides which partition's refusal the client gets.
-  for (size_t n = 1; n <= share.ops.size(); ++n) {
-    changes = replica.Evaluate(share.hold, absl::MakeConstSpan(share.ops).first(n));
-    if (changes.ok()) continue;
-    evaluated.refusal = changes.status();
-    evaluated.refused_index = share.indexes[n - 1];
-    break;
-  }
-  CHECK(!evaluated.refusal.ok());
+  evaluated.refusal = changes.status();
+  evaluated.refused_index = share.indexes.at(refused_op);
+  if (PLANTED_BUG("partition_any_refusal_is_given")) evaluated.refused_index = 0;
   return evaluated;
 }
 
@@ -297,8 +293,8 @@ TxnResult MultiTxn::BuildResult(Revision before, Revision after) {
 OpResult MultiTxn::BuildOp(size_t index) {
   std::vector<OpResult*> parts;
   for (auto& [id, share] : shares_) {
-    const auto it = std::find(share.indexes.begin(), share.indexes.end(), index);
-    if (it == share.indexes.end()) continue;
+    const auto it = std::lower_bound(share.indexes.begin(), share.indexes.end(), index);
+    if (it == share.indexes.end() || *it != index) continue;
     parts.push_back(&share.results[static_cast<size_t>(it - share.indexes.begin())]);
   }
   OpResult merged;
@@ -329,9 +325,7 @@ kvstore::DeleteResult MultiTxn::BuildDelete(size_t index, std::vector<OpResult*>
   absl::btree_map<PartitionId, std::pair<kvstore::DeleteResult*, size_t>> cursors;
   size_t part = 0;
   for (const auto& [id, share] : shares_) {
-    if (std::find(share.indexes.begin(), share.indexes.end(), index) == share.indexes.end()) {
-      continue;
-    }
+    if (!std::binary_search(share.indexes.begin(), share.indexes.end(), index)) continue;
     auto* result = std::get_if<kvstore::DeleteResult>(&parts[part++]->result);
     if (result != nullptr) cursors[id] = {result, 0};
   }

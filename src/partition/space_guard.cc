@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/base/log.h"
 #include "src/kvstore/effects.h"
 #include "src/kvstore/etcd_errors.h"
@@ -104,8 +105,7 @@ void SpaceGuard::Publish() {
   corrupt_ = any(etcdserverpb::CORRUPT);
 }
 
-void SpaceGuard::Change(AlarmEntry entry, bool raised, bool by_node,
-                        absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)> done) {
+void SpaceGuard::Change(AlarmEntry entry, bool raised, bool by_node, WhenAppended done) {
   kvstore::EffectsWriter effects;
   effects.AddAlarm({entry.member_id, static_cast<int32_t>(entry.type), raised});
   // A client that takes the alarm away takes the mark with it.
@@ -150,17 +150,32 @@ void SpaceGuard::Alarm(const AlarmRequest& request, ReplyCallback<Alarms_> done)
   if (request.alarm() == etcdserverpb::NONE) {
     return AnswerConfirmed({}, false, request.alarm(), std::move(done));
   }
+  const bool takes_over = raise && known && entry == OwnNoSpace() && raised_by_quota_;
+  if (takes_over && !PLANTED_BUG("partition_nospace_is_not_taken_over")) {
+    return TakeOver(std::move(done));
+  }
   if (raise == known) {
     Alarms_ listed;
     if (raise) listed.push_back(entry);
     return AnswerConfirmed(std::move(listed), false, request.alarm(), std::move(done));
   }
-  Change(entry, raise, /*by_node=*/false,
-         [this, entry, done = std::move(done)](absl::StatusOr<journal::Placed> placed) mutable {
-           coordinator_.Leave();
-           if (!placed.ok()) return done(AppendRefusal(placed.status()));
-           done(kvstore::Reply<Alarms_>{placed->revision, {entry}});
-         });
+  Change(entry, raise, /*by_node=*/false, LeaveAndAnswer(entry, std::move(done)));
+}
+
+// What the node raised becomes the client's.
+void SpaceGuard::TakeOver(ReplyCallback<Alarms_> done) {
+  kvstore::EffectsWriter effects;
+  effects.AddAlarm({member_id_, kRaisedByNode, false});
+  coordinator_.AppendNodeEffects({kSystemPartition}, std::move(effects),
+                                 LeaveAndAnswer(OwnNoSpace(), std::move(done)));
+}
+
+SpaceGuard::WhenAppended SpaceGuard::LeaveAndAnswer(AlarmEntry entry, ReplyCallback<Alarms_> done) {
+  return [this, entry, done = std::move(done)](absl::StatusOr<journal::Placed> placed) mutable {
+    coordinator_.Leave();
+    if (!placed.ok()) return done(AppendRefusal(placed.status()));
+    done(kvstore::Reply<Alarms_>{placed->revision, {entry}});
+  };
 }
 
 void SpaceGuard::AnswerConfirmed(Alarms_ listed, bool list_now, AlarmType type,

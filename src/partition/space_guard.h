@@ -3,9 +3,9 @@
 // Hides that the NOSPACE alarm is raised by the first refused write and, other than etcd's, goes by
 // itself: once the store is below 90 % of the quota and of its share of the memory budget, and
 // twice the headroom is free on the tmpfs, the alarm that they raised is disarmed. One that a
-// client raised stays until a client disarms it. Headroom is above what mvcc::SegmentRoom keeps for
-// writes on their way and for cleaning: deletes go on where no more data is taken.
-// Sequence-bound to the coordinator's home, except where "any thread" is said.
+// client raised, or activated as well, stays until a client disarms it. Headroom is above what
+// mvcc::SegmentRoom keeps for writes on their way and for cleaning: deletes go on where no more
+// data is taken. Sequence-bound to the coordinator's home, except where "any thread" is said.
 //
 // Invariants:
 //  1. The alarm table changes only by applied entries, so it survives a restart; so does who raised
@@ -75,14 +75,16 @@ class SpaceGuard {
 
  private:
   using Alarms_ = std::vector<AlarmEntry>;
+  using WhenAppended = absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)>;
   // In the journal and in checkpoints, beside NOSPACE: the node itself raised it. Not shown.
   static constexpr int kRaisedByNode = 1000;
 
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerConfirmed(Alarms_ listed, bool list_now, etcdserverpb::AlarmType type,
                        ReplyCallback<Alarms_> done);
-  void Change(AlarmEntry entry, bool raised, bool by_node,
-              absl::AnyInvocable<void(absl::StatusOr<journal::Placed>)> done);
+  void Change(AlarmEntry entry, bool raised, bool by_node, WhenAppended done);
+  void TakeOver(ReplyCallback<Alarms_> done);
+  WhenAppended LeaveAndAnswer(AlarmEntry entry, ReplyCallback<Alarms_> done);
   AlarmEntry OwnNoSpace() const { return {member_id_, etcdserverpb::NOSPACE}; }
   bool Has(const AlarmEntry& entry) const ABSL_LOCKS_EXCLUDED(mutex_);
   bool BelowMark() const;

@@ -107,7 +107,9 @@ void WatchPort::AddHere(WatchKey watch, mvcc::WatchSpec spec) {
 
 void WatchPort::Remove(WatchKey watch) {
   wiring_.replica.executor().Post([self = shared_from_this(), watch] {
-    std::erase_if(self->pending_, [watch](const Pending& p) { return p.watch == watch; });
+    const size_t erased =
+        std::erase_if(self->pending_, [watch](const Pending& p) { return p.watch == watch; });
+    if (erased > 0 && self->pending_.empty()) self->wiring_.hub.RemoveWaiting(self.get());
     const auto found = self->ids_.find(watch);
     if (found == self->ids_.end()) return;
     self->wiring_.replica.watches().Remove(found->second);

@@ -221,6 +221,7 @@ TEST_P(FailedSyncTest, EndsTheServer) {
   }
   ASSERT_NE(wait_status, 0) << "it went on after a sync that failed";
   EXPECT_THAT(Log(), HasSubstr(directly ? "pwritev2" : "fdatasync"));
+  EXPECT_THAT(Log(), HasSubstr("\"msg\":\"ending the process\""));  // wherever the log goes
   server_->Start();
   ASSERT_TRUE(server_->WaitReady()) << Log();
   ExpectFilled(50);

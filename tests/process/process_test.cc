@@ -48,7 +48,7 @@ class ProcessTest : public ::testing::Test {
   }
 
   // Memory below the test's directory, so that nothing stays on tmpfs.
-  ServerProcess& Start(const std::string& binary, ServerOptions options = {}) {
+  ServerOptions Prepare(const std::string& binary, ServerOptions options) {
     options.binary = binary;
     options.directory = MakeTestDirectory(absl::StrCat("process", directories_.size()));
     directories_.push_back(options.directory);
@@ -56,6 +56,11 @@ class ProcessTest : public ::testing::Test {
       options.environment = {"ETCD_MEMORY_DIR=" + options.directory + "/memory",
                              "ETCD_ALLOW_ANONYMOUS_MEMORY=true"};
     }
+    return options;
+  }
+  ServerOptions Unstarted() { return Prepare(Binary("TIDEMARK_BIN"), {}); }
+  ServerProcess& Start(const std::string& binary, ServerOptions options = {}) {
+    options = Prepare(binary, std::move(options));
     servers_.push_back(std::make_unique<ServerProcess>(std::move(options)));
     servers_.back()->Start();
     EXPECT_TRUE(servers_.back()->WaitReady()) << Content(servers_.back()->log_path());
@@ -303,6 +308,54 @@ TEST_F(ProcessTest, CheckpointsAreCounted) {
   EXPECT_GT(scrape.values.at("tidemark_checkpoint_bytes_written_total"), 0);
   EXPECT_GT(scrape.values.at("tidemark_checkpoint_last_duration_seconds"), 0);
   EXPECT_EQ(scrape.types.at("tidemark_checkpoints_total"), "counter");
+}
+
+// etcd counts them among the revoked.
+TEST_F(ProcessTest, LeasesThatExpireAreRevoked) {
+  ServerProcess& server = Start(Binary("TIDEMARK_BIN"), {});
+  etcdserverpb::Lease::Stub leases(server.Connect());
+  etcdserverpb::LeaseGrantRequest grant;
+  etcdserverpb::LeaseGrantResponse granted;
+  grant.set_ttl(1);
+  ASSERT_TRUE(Call(leases, &etcdserverpb::Lease::Stub::LeaseGrant, grant, &granted).ok());
+  const auto revoked = [](const Scrape& s) {
+    return s.values.at("etcd_debugging_lease_revoked_total");
+  };
+  const Scrape scrape = ScrapeUntil(server, [&](const Scrape& s) { return revoked(s) == 1; });
+  EXPECT_EQ(revoked(scrape), 1);
+  EXPECT_EQ(scrape.values.at("etcd_debugging_server_lease_expired_total"), 1);
+}
+
+// Its flags are mended, and count: nothing was begun with the wrong ones.
+TEST_F(ProcessTest, AStartThatFailsFixesNoIdentity) {
+  ServerOptions options = Unstarted();
+  ServerOptions wrong = options;
+  wrong.extra_flags = {"--initial-cluster-token=wrong", "--listen-metrics-urls=http://192.0.2.1:1"};
+  ServerProcess failing(wrong);
+  failing.Start();
+  int wait_status = 0;
+  while (!failing.HasEnded(&wait_status)) absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_NE(wait_status, 0);
+  EXPECT_EQ(Content(failing.data_directory() + "/identity.json"), "");
+  ServerProcess server(options);
+  server.Start();
+  ASSERT_TRUE(server.WaitReady()) << Content(server.log_path());
+  EXPECT_NE(Content(server.data_directory() + "/identity.json"), "");
+}
+
+// It may have much to read, and there is nothing yet that could stop in order.
+TEST_F(ProcessTest, ASignalEndsAStartAtOnce) {
+  ServerOptions options = Unstarted();
+  options.environment.push_back("TIDEMARK_FAILPOINTS=journal.before_segment_create=sleep:60000@1");
+  ServerProcess server(options);
+  server.Start();
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (!absl::StrContains(Content(server.log_path()), "memory budget") &&
+         absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_EQ(server.Stop(), 0);
+  EXPECT_TRUE(absl::StrContains(Content(server.log_path()), "received signal while starting"));
 }
 
 TEST_F(ProcessTest, StateHashesDependOnLiveKeysOnly) {

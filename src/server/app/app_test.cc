@@ -59,6 +59,15 @@ TEST(DataDir, FreshThenKept) {
     // A second process is refused.
     EXPECT_FALSE(OpenDataDir(files, MakeOptions({"--data-dir", dir})).ok());
   }
+  {
+    // That start failed, and whoever saw that mends the flags.
+    auto mended = OpenDataDir(files, MakeOptions({"--data-dir", dir, "--initial-cluster-token=b"}));
+    ASSERT_TRUE(mended.ok()) << mended.status();
+    EXPECT_TRUE(mended->fresh);
+    EXPECT_NE(mended->identity.member_id, member_id);
+    member_id = mended->identity.member_id;
+    ASSERT_TRUE(KeepIdentity(files, dir, mended->identity).ok());
+  }
   // The initial-* flags are ignored now.
   auto again = OpenDataDir(files, MakeOptions({"--data-dir", dir, "--initial-cluster-token=other",
                                                "--initial-cluster=a=http://a:1,b=http://b:1"}));

@@ -146,8 +146,15 @@ absl::StatusOr<OpenedDataDir> OpenDataDir(FileSystem& files, const Options& opti
   if (absl::Status s = CheckInitialCluster(options); !s.ok()) return s;
   opened.fresh = true;
   opened.identity = FreshIdentity(options);
-  if (absl::Status s = WriteIdentity(files, dir, opened.identity); !s.ok()) return explain(s);
   return opened;
+}
+
+absl::Status KeepIdentity(FileSystem& files, const std::string& data_dir,
+                          const Identity& identity) {
+  const absl::Status status = WriteIdentity(files, data_dir, identity);
+  if (status.ok()) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat("data directory ", data_dir, ": ", status.message()));
 }
 
 }  // namespace tidemark::server

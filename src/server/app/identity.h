@@ -4,8 +4,9 @@
 // ids (contract 6), and the checks of a data directory before anything is started from it.
 // Used by one thread.
 //
-// A crash while a fresh directory is set up leaves either no identity (the next start is fresh
-// again, with the same ids for the same flags) or a whole one.
+// A start that ends while a fresh directory is set up, by a crash or because something is wrong
+// with its flags, leaves either no identity (the next start is fresh again, with the same ids for
+// the same flags) or a whole one.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ std::string OwnerText(const Identity& identity);
 
 struct OpenedDataDir {
   Identity identity;
-  bool fresh = false;
+  bool fresh = false;              // `identity` is what the flags ask for, and not kept yet
   std::unique_ptr<FileLock> lock;  // held as long as the node runs
 };
 
@@ -47,5 +48,8 @@ absl::Status CheckNotEtcds(FileSystem& files, const std::string& data_dir);
 
 // Creates or opens options.data_dir. Errors say what an operator can do.
 absl::StatusOr<OpenedDataDir> OpenDataDir(FileSystem& files, const Options& options);
+// Of a fresh directory, once nothing that the flags say can fail any more: from then on the initial
+// flags do not count.
+absl::Status KeepIdentity(FileSystem& files, const std::string& data_dir, const Identity& identity);
 
 }  // namespace tidemark::server

@@ -53,7 +53,8 @@ class InspectCommandTest : public ::testing::Test {
   }
   void SetUpDataDir() {
     auto decision = DecideStart(std::vector<std::string>{"--data-dir", data_dir_}, {}, nullptr);
-    ASSERT_TRUE(OpenDataDir(files_, std::get<Options>(decision)).ok());
+    auto opened = OpenDataDir(files_, std::get<Options>(decision));
+    ASSERT_TRUE(opened.ok() && KeepIdentity(files_, data_dir_, opened->identity).ok());
     OpenJournal();
   }
 
@@ -108,7 +109,8 @@ TEST_F(InspectCommandTest, AnIdentityOfAnotherNodeIsDamage) {
   const std::string other = data_dir_ + "/other";
   auto decision = DecideStart(
       std::vector<std::string>{"--data-dir", other, "--initial-cluster-token", "o"}, {}, nullptr);
-  ASSERT_TRUE(OpenDataDir(files_, std::get<Options>(decision)).ok());
+  auto opened = OpenDataDir(files_, std::get<Options>(decision));
+  ASSERT_TRUE(opened.ok() && KeepIdentity(files_, other, opened->identity).ok());
   std::filesystem::copy_file(IdentityPath(other), IdentityPath(data_dir_),
                              std::filesystem::copy_options::overwrite_existing);
   const InspectOutcome outcome = Run({data_dir_});

@@ -7,9 +7,12 @@
 #include <ctime>
 #include <fstream>
 #include <sstream>
+#include <stop_token>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "src/base/check.h"
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
 #include "src/base/posix_clock.h"
@@ -89,9 +92,42 @@ int Fail(absl::string_view what, const absl::Status& status) {
   return 1;
 }
 
+JsonLogSink* last_words = nullptr;
+
+// Why the process ends is in the log, too, wherever that goes.
+void LogFatal(absl::string_view message) {
+  TLOG(kError, "ending the process", {{"error", message}});
+  last_words->Drain();
+}
+
+// A start may read for long before there is anything that could stop in order; until then a signal
+// ends the process at once, which the store is built for.
+class EndsAtSignal {
+ public:
+  explicit EndsAtSignal(const sigset_t& signals)
+      : thread_([signals](const std::stop_token& over) {
+          const timespec tick{0, 2 * 1000 * 1000};
+          while (!over.stop_requested()) {
+            if (sigtimedwait(&signals, nullptr, &tick) <= 0) continue;
+            TLOG(kInfo, "received signal while starting; ending");
+            last_words->Drain();
+            _exit(0);
+          }
+        }) {}
+
+ private:
+  std::jthread thread_;  // joined within a tick
+};
+
+absl::Status StartNode(Node& node, const sigset_t& stop_signals) {
+  const EndsAtSignal impatient(stop_signals);
+  return node.Start();
+}
+
 int RunNode(Options options, const sigset_t& stop_signals) {
   Node node(std::move(options));
-  if (absl::Status status = node.Start(); !status.ok()) return Fail("cannot start", status);
+  const absl::Status started = StartNode(node, stop_signals);
+  if (!started.ok()) return Fail("cannot start", started);
   const timespec tick{0, 50 * 1000 * 1000};
   for (;;) {
     if (node.Poll() == Node::State::kFailed) return Fail("cannot start the store", node.failure());
@@ -136,11 +172,14 @@ int Run(int argc, char** argv) {
       JsonLogSink::Open({options.log.json, options.log.outputs}, clock);
   if (!sink.ok()) return Fail("cannot log", sink.status());
   SetLogSink(sink->get());
+  last_words = sink->get();
+  SetFatalHandler(LogFatal);
   SetLogLevel(LevelOf(options.log.level));
   failpoint::ArmFromEnvironment();
   RaiseFileLimit();
   LogConfiguration(options);
   int code = RunNode(std::move(options), stop_signals);
+  SetFatalHandler(nullptr);
   SetLogSink(nullptr);
   return code;
 }

@@ -105,6 +105,8 @@ Node::Node(Options options) : options_(std::move(options)) {}
 Node::~Node() { Stop(); }
 
 absl::Status Node::Start() {
+  absl::StatusOr<partition::PartitionMap> map = MakePartitionMap(options_);
+  if (!map.ok()) return map.status();
   absl::StatusOr<OpenedDataDir> opened = OpenDataDir(files_, options_);
   if (!opened.ok()) return opened.status();
   data_dir_ = *std::move(opened);
@@ -122,8 +124,12 @@ absl::Status Node::Start() {
   }
   if (absl::Status s = Bind(); !s.ok()) return s;
   if (absl::Status s = OpenJournal(); !s.ok()) return s;
+  if (data_dir_.fresh) {
+    absl::Status s = KeepIdentity(files_, options_.data_dir, data_dir_.identity);
+    if (!s.ok()) return s;
+  }
   if (absl::Status s = OpenCheckpoints(); !s.ok()) return s;
-  if (absl::Status s = CreateStore(); !s.ok()) return s;
+  CreateStore(*std::move(map));
   CreateServices();
   store_->Start([this](absl::Status status) {
     MutexLock lock(&mutex_);
@@ -230,11 +236,9 @@ std::vector<Executor*> Node::StoreExecutors(size_t partitions) {
   return executors;
 }
 
-absl::Status Node::CreateStore() {
-  absl::StatusOr<partition::PartitionMap> map = MakePartitionMap(options_);
-  if (!map.ok()) return map.status();
+void Node::CreateStore(partition::PartitionMap map) {
   partition::LocalStoreDoors doors;
-  doors.executors = StoreExecutors(map->size());
+  doors.executors = StoreExecutors(map.size());
   doors.clock = &clock_;
   doors.random = &random_;
   doors.journal = journal_.get();
@@ -248,7 +252,7 @@ absl::Status Node::CreateStore() {
     return journal_->stats().log.size_bytes.load(std::memory_order_relaxed);
   };
   partition::LocalStoreOptions store;
-  store.map = *std::move(map);
+  store.map = std::move(map);
   store.identity = journal_->store_id();
   store.history = journal_->history();
   store.checkpoints.journal_bytes = options_.checkpoint_journal_bytes;
@@ -263,7 +267,6 @@ absl::Status Node::CreateStore() {
   store.start_patience = options_.request_timeout();
   store.observe_compaction = CompactionObserver(metrics_, clock_);
   store_ = partition::LocalStore::Create(std::move(store), std::move(doors));
-  return absl::OkStatus();
 }
 
 void Node::CreateServices() {
@@ -336,6 +339,7 @@ absl::Status Node::Bind() {
   transport_->SetBudget(budget_.get());
   TransportOptions metrics = MakeTransportOptions(options_, 1);
   metrics.max_connections = kMetricsConnectionsMax;
+  metrics.replaces_idle_connections = true;  // who holds them all shall not silence the probes
   metrics_transport_ = std::make_unique<Transport>(clock_, metrics);
   metrics_transport_->SetHttpHandler(http_->MetricsHandler());
   auto bind = [this](Transport& transport, std::vector<PlannedListener> plans) -> absl::Status {

@@ -60,7 +60,7 @@ class Node {
   void SetBudget();
   absl::Status OpenJournal();
   absl::Status OpenCheckpoints();
-  absl::Status CreateStore();
+  void CreateStore(partition::PartitionMap map);
   std::vector<Executor*> StoreExecutors(size_t partitions);
   absl::Status Bind();
   void CreateServices();

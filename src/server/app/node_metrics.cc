@@ -253,11 +253,13 @@ void AddServiceFigures(Metrics& metrics, ServiceContext& context) {
   auto& expired = metrics.Counter("etcd_debugging_server_lease_expired_total",
                                   "The total number of expired leases.");
   metrics.OnScrape([&] {
-    Raise(expired, static_cast<double>(context.router().Status().leases_expired_total));
+    // etcd revokes those that expire, and counts them among the others.
+    const auto leases_expired = static_cast<double>(context.router().Status().leases_expired_total);
+    Raise(expired, leases_expired);
     const ServiceCounters& counters = context.counters();
     streams.Set(static_cast<double>(counters.watch_streams.load()));
     Raise(granted, static_cast<double>(counters.leases_granted.load()));
-    Raise(revoked, static_cast<double>(counters.leases_revoked.load()));
+    Raise(revoked, static_cast<double>(counters.leases_revoked.load()) + leases_expired);
     Raise(renewed, static_cast<double>(counters.leases_renewed.load()));
   });
 }

@@ -61,6 +61,19 @@ std::string MessageOf(const absl::Status& status) {
   return std::string(status.message().data(), status.message().size());
 }
 
+// As Go's net.SplitHostPort: the brackets of an IPv6 address go with the port; without one
+// everything stays.
+std::string HostWithoutPort(absl::string_view host) {
+  const size_t bracket = host.rfind(']');
+  const size_t colon = host.rfind(':');
+  if (colon == absl::string_view::npos) return std::string(host);
+  if (bracket == absl::string_view::npos) {
+    return std::string(host.find(':') == colon ? host.substr(0, colon) : host);
+  }
+  if (host.front() != '[' || colon != bracket + 1) return std::string(host);
+  return std::string(host.substr(1, bracket - 1));
+}
+
 }  // namespace
 
 struct HttpEndpoints::Query {
@@ -133,8 +146,7 @@ void HttpEndpoints::Serve(HttpRequest request, Respond plain_respond, bool metri
   if (!request.peer.tls && !options_.host_whitelist.empty()) {
     const std::string* host = request.headers.Find("host");
     if (host == nullptr) host = request.headers.Find(":authority");
-    std::string name = host == nullptr ? "" : *host;
-    name = name.substr(0, name.find(':', name.find(']') == std::string::npos ? 0 : name.find(']')));
+    const std::string name = host == nullptr ? "" : HostWithoutPort(*host);
     const auto& list = options_.host_whitelist;
     if (std::find(list.begin(), list.end(), "*") == list.end() &&
         std::find(list.begin(), list.end(), name) == list.end()) {

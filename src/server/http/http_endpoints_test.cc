@@ -43,7 +43,7 @@ class HttpTest : public ::testing::Test {
     request.method = method;
     request.path = path;
     request.query = query;
-    request.headers.Add("host", "example.com:2379");
+    request.headers.Add("host", host_);
     request.headers.Add("origin", "http://o");
     HttpResponse answer;
     int answers = 0;
@@ -73,6 +73,7 @@ class HttpTest : public ::testing::Test {
   Scrapes scrapes_;
   FakeRouter router_;
   absl::Status linearizable_;
+  std::string host_ = "example.com:2379";
   std::unique_ptr<HttpEndpoints> endpoints_;
 };
 
@@ -203,6 +204,20 @@ TEST_F(HttpTest, CorsAndHosts) {
   EXPECT_EQ(Ask("/version").status, 200);
   MakeEndpoints({"http://other"}, {"else.com"});
   EXPECT_EQ(Ask("/version").status, 421);
+}
+
+// As Go's net.SplitHostPort gives them.
+TEST_F(HttpTest, HostsMayHavePortsAndBrackets) {
+  MakeEndpoints({"*"}, {"fd00::1", "[fd00::2]", "name"});
+  for (const char* host : {"[fd00::1]:2379", "fd00::1", "[fd00::2]", "name", "name:2379"}) {
+    host_ = host;
+    EXPECT_EQ(Ask("/version").status, 200) << host;
+  }
+  for (const char* host :
+       {"", ":2379", "[fd00::3]:2379", "fd00::1:2379", "names", "]:1", "[fd00::1"}) {
+    host_ = host;
+    EXPECT_EQ(Ask("/version").status, 421) << host;
+  }
 }
 
 TEST_F(HttpTest, ScrapesWaitElsewhereAndAreBounded) {

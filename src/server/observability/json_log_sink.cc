@@ -7,12 +7,15 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace tidemark::server {
 namespace {
 
 constexpr size_t kQueuedLines = 8192;
+constexpr absl::Duration kLongestDrain = absl::Seconds(1);
+constexpr absl::Duration kDrainStep = absl::Milliseconds(1);
 
 using Json = nlohmann::ordered_json;
 
@@ -121,6 +124,15 @@ void JsonLogSink::Write(LogLevel level, const char* file, int line, absl::string
                         absl::Span<const LogField> fields) {
   outputs_->logger->info("{}",
                          FormatLogLine(json_, clock_.Wall(), level, file, line, message, fields));
+}
+
+void JsonLogSink::Drain() {
+  // Behind the last line: once that is taken from the queue, the line has been written.
+  outputs_->logger->flush();
+  for (absl::Duration waited; outputs_->pool->queue_size() > 0 && waited < kLongestDrain;
+       waited += kDrainStep) {
+    absl::SleepFor(kDrainStep);
+  }
 }
 
 }  // namespace tidemark::server

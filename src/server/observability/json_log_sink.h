@@ -29,6 +29,8 @@ class JsonLogSink : public LogSink {
 
   void Write(LogLevel level, const char* file, int line, absl::string_view message,
              absl::Span<const LogField> fields) override;
+  // Waits until what was written is with the outputs, but not for long: one may be stuck.
+  void Drain();
 
  private:
   struct Outputs;

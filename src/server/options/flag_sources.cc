@@ -39,9 +39,17 @@ absl::Status CheckType(const FlagSpec& spec, absl::string_view value) {
   return absl::InternalError("unknown flag type");
 }
 
+constexpr absl::string_view kGates = "feature-gates";
+
+std::string JoinGates(absl::string_view first, absl::string_view then) {
+  return absl::StrCat(first, first.empty() || then.empty() ? "" : ",", then);
+}
+
 // Stores a value under today's name of its flag.
 void Store(const FlagSpec& spec, std::string value, FlagValues& values) {
   if (spec.verdict != Verdict::kReplaced) {
+    // Gates add up, those of old names and of the flag given again: of two the later one counts.
+    if (spec.name == kGates && values.IsSet(kGates)) value = JoinGates(values.Get(kGates), value);
     values.Set(spec.name, std::move(value));
     return;
   }
@@ -53,11 +61,10 @@ void Store(const FlagSpec& spec, std::string value, FlagValues& values) {
   absl::string_view target = spec.replacement.substr(0, colon);
   absl::string_view word = spec.replacement.substr(colon + 1);
   bool on = ParseGoBool(value).value_or(false);
-  if (target == "feature-gates") {
+  if (target == kGates) {
     // In front, so that a feature-gates flag given as well has the last word.
-    std::string gates = values.IsSet(target) ? values.Get(target) : "";
-    std::string gate = absl::StrCat(word, "=", on ? "true" : "false");
-    values.Set(target, gates.empty() ? gate : absl::StrCat(gate, ",", gates));
+    const std::string gate = absl::StrCat(word, "=", on ? "true" : "false");
+    values.Set(target, JoinGates(gate, values.IsSet(target) ? values.Get(target) : ""));
   } else if (on) {
     values.Set(target, std::string(word));
   }
@@ -184,7 +191,11 @@ absl::Status AddEnvironment(absl::Span<const std::string> environment, FlagValue
     Store(*spec, std::move(value), from_environment);
   }
   for (const auto& [name, value] : from_environment.values()) {
-    if (!values.IsSet(name)) values.Set(name, value);
+    if (!values.IsSet(name)) {
+      values.Set(name, value);
+    } else if (name == kGates) {  // of old names, which no flag shadows
+      values.Set(name, JoinGates(value, values.Get(name)));
+    }
   }
   return absl::OkStatus();
 }

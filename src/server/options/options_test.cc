@@ -316,6 +316,22 @@ TEST(Rules, FeatureGates) {
                   .feature_gates.at("InitialCorruptCheck"));
 }
 
+// However they are given, all gates count, and a gate given by today's name has the last word.
+TEST(Rules, GatesOfOldNamesAndOfTheFlagAddUp) {
+  const std::string old = "--experimental-enable-lease-checkpoint=true";
+  const std::string flag = "--feature-gates=LeaseCheckpointPersist=true";
+  for (const Words& words : {Words{old, flag}, Words{flag, old}}) {
+    const auto gates = MustStart(words).feature_gates;
+    EXPECT_TRUE(gates.at("LeaseCheckpoint") && gates.at("LeaseCheckpointPersist"));
+  }
+  const auto gates =
+      MustStart({flag}, {"ETCD_EXPERIMENTAL_ENABLE_LEASE_CHECKPOINT=true"}).feature_gates;
+  EXPECT_TRUE(gates.at("LeaseCheckpoint") && gates.at("LeaseCheckpointPersist"));
+  const std::string off = "--feature-gates=LeaseCheckpoint=false";
+  EXPECT_FALSE(MustStart({old, off}).feature_gates.at("LeaseCheckpoint"));
+  EXPECT_FALSE(MustStart({off, old}).feature_gates.at("LeaseCheckpoint"));
+}
+
 TEST(Rules, AutoTls) {
   Words https = {"--listen-client-urls=https://127.0.0.1:1",
                  "--advertise-client-urls=https://127.0.0.1:1", "--data-dir=/d"};

@@ -113,6 +113,18 @@ TEST_F(ServicesTest, TimesOutAfterSevenSecondsAndDropsTheLateAnswer) {
   EXPECT_TRUE(put.call->sent.empty());
 }
 
+TEST_F(ServicesTest, WhatItsClientGaveUpIsSlowToo) {
+  Started answered = Ask("/etcdserverpb.KV/Put", etcdserverpb::PutRequest());
+  Started given_up = Ask("/etcdserverpb.KV/Put", etcdserverpb::PutRequest());
+  Started never_asked = Start("/etcdserverpb.KV/Put");
+  loop_.Advance(absl::Milliseconds(400));
+  router_.put_done[0](kvstore::Reply<kvstore::PutResult>{Revision(7), {}});
+  loop_.RunTasks();
+  EXPECT_EQ(context_->counters().slow_requests.load(), 1);
+  for (Started* one : {&answered, &given_up, &never_asked}) one->handler->OnDone();
+  EXPECT_EQ(context_->counters().slow_requests.load(), 2);
+}
+
 TEST_F(ServicesTest, TheTimeLimitRunsFromTheWholeRequestAndEndsWithTheAnswer) {
   Started put = Start("/etcdserverpb.KV/Put");
   loop_.Advance(absl::Minutes(1));  // a client that is slow to send its message

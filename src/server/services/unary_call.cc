@@ -26,7 +26,8 @@ void UnaryCall::CountReply(const ByteChain& message) {
 
 void UnaryCall::End() {
   ended_ = true;
-  absl::Duration took = context_.clock().Monotonic() - started_;
+  if (!started_.has_value()) return;
+  const absl::Duration took = context_.clock().Monotonic() - *started_;
   if (took <= context_.options().warning_unary_request_duration) return;
   context_.counters().slow_requests.fetch_add(1, std::memory_order_relaxed);
   TLOG(kWarn, "request stats",

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -30,7 +31,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
 
   ServiceContext& services() { return context_; }
   ServerCall& call() { return *call_; }
-  absl::Duration started() const { return started_; }
+  absl::Duration started() const { return *started_; }
 
   partition::CallContext RouterContext(size_t request_size_bytes) const {
     return {request_size_bytes, call_->cancelled()};
@@ -48,8 +49,9 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
     End();
     call_->Finish(std::move(status));
   }
+  // The call is over: answered, or its client has given up.
   void Leave() {
-    ended_ = true;
+    if (!ended_) End();
     request_charge_ = MemoryCharge();
     reply_charge_ = MemoryCharge();
   }
@@ -78,7 +80,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
 
   ServiceContext& context_;
   const ServerCallPtr call_;
-  absl::Duration started_;
+  std::optional<absl::Duration> started_;
   bool ended_ = false;
   MemoryCharge request_charge_;
   MemoryCharge reply_charge_;

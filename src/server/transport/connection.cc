@@ -57,6 +57,7 @@ Connection::Connection(const Wiring& wiring, Accepted accepted,
 Connection::~Connection() { CHECK(state_ == State::kClosed); }
 
 void Connection::Start() {
+  last_input_ = loop_.now();
   phase_timer_ = CallAt(loop_.now() + context_.options.handshake_timeout, [this] {
     if (state_ == State::kHandshake) return RejectHandshake("handshake timed out");
     Close();
@@ -91,6 +92,11 @@ void Connection::OnReady(uint32_t epoll_events) {
     case State::kClosed:
       return;
   }
+}
+
+std::optional<absl::Duration> Connection::idle_since() const {
+  if (protocol_ != nullptr && (!protocol_->IsIdle() || has_output())) return std::nullopt;
+  return last_input_;
 }
 
 void Connection::StepFirstByte() {
@@ -148,6 +154,7 @@ void Connection::ReadInput() {
     switch (read.state) {
       case IoState::kDone:
         if (context_.traffic != nullptr) context_.traffic->OnBytes(read.byte_count, 0);
+        last_input_ = loop_.now();
         if (!Deliver(absl::string_view(buffer.data(), read.byte_count))) ending_ = true;
         break;
       case IoState::kWouldBlock:
@@ -179,7 +186,9 @@ bool Connection::Deliver(absl::string_view bytes) {
 bool Connection::ChooseProtocol(absl::string_view bytes) {
   const size_t n = std::min(bytes.size(), kHttp2Preface.size());
   const bool agreed_http2 = tls_ != nullptr && tls_->Protocol() == "h2";
-  if (bytes.substr(0, n) == kHttp2Preface.substr(0, n)) {
+  // Without gRPC and TLS there is no reason for HTTP/2.
+  const bool may_be_http2 = traits_.serves_grpc || agreed_http2;
+  if (may_be_http2 && bytes.substr(0, n) == kHttp2Preface.substr(0, n)) {
     if (n < kHttp2Preface.size()) return true;
     protocol_ = std::make_unique<Http2Connection>(*this);
     return true;

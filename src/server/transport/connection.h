@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "src/server/transport/context.h"
@@ -57,6 +58,8 @@ class Connection final : public FdHandler,
   void OnMemoryShort();
   // Closes it when it has output that the client has taken nothing of for that long.
   void CloseIfStuck(absl::Duration too_long);
+  // When the client last sent something; nothing while it waits for an answer.
+  std::optional<absl::Duration> idle_since() const;
 
   // For protocols.
   bool has_output() const { return !output_.empty(); }  // that the socket has not taken
@@ -112,7 +115,8 @@ class Connection final : public FdHandler,
   TimerId phase_timer_ = 0;  // of handshake, first bytes or lingering
   uint32_t events_ = 0;
   const MemoryCharge own_charge_;
-  int64_t queued_bytes_ = 0;   // counted for what waits in queues
+  int64_t queued_bytes_ = 0;  // counted for what waits in queues
+  absl::Duration last_input_;
   absl::Duration last_taken_;  // when the client took bytes, or there were none to take
   size_t dropped_bytes_ = 0;
   absl::Duration rest_owed_;         // to others, for what was written

@@ -1,5 +1,6 @@
 // Clients that break the rules: the server answers or closes, and keeps serving others.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -392,6 +393,39 @@ TEST(HostileInputTest, RandomBytes) {
   EXPECT_TRUE(Eventually([&] { return server.transport().open_connections() == 0; }));
   EXPECT_EQ(server.counters().open_calls.load(), 0);
   ExpectServes(server);
+}
+
+TEST(HostileInputTest, AFullPortMayGiveTheLongestIdleOnesPlaceAway) {
+  EchoServer server({.max_connections = 3, .replaces_idle_connections = true});
+  const std::string ask = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
+  RawClient silent(server.port());
+  RawClient asked(server.port());
+  RawClient stuck(server.port());
+  ASSERT_TRUE(Eventually([&] { return server.transport().open_connections() == 3; }));
+  for (RawClient* client : {&asked, &stuck}) {
+    client->Send(ask);
+    EXPECT_THAT(client->ReadUntil("hello\n"), testing::HasSubstr("200 OK"));
+  }
+  stuck.Send("GET /hel");
+  RawClient fourth(server.port());
+  fourth.Send(ask);
+  EXPECT_THAT(fourth.ReadUntil("hello\n"), testing::HasSubstr("200 OK"));
+  EXPECT_EQ(silent.ReadAll(), "");
+  RawClient fifth(server.port());
+  fifth.Send(ask);
+  EXPECT_THAT(fifth.ReadUntil("hello\n"), testing::HasSubstr("200 OK"));
+  EXPECT_EQ(asked.ReadAll(), "");
+  EXPECT_EQ(server.transport().open_connections(), 3);
+}
+
+// Connections over HTTP/2 have no reason to come where there is no gRPC.
+TEST(HostileInputTest, HttpTwoNeedsGrpcOrTls) {
+  ListenerSpec spec = EchoServer::LocalSpec();
+  spec.serves_grpc = false;
+  EchoServer server({}, spec);
+  RawClient client(server.port());
+  client.Send(kRawPreface);
+  EXPECT_THAT(client.ReadAll(), testing::StartsWith("HTTP/1.1 "));
 }
 
 TEST(HostileInputTest, TooManyConnections) {

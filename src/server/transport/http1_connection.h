@@ -29,6 +29,7 @@ class Http1Connection final : public Protocol {
   size_t held_bytes() const override {
     return unread_.size() + pending_output_.size() + response_body_.size() + parser_.held_bytes();
   }
+  bool IsIdle() const override { return !answering_ && !HasOutput(); }
   void OnMemoryShort() override;
   void BeginShutdown() override;
   void OnClosed() override;

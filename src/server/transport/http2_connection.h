@@ -36,6 +36,7 @@ class Http2Connection final : public Protocol {
   bool FillOutput(OutputQueue& queue) override;
   bool WantsInput() const override;
   size_t held_bytes() const override;
+  bool IsIdle() const override { return streams_.empty(); }
   void OnMemoryShort() override;
   void BeginShutdown() override;
   void OnClosed() override;

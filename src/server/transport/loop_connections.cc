@@ -21,6 +21,22 @@ void LoopConnections::Adopt(const ListenerTraits& traits, Accepted accepted) {
   if (!std::exchange(looks_at_memory_, true)) LookAtMemoryLater();
 }
 
+bool LoopConnections::CloseOneIdle() {
+  Connection* longest = nullptr;
+  absl::Duration since;
+  for (const auto& [raw, connection] : connections_) {
+    const std::optional<absl::Duration> idle_since = raw->idle_since();
+    if (!idle_since.has_value() || (longest != nullptr && *idle_since >= since)) continue;
+    longest = raw;
+    since = *idle_since;
+  }
+  if (longest == nullptr) return false;
+  longest->Close();
+  return true;
+}
+
+void LoopConnections::Drop(Accepted) { context_.open_connections.fetch_sub(1); }
+
 void LoopConnections::LookAtMemoryLater() {
   loop_.PostAt(loop_.now() + kMemoryLookInterval, [this] {
     if (connections_.empty()) {

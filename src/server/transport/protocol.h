@@ -24,6 +24,8 @@ class Protocol {
   virtual size_t held_bytes() const { return 0; }
   // What clients do not take is holding too much.
   virtual void OnMemoryShort() {}
+  // The next step is the client's: no request is being answered.
+  virtual bool IsIdle() const = 0;
   // Finish what is in progress and end.
   virtual void BeginShutdown() = 0;
   // Nothing will be read or written any more; the last call.

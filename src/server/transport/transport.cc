@@ -103,7 +103,8 @@ void Transport::RefuseConnection(int fd, absl::string_view peer_address, absl::s
 }
 
 void Transport::Deal(const ListenerTraits& traits, int fd, std::string peer_address) {
-  if (context_.open_connections.load() >= context_.options.max_connections) {
+  const bool is_full = context_.open_connections.load() >= context_.options.max_connections;
+  if (is_full && !context_.options.replaces_idle_connections) {
     return RefuseConnection(fd, peer_address, "too many are open");
   }
   if (!context_.HasMemory(/*essential=*/true)) {
@@ -117,7 +118,8 @@ void Transport::Deal(const ListenerTraits& traits, int fd, std::string peer_addr
   Accepted accepted{std::make_unique<Socket>(fd), std::move(peer_address),
                     MemoryCharge(*context_.budget, MemoryAccount::kConnections)};
   accepted.charge.Set(Connection::OwnBytes(traits));
-  loops_[index]->Post([&target, &traits, accepted = std::move(accepted)]() mutable {
+  loops_[index]->Post([&target, &traits, is_full, accepted = std::move(accepted)]() mutable {
+    if (is_full && !target.CloseOneIdle()) return target.Drop(std::move(accepted));
     target.Adopt(traits, std::move(accepted));
   });
 }

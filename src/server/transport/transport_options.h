@@ -20,6 +20,9 @@ struct KeepaliveOptions {
 struct TransportOptions {
   size_t loop_count = 1;
   size_t max_connections = 65536;
+  // When there are so many, a new one takes the place of the one that has been idle longest, of
+  // its loop's. Looks at all of them: for a few.
+  bool replaces_idle_connections = false;
   uint32_t max_concurrent_streams = 4294967295u;
   KeepaliveOptions keepalive;
 

@@ -7,13 +7,6 @@
 #include "src/base/check.h"
 
 namespace tidemark::journal {
-namespace {
-
-uint64_t MemoryBytes(const EntryBlock& block) {
-  return block.payload_bytes + block.entries.size() * sizeof(Entry);
-}
-
-}  // namespace
 
 void Delivery::Attach(std::shared_ptr<Subscriber> subscriber) {
   if (subscriber->next() == tail_.position.Next()) subscriber->DeliverTail(tail_);
@@ -25,10 +18,10 @@ void Delivery::OnCommit(std::shared_ptr<const EntryBlock> block) {
   CHECK(block->entries.front().position == tail_.position.Next());
   CHECK(block->tail.revision >= tail_.revision && block->tail.term >= tail_.term);
   tail_ = block->tail;
-  recent_bytes_ += MemoryBytes(*block);
+  recent_bytes_ += block->memory_bytes();
   recent_.push_back(std::move(block));
   while (recent_.size() > 1 && recent_bytes_ > limits_.recent_bytes_max) {
-    recent_bytes_ -= MemoryBytes(*recent_.front());
+    recent_bytes_ -= recent_.front()->memory_bytes();
     recent_.pop_front();
   }
   ServeAll();
@@ -84,7 +77,7 @@ bool Delivery::DeliverFrom(const Blocks& blocks, Subscriber& subscriber) {
   uint64_t batch_bytes = 0;
   for (auto block = first; block != blocks.end(); ++block) {
     if (!batch.empty() && batch_bytes >= limits_.batch_bytes_max) break;
-    batch_bytes += MemoryBytes(**block);
+    batch_bytes += (*block)->memory_bytes();
     batch.push_back(*block);
   }
   subscriber.Deliver(batch);

@@ -234,8 +234,8 @@ TEST_P(EmbeddedJournalTest, WhatASparseSubscriberKeepsIsBoundedToo) {
   const Epoch nodes = Claim(kNodes);
   for (uint64_t i = 1; i <= 100; ++i) {
     // Both go into one block.
-    journal_->Append(Data(kPods, pods, i, "little"), [](auto) {});
-    journal_->Append(Data(kNodes, nodes, i, std::string(1000, 'x')), [](auto) {});
+    journal_->Append(Data(kPods, pods, 2 * i - 1, "little"), [](auto) {});
+    journal_->Append(Data(kNodes, nodes, 2 * i, std::string(1000, 'x')), [](auto) {});
     Settle();
   }
   std::vector<std::shared_ptr<const Batch>> kept;

@@ -24,6 +24,8 @@ struct EntryBlock {
   Tail tail;                   // as of the last of them
   std::shared_ptr<const void> owner;
   size_t payload_bytes = 0;
+
+  size_t memory_bytes() const { return payload_bytes + entries.size() * sizeof(Entry); }
 };
 
 // The part of the body before the payloads. REQUIRES entries of one block, in order, not empty.

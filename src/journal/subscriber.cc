@@ -4,12 +4,10 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 
 namespace tidemark::journal {
 namespace {
-
-// What an entry keeps in memory beside its payload.
-constexpr uint64_t kEntryOverheadBytes = sizeof(Entry);
 
 std::vector<PartitionId> Sorted(std::vector<PartitionId> partitions) {
   std::sort(partitions.begin(), partitions.end());
@@ -75,7 +73,7 @@ void Subscriber::Deliver(absl::Span<const std::shared_ptr<const EntryBlock>> blo
     }
     if (batch->entries.size() > before) {
       // One wanted entry keeps the whole block in memory.
-      bytes += block->payload_bytes + block->entries.size() * kEntryOverheadBytes;
+      if (!PLANTED_BUG("journal_kept_blocks_are_not_counted")) bytes += block->memory_bytes();
       batch->owners.push_back(block);
     }
     next_ = block->tail.position.Next();

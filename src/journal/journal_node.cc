@@ -337,6 +337,10 @@ void JournalNode::StartTrim() {
   {
     MutexLock lock(&mutex_);
     wanted = trim_wanted_;
+    // The step that attaches them looks again.
+    for (const auto& subscriber : attaching_) {
+      if (subscriber->next() <= wanted) return;
+    }
   }
   if (wanted <= trim_started_ || !delivery_->IsPast(wanted)) return;
   CHECK(wanted <= sequencer_.tail().position);

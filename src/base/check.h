@@ -6,19 +6,18 @@
 //
 // CHECK is for what can only be our bug; Fatal for what the machine did to us. Both are always on.
 // Refused requests are neither: they return absl::Status.
-// The simulator replaces the last step, aborting: it stops one simulated node, not the process. The
-// server notes the message in its log first.
+// The simulator replaces all that follows: it stops one simulated node, not the process.
 #pragma once
 
 #include "absl/strings/string_view.h"
 
 namespace tidemark {
 
-// Called with the whole message, by whichever thread and whatever it holds. Throws or aborts; when
-// it returns, the message is printed and the process aborted.
+// Called with the whole message, by whichever thread and whatever it holds; must not return (it
+// aborts or throws).
 using FatalHandler = void (*)(absl::string_view message);
 
-// Comes before printing and aborting; nullptr for none.
+// Replaces what happens after the message is built; nullptr restores printing and aborting.
 void SetFatalHandler(FatalHandler handler);
 
 [[noreturn]] void Fatal(absl::string_view message);

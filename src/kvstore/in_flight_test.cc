@@ -133,7 +133,8 @@ TEST_F(InFlightTest, OfVeryManyRangesOnlyTheHullIsKept) {
   EXPECT_EQ(entered_, "abcd");
   Put("e", names[1]);
   Put("f", "single");
-  Put("g", name(-1));
+  const std::string before = name(-1);
+  Put("g", before);
   Put("h", names[199]);
   EXPECT_EQ(entered_, "abcdgh");
   Done(many);

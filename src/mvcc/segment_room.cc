@@ -43,9 +43,10 @@ int64_t SegmentRoom::FreeBytes() const {
   return static_cast<int64_t>(std::min<uint64_t>(memory_.space().free_bytes, INT64_MAX));
 }
 
-// Whoever takes something adds it to its account before it looks at the other one, so that of a write
-// and a cleaner at least one sees what both want; and looks at that before it asks what is free, so
-// that a segment which was mapped meanwhile counts twice and never not at all.
+// Whoever takes something adds it to its account before it looks at the other one, so that of a
+// write and a cleaner at least one sees what both want (or each does, and neither gets it); and
+// looks at that before it asks what is free, so that a segment which was mapped meanwhile counts
+// twice and never not at all.
 SegmentRoom::Reservation SegmentRoom::Reserve(int64_t bytes) {
   const int64_t taken = bytes * kWorstFill;
   const int64_t reserved = reserved_bytes_.fetch_add(taken) + taken;

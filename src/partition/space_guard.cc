@@ -108,9 +108,9 @@ void SpaceGuard::Publish() {
 void SpaceGuard::Change(AlarmEntry entry, bool raised, bool by_node, WhenAppended done) {
   kvstore::EffectsWriter effects;
   effects.AddAlarm({entry.member_id, static_cast<int32_t>(entry.type), raised});
-  // A client that takes the alarm away takes the mark with it.
-  if (by_node || (entry == OwnNoSpace() && !raised)) {
-    effects.AddAlarm({entry.member_id, kRaisedByNode, raised});
+  // What a client says of the node's own alarm takes the mark away.
+  if (by_node || entry == OwnNoSpace()) {
+    effects.AddAlarm({entry.member_id, kRaisedByNode, by_node && raised});
   }
   coordinator_.AppendNodeEffects({kSystemPartition}, std::move(effects), std::move(done));
 }
@@ -118,7 +118,7 @@ void SpaceGuard::Change(AlarmEntry entry, bool raised, bool by_node, WhenAppende
 void SpaceGuard::RaiseNoSpace(Task then) {
   auto shared = std::make_shared<Task>(std::move(then));
   const absl::Status entered = coordinator_.Enter([this, shared] {
-    if (Has(OwnNoSpace())) {  // a client's stays the client's
+    if (Has(OwnNoSpace()) || client_raises_ > 0) {  // a client's stays the client's
       coordinator_.Leave();
       return (*shared)();
     }
@@ -150,32 +150,23 @@ void SpaceGuard::Alarm(const AlarmRequest& request, ReplyCallback<Alarms_> done)
   if (request.alarm() == etcdserverpb::NONE) {
     return AnswerConfirmed({}, false, request.alarm(), std::move(done));
   }
-  const bool takes_over = raise && known && entry == OwnNoSpace() && raised_by_quota_;
-  if (takes_over && !PLANTED_BUG("partition_nospace_is_not_taken_over")) {
-    return TakeOver(std::move(done));
-  }
-  if (raise == known) {
+  // What the node raised becomes the client's, also when the node is about to take it away.
+  const bool takes_over = raise && entry == OwnNoSpace() && raised_by_quota_ &&
+                          !PLANTED_BUG("partition_nospace_is_not_taken_over");
+  if (raise == known && !takes_over) {
     Alarms_ listed;
     if (raise) listed.push_back(entry);
     return AnswerConfirmed(std::move(listed), false, request.alarm(), std::move(done));
   }
-  Change(entry, raise, /*by_node=*/false, LeaveAndAnswer(entry, std::move(done)));
-}
-
-// What the node raised becomes the client's.
-void SpaceGuard::TakeOver(ReplyCallback<Alarms_> done) {
-  kvstore::EffectsWriter effects;
-  effects.AddAlarm({member_id_, kRaisedByNode, false});
-  coordinator_.AppendNodeEffects({kSystemPartition}, std::move(effects),
-                                 LeaveAndAnswer(OwnNoSpace(), std::move(done)));
-}
-
-SpaceGuard::WhenAppended SpaceGuard::LeaveAndAnswer(AlarmEntry entry, ReplyCallback<Alarms_> done) {
-  return [this, entry, done = std::move(done)](absl::StatusOr<journal::Placed> placed) mutable {
-    coordinator_.Leave();
-    if (!placed.ok()) return done(AppendRefusal(placed.status()));
-    done(kvstore::Reply<Alarms_>{placed->revision, {entry}});
-  };
+  if (raise) ++client_raises_;
+  Change(
+      entry, raise, /*by_node=*/false,
+      [this, entry, raise, done = std::move(done)](absl::StatusOr<journal::Placed> placed) mutable {
+        if (raise) --client_raises_;
+        coordinator_.Leave();
+        if (!placed.ok()) return done(AppendRefusal(placed.status()));
+        done(kvstore::Reply<Alarms_>{placed->revision, {entry}});
+      });
 }
 
 void SpaceGuard::AnswerConfirmed(Alarms_ listed, bool list_now, AlarmType type,
@@ -212,7 +203,7 @@ void SpaceGuard::LookLater() {
 void SpaceGuard::Stop() { coordinator_.home().Cancel(look_timer_); }
 
 void SpaceGuard::OnSpaceFreed() {
-  if (!serving_ || !raised_by_quota_ || disarming_ || !BelowMark()) return;
+  if (!serving_ || !raised_by_quota_ || disarming_ || client_raises_ > 0 || !BelowMark()) return;
   const absl::Status entered = coordinator_.Enter([this] {
     disarming_ = true;
     Change(OwnNoSpace(), false, /*by_node=*/true, [this](absl::StatusOr<journal::Placed> placed) {

@@ -83,8 +83,6 @@ class SpaceGuard {
   void AnswerConfirmed(Alarms_ listed, bool list_now, etcdserverpb::AlarmType type,
                        ReplyCallback<Alarms_> done);
   void Change(AlarmEntry entry, bool raised, bool by_node, WhenAppended done);
-  void TakeOver(ReplyCallback<Alarms_> done);
-  WhenAppended LeaveAndAnswer(AlarmEntry entry, ReplyCallback<Alarms_> done);
   AlarmEntry OwnNoSpace() const { return {member_id_, etcdserverpb::NOSPACE}; }
   bool Has(const AlarmEntry& entry) const ABSL_LOCKS_EXCLUDED(mutex_);
   bool BelowMark() const;
@@ -107,6 +105,7 @@ class SpaceGuard {
   std::atomic<bool> corrupt_{false};
   bool raised_by_quota_ = false;
   bool disarming_ = false;
+  int client_raises_ = 0;  // on their way
   TimerId look_timer_ = 0;
   mutable Mutex mutex_;
   std::set<AlarmEntry> alarms_ ABSL_GUARDED_BY(mutex_);

@@ -155,7 +155,7 @@ class Session {
     CHECK(context_.open_connections.load() == 0);
     CHECK(counters_.open_calls == 0);
     if (!output_.empty()) {
-      if (is_http2_) {
+      if (is_http2_ && traits_.serves_grpc) {
         CHECK(output_.size() < 4 || output_[3] == kFrameTypeSettings);
       } else {
         CHECK(absl::StartsWith("HTTP/1.1 ", absl::string_view(output_).substr(0, 9)));

@@ -334,7 +334,10 @@ TEST_F(ProcessTest, AStartThatFailsFixesNoIdentity) {
   ServerProcess failing(wrong);
   failing.Start();
   int wait_status = 0;
-  while (!failing.HasEnded(&wait_status)) absl::SleepFor(absl::Milliseconds(5));
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (!failing.HasEnded(&wait_status) && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
   EXPECT_NE(wait_status, 0);
   EXPECT_EQ(Content(failing.data_directory() + "/identity.json"), "");
   ServerProcess server(options);

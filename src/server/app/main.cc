@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <sstream>
@@ -95,9 +96,11 @@ int Fail(absl::string_view what, const absl::Status& status) {
 JsonLogSink* last_words = nullptr;
 
 // Why the process ends is in the log, too, wherever that goes.
-void LogFatal(absl::string_view message) {
+void LogAndAbort(absl::string_view message) {
+  std::fprintf(stderr, "FATAL: %.*s\n", static_cast<int>(message.size()), message.data());
   TLOG(kError, "ending the process", {{"error", message}});
   last_words->Drain();
+  std::abort();
 }
 
 // A start may read for long before there is anything that could stop in order; until then a signal
@@ -173,7 +176,7 @@ int Run(int argc, char** argv) {
   if (!sink.ok()) return Fail("cannot log", sink.status());
   SetLogSink(sink->get());
   last_words = sink->get();
-  SetFatalHandler(LogFatal);
+  SetFatalHandler(LogAndAbort);
   SetLogLevel(LevelOf(options.log.level));
   failpoint::ArmFromEnvironment();
   RaiseFileLimit();

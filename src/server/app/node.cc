@@ -123,11 +123,11 @@ absl::Status Node::Start() {
     if (!s.ok()) return s;
   }
   if (absl::Status s = Bind(); !s.ok()) return s;
-  if (absl::Status s = OpenJournal(); !s.ok()) return s;
-  if (data_dir_.fresh) {
-    absl::Status s = KeepIdentity(files_, options_.data_dir, data_dir_.identity);
-    if (!s.ok()) return s;
-  }
+  // Kept before a journal is made that says whose it is. One that is there already may be another
+  // node's, and must not fix the identity that it refuses.
+  const bool has_journal = files_.Exists(JournalDirectory() + "/owner");
+  if (absl::Status s = has_journal ? OpenJournal() : KeepFreshIdentity(); !s.ok()) return s;
+  if (absl::Status s = has_journal ? KeepFreshIdentity() : OpenJournal(); !s.ok()) return s;
   if (absl::Status s = OpenCheckpoints(); !s.ok()) return s;
   CreateStore(*std::move(map));
   CreateServices();
@@ -175,10 +175,19 @@ void Node::SetBudget() {
         {"connections-bytes", budget_->share_bytes(MemoryAccount::kConnections)}});
 }
 
+absl::Status Node::KeepFreshIdentity() {
+  if (!data_dir_.fresh) return absl::OkStatus();
+  return KeepIdentity(files_, options_.data_dir, data_dir_.identity);
+}
+
+std::string Node::JournalDirectory() const {
+  return options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
+}
+
 absl::Status Node::OpenJournal() {
   journal_executor_ = std::make_unique<ThreadExecutor>("tm-journal", clock_);
   journal::EmbeddedJournalOptions journal;
-  journal.directory = options_.wal_dir.empty() ? options_.data_dir + "/journal" : options_.wal_dir;
+  journal.directory = JournalDirectory();
   journal.owner = OwnerText(data_dir_.identity);
   journal.segment_bytes = options_.journal_segment_bytes;
   journal.file_system = &files_;

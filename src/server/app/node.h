@@ -58,6 +58,8 @@ class Node {
 
   absl::Status OpenMemory();
   void SetBudget();
+  absl::Status KeepFreshIdentity();
+  std::string JournalDirectory() const;
   absl::Status OpenJournal();
   absl::Status OpenCheckpoints();
   void CreateStore(partition::PartitionMap map);

@@ -14,7 +14,7 @@ namespace tidemark::server {
 namespace {
 
 constexpr size_t kQueuedLines = 8192;
-constexpr absl::Duration kLongestDrain = absl::Seconds(1);
+constexpr absl::Duration kLongestDrain = absl::Milliseconds(100);
 constexpr absl::Duration kDrainStep = absl::Milliseconds(1);
 
 using Json = nlohmann::ordered_json;

@@ -178,7 +178,8 @@ absl::Status AddEnvironment(absl::Span<const std::string> environment, FlagValue
     // Like etcd: an empty variable is a variable that is not set.
     std::string value(variable.substr(equals + 1));
     if (value.empty()) continue;
-    if (values.IsSet(name)) {
+    // Gates add up: those that are set may be of flags with old names, which shadow nothing.
+    if (values.IsSet(name) && name != kGates) {
       return absl::InvalidArgumentError(absl::StrCat(
           "conflicting environment variable \"", key,
           "\" is shadowed by corresponding command-line flag (either unset environment variable "
@@ -193,7 +194,7 @@ absl::Status AddEnvironment(absl::Span<const std::string> environment, FlagValue
   for (const auto& [name, value] : from_environment.values()) {
     if (!values.IsSet(name)) {
       values.Set(name, value);
-    } else if (name == kGates) {  // of old names, which no flag shadows
+    } else if (name == kGates) {  // the command line has the last word
       values.Set(name, JoinGates(value, values.Get(name)));
     }
   }

@@ -327,6 +327,8 @@ TEST(Rules, GatesOfOldNamesAndOfTheFlagAddUp) {
   const auto gates =
       MustStart({flag}, {"ETCD_EXPERIMENTAL_ENABLE_LEASE_CHECKPOINT=true"}).feature_gates;
   EXPECT_TRUE(gates.at("LeaseCheckpoint") && gates.at("LeaseCheckpointPersist"));
+  EXPECT_TRUE(MustStart({old}, {"ETCD_FEATURE_GATES=LeaseCheckpointPersist=true"})
+                  .feature_gates.at("LeaseCheckpointPersist"));
   const std::string off = "--feature-gates=LeaseCheckpoint=false";
   EXPECT_FALSE(MustStart({old, off}).feature_gates.at("LeaseCheckpoint"));
   EXPECT_FALSE(MustStart({off, old}).feature_gates.at("LeaseCheckpoint"));

@@ -35,8 +35,6 @@ bool LoopConnections::CloseOneIdle() {
   return true;
 }
 
-void LoopConnections::Drop(Accepted) { context_.open_connections.fetch_sub(1); }
-
 void LoopConnections::LookAtMemoryLater() {
   loop_.PostAt(loop_.now() + kMemoryLookInterval, [this] {
     if (connections_.empty()) {

@@ -29,8 +29,6 @@ class LoopConnections {
   void Adopt(const ListenerTraits& traits, Accepted accepted);
   // The one whose client has been silent longest; false when all are being answered.
   bool CloseOneIdle();
-  // Instead of adopting it.
-  void Drop(Accepted accepted);
   // Any thread. Ends every connection, at the latest soon after `end`.
   void BeginShutdown(absl::Duration end);
 

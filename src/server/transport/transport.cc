@@ -97,6 +97,10 @@ void Transport::Accept(ListenerId id) {
 
 void Transport::RefuseConnection(int fd, absl::string_view peer_address, absl::string_view why) {
   close(fd);
+  LogRefusal(peer_address, why);
+}
+
+void Transport::LogRefusal(absl::string_view peer_address, absl::string_view why) {
   const int64_t second = absl::ToInt64Seconds(clock_.Monotonic());
   if (refusal_logged_at_second_.exchange(second) == second) return;
   TLOG(kWarn, absl::StrCat("refused connection: ", why), {{"remote-addr", peer_address}});
@@ -112,14 +116,17 @@ void Transport::Deal(const ListenerTraits& traits, int fd, std::string peer_addr
     return RefuseConnection(fd, peer_address, "no memory for it");
   }
   context_.open_connections.fetch_add(1);
-  context_.accepted_connections.fetch_add(1);
   const size_t index = next_loop_.fetch_add(1) % loops_.size();
   LoopConnections& target = *connections_[index];
   Accepted accepted{std::make_unique<Socket>(fd), std::move(peer_address),
                     MemoryCharge(*context_.budget, MemoryAccount::kConnections)};
   accepted.charge.Set(Connection::OwnBytes(traits));
-  loops_[index]->Post([&target, &traits, is_full, accepted = std::move(accepted)]() mutable {
-    if (is_full && !target.CloseOneIdle()) return target.Drop(std::move(accepted));
+  loops_[index]->Post([this, &target, &traits, is_full, accepted = std::move(accepted)]() mutable {
+    if (is_full && !target.CloseOneIdle()) {
+      context_.open_connections.fetch_sub(1);
+      return LogRefusal(accepted.peer_address, "too many are open, and all are being answered");
+    }
+    context_.accepted_connections.fetch_add(1);
     target.Adopt(traits, std::move(accepted));
   });
 }

@@ -77,6 +77,7 @@ class Transport {
 
   // One loop has no connections left and will have none.
   void OnLoopEnded();
+  void LogRefusal(absl::string_view peer_address, absl::string_view why);
   void RefuseConnection(int fd, absl::string_view peer_address, absl::string_view why);
   void Deal(const ListenerTraits& traits, int fd, std::string peer_address);
 

@@ -122,6 +122,7 @@ absl::StatusOr<std::unique_ptr<JsonLogSink>> JsonLogSink::Open(const LogSettings
 
 void JsonLogSink::Write(LogLevel level, const char* file, int line, absl::string_view message,
                         absl::Span<const LogField> fields) {
+  if (!sampler_.Allows(level, message, clock_.Monotonic())) return;
   outputs_->logger->info("{}",
                          FormatLogLine(json_, clock_.Wall(), level, file, line, message, fields));
 }

@@ -1,7 +1,8 @@
 // Log lines in zap's shape: {"level","ts","caller","msg",fields...}, or its console form.
 //
 // Hides formatting, the outputs and the thread that writes them: a caller only formats and
-// enqueues; when an output is stuck, the oldest waiting lines are dropped (bounded queue).
+// enqueues; when an output is stuck, the oldest waiting lines are dropped (bounded queue). What is
+// said very often is not all written (LogSampler).
 // Thread-safe. Destruction writes what is queued.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "src/base/clock.h"
 #include "src/base/log.h"
+#include "src/server/observability/log_sampler.h"
 
 namespace tidemark::server {
 
@@ -38,6 +40,7 @@ class JsonLogSink : public LogSink {
 
   const bool json_;
   Clock& clock_;
+  LogSampler sampler_;
   std::unique_ptr<Outputs> outputs_;
 };
 

@@ -62,6 +62,27 @@ TEST(LogSink, FileHasEveryLine) {
   EXPECT_FALSE(JsonLogSink::Open({true, {"/dev/null/x"}}, clock).ok());
 }
 
+// The numbers are those of etcd's logger.
+TEST(LogSampler, OfWhatIsSaidVeryOftenEveryHundredthIsWritten) {
+  LogSampler sampler;
+  const auto written = [&sampler](absl::Duration now, int times) {
+    int lines = 0;
+    for (int i = 0; i < times; ++i) lines += sampler.Allows(LogLevel::kWarn, "again", now) ? 1 : 0;
+    return lines;
+  };
+  EXPECT_EQ(written(absl::Seconds(7), 100), 100);
+  EXPECT_EQ(written(absl::Seconds(7.5), 99), 0);
+  EXPECT_EQ(written(absl::Seconds(7.9), 1), 1);
+  EXPECT_EQ(written(absl::Seconds(7.99), 1000), 10);
+  EXPECT_EQ(written(absl::Seconds(8), 150), 100);
+  // Other messages are not affected, but for the few that share its counter.
+  int others = 0;
+  for (int i = 0; i < 64; ++i) {
+    others += sampler.Allows(LogLevel::kWarn, absl::StrCat("other ", i), absl::Seconds(8)) ? 1 : 0;
+  }
+  EXPECT_GE(others, 60);
+}
+
 TEST(MetricsText, RequestsAreTimedUnderEtcdsNames) {
   Metrics metrics;
   auto method = [](const char* path) {

@@ -151,7 +151,7 @@ absl::StatusOr<OpenedDataDir> OpenDataDir(FileSystem& files, const Options& opti
 
 absl::Status KeepIdentity(FileSystem& files, const std::string& data_dir,
                           const Identity& identity) {
-  const absl::Status status = WriteIdentity(files, data_dir, identity);
+  absl::Status status = WriteIdentity(files, data_dir, identity);
   if (status.ok()) return status;
   return absl::Status(status.code(),
                       absl::StrCat("data directory ", data_dir, ": ", status.message()));

@@ -64,6 +64,12 @@ class ProcessTest : public ::testing::Test {
     servers_.push_back(std::make_unique<ServerProcess>(std::move(options)));
     servers_.back()->Start();
     EXPECT_TRUE(servers_.back()->WaitReady()) << Content(servers_.back()->log_path());
+    // Reads are answered a moment before the node calls itself healthy.
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (!absl::StrContains(Content(servers_.back()->log_path()), "ready to serve client") &&
+           absl::Now() < deadline) {
+      absl::SleepFor(absl::Milliseconds(5));
+    }
     return *servers_.back();
   }
 

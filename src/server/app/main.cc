@@ -131,9 +131,11 @@ int RunNode(Options options, const sigset_t& stop_signals) {
   Node node(std::move(options));
   const absl::Status started = StartNode(node, stop_signals);
   if (!started.ok()) return Fail("cannot start", started);
-  const timespec tick{0, 50 * 1000 * 1000};
   for (;;) {
-    if (node.Poll() == Node::State::kFailed) return Fail("cannot start the store", node.failure());
+    const Node::State state = node.Poll();
+    if (state == Node::State::kFailed) return Fail("cannot start the store", node.failure());
+    // Clients and probes wait for the next look as long as it starts.
+    const timespec tick{0, (state == Node::State::kServing ? 50 : 5) * 1000 * 1000};
     int taken = sigtimedwait(&stop_signals, nullptr, &tick);
     if (taken <= 0) continue;
     TLOG(kInfo, "received signal; shutting down",

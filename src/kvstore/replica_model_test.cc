@@ -83,23 +83,12 @@ class Generator {
     c.set_result(static_cast<Compare::CompareResult>(Below(OneIn(20) ? 6 : 4)));
     c.set_target(static_cast<Compare::CompareTarget>(Below(OneIn(20) ? 7 : 5)));
     switch (OneIn(8) ? Below(6) : static_cast<int>(c.target())) {
-      case 0:
-        c.set_version(Below(4));
-        break;
-      case 1:
-        c.set_create_revision(OneIn(2) ? 0 : revision - Below(5));
-        break;
-      case 2:
-        c.set_mod_revision(OneIn(2) ? 0 : revision - Below(5));
-        break;
-      case 3:
-        c.set_value(std::to_string(Below(4)));
-        break;
-      case 4:
-        c.set_lease(Below(5));
-        break;
-      default:
-        break;  // no union
+      case 0: c.set_version(Below(4)); break;
+      case 1: c.set_create_revision(OneIn(2) ? 0 : revision - Below(5)); break;
+      case 2: c.set_mod_revision(OneIn(2) ? 0 : revision - Below(5)); break;
+      case 3: c.set_value(std::to_string(Below(4))); break;
+      case 4: c.set_lease(Below(5)); break;
+      default: break;  // no union
     }
     return c;
   }
@@ -115,20 +104,10 @@ class Generator {
  private:
   void FillOp(etcdserverpb::RequestOp* op, int depth) {
     switch (Below(depth > 0 ? 8 : 6)) {
-      case 0:
-      case 1:
-      case 2:
-        *op->mutable_request_put() = Put();
-        break;
-      case 3:
-        *op->mutable_request_delete_range() = Delete();
-        break;
-      case 4:
-      case 5:
-        *op->mutable_request_range() = Range();
-        break;
-      default:
-        *op->mutable_request_txn() = Txn(depth - 1);
+      case 0: case 1: case 2: *op->mutable_request_put() = Put(); break;
+      case 3: *op->mutable_request_delete_range() = Delete(); break;
+      case 4: case 5: *op->mutable_request_range() = Range(); break;
+      default: *op->mutable_request_txn() = Txn(depth - 1);
     }
   }
   std::mt19937_64 random_;
@@ -137,7 +116,7 @@ class Generator {
 // One answer of the replica, to be judged once the executor's task that gave it is over.
 struct Given {
   int64_t revision = 0;
-  bool changed = false;          // it is the answer of an entry
+  bool changed = false;  // it is the answer of an entry
   int64_t committed_before = 0;  // revision when the request was sent
   std::string what;
   std::string text;
@@ -183,17 +162,10 @@ class ModelRun : public ApplyObserver {
 
   void Move() {
     switch (random_.Below(4)) {
-      case 0:
-        harness_.executor.RunOne();
-        break;
-      case 1:
-        harness_.journal.AnswerQuestions();
-        break;
-      case 2:
-        harness_.Deliver(1);
-        break;
-      default:
-        harness_.Deliver(1 + random_.Below(5));
+      case 0: harness_.executor.RunOne(); break;
+      case 1: harness_.journal.AnswerQuestions(); break;
+      case 2: harness_.Deliver(1); break;
+      default: harness_.Deliver(1 + random_.Below(5));
     }
     Judge();
   }
@@ -245,7 +217,8 @@ class ModelRun : public ApplyObserver {
                                     std::function<MapModel::Answer(const Given&)> expect) {
     ++outstanding_;
     Given given;
-    given.committed_before = linearizable ? harness_.journal.KnownTail().revision.value() : 0;
+    given.committed_before =
+        linearizable ? harness_.journal.KnownTail().revision.value() : 0;
     given.what = request.ShortDebugString();
     given.expect = std::move(expect);
     return [this, given = std::move(given)](absl::StatusOr<Reply<Result>> reply) mutable {
@@ -290,8 +263,8 @@ class ModelRun : public ApplyObserver {
     auto request = random_.Put();
     if (!CheckPut(request).ok()) return;
     harness_.replica->Put(request, Collect<PutResult>(request, true, [=, this](const Given&) {
-                            return model_.Put(request);
-                          }));
+      return model_.Put(request);
+    }));
   }
   void SendDelete() {
     auto request = random_.Delete();
@@ -303,8 +276,8 @@ class ModelRun : public ApplyObserver {
     auto request = random_.Txn(2);
     if (!CheckTxn(request, 128).ok()) return;
     harness_.replica->Txn(request, Collect<TxnResult>(request, true, [=, this](const Given& g) {
-                            return model_.Txn(request, /*compaction_blind=*/g.changed);
-                          }));
+      return model_.Txn(request, /*compaction_blind=*/g.changed);
+    }));
   }
   Freshness AnyFreshness(bool* linearizable) {
     Freshness freshness;
@@ -316,10 +289,10 @@ class ModelRun : public ApplyObserver {
     auto request = random_.Range();
     bool linearizable;
     const Freshness freshness = AnyFreshness(&linearizable);
-    harness_.replica->Range(request, freshness,
-                            Collect<RangeResult>(request, linearizable, [=, this](const Given& g) {
-                              return model_.Range(request, g.ok ? g.revision : 0);
-                            }));
+    harness_.replica->Range(
+        request, freshness, Collect<RangeResult>(request, linearizable, [=, this](const Given& g) {
+          return model_.Range(request, g.ok ? g.revision : 0);
+        }));
   }
   void SendReadTxn() {
     auto request = random_.Txn(0);
@@ -333,12 +306,11 @@ class ModelRun : public ApplyObserver {
     bool linearizable;
     Freshness freshness = AnyFreshness(&linearizable);
     // Several steps may pass between the reading and the answer: only the shape is compared then.
-    harness_.replica->ReadTxn(request, freshness,
-                              Collect<TxnResult>(request, linearizable, [=, this](const Given& g) {
-                                if (g.revision == model_.revision())
-                                  return model_.Txn(request, false);
-                                return MapModel::Answer{g.text, g.revision, true};
-                              }));
+    harness_.replica->ReadTxn(
+        request, freshness, Collect<TxnResult>(request, linearizable, [=, this](const Given& g) {
+          if (g.revision == model_.revision()) return model_.Txn(request, false);
+          return MapModel::Answer{g.text, g.revision, true};
+        }));
   }
   void SendGrant() {
     const LeaseId id(1 + random_.Below(4));
@@ -366,7 +338,8 @@ class ModelRun : public ApplyObserver {
       EffectsWriter effects;
       if (!changes.empty()) effects.AddKeyChanges(ReplicaHarness::kPartition, changes);
       effects.AddLeaseRevoke(id);
-      const uint64_t number = harness_.AppendForeign(std::move(effects).Take(), !changes.empty());
+      const uint64_t number =
+          harness_.AppendForeign(std::move(effects).Take(), !changes.empty());
       harness_.replica->ExpectEntry(
           hold, OriginId(88), number, {}, [this, id](Reply<std::vector<OpResult>> reply) {
             revoking_.erase(id);
@@ -404,8 +377,9 @@ class ModelRun : public ApplyObserver {
     scope.reads.push_back(all);
     scope.writes.push_back(all);
     for (int64_t lease = 1; lease < 7; ++lease) scope.attaches.push_back(LeaseId(lease));
-    harness_.replica->Hold(std::move(scope),
-                           [this, request](HoldId hold) { EvaluateHeld(hold, request); });
+    harness_.replica->Hold(std::move(scope), [this, request](HoldId hold) {
+      EvaluateHeld(hold, request);
+    });
   }
   void EvaluateHeld(HoldId hold, std::shared_ptr<TxnRequest> request) {
     auto path = std::make_shared<TxnPath>(DecideTxnPath(*request, [&](const Compare& compare) {

@@ -215,10 +215,7 @@ TEST_P(FailedSyncTest, EndsTheServer) {
   EXPECT_FALSE(Client(*server_).Put("lost", "value", absl::Seconds(5)).ok());
   disk_->fault = DiskControl::kNone;
   int wait_status = 0;
-  const absl::Time deadline = absl::Now() + absl::Seconds(10);
-  while (!server_->HasEnded(&wait_status) && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(5));
-  }
+  server_->WaitEnded(&wait_status, absl::Seconds(10));
   ASSERT_NE(wait_status, 0) << "it went on after a sync that failed";
   EXPECT_THAT(Log(), HasSubstr(directly ? "pwritev2" : "fdatasync"));
   EXPECT_THAT(Log(), HasSubstr("\"msg\":\"ending the process\""));  // wherever the log goes

@@ -65,11 +65,7 @@ class ProcessTest : public ::testing::Test {
     servers_.back()->Start();
     EXPECT_TRUE(servers_.back()->WaitReady()) << Content(servers_.back()->log_path());
     // Reads are answered a moment before the node calls itself healthy.
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (!absl::StrContains(Content(servers_.back()->log_path()), "ready to serve client") &&
-           absl::Now() < deadline) {
-      absl::SleepFor(absl::Milliseconds(5));
-    }
+    EXPECT_TRUE(servers_.back()->WaitForLog("ready to serve client requests"));
     return *servers_.back();
   }
 
@@ -340,10 +336,7 @@ TEST_F(ProcessTest, AStartThatFailsFixesNoIdentity) {
   ServerProcess failing(wrong);
   failing.Start();
   int wait_status = 0;
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
-  while (!failing.HasEnded(&wait_status) && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(5));
-  }
+  ASSERT_TRUE(failing.WaitEnded(&wait_status));
   EXPECT_NE(wait_status, 0);
   EXPECT_EQ(Content(failing.data_directory() + "/identity.json"), "");
   ServerProcess server(options);
@@ -358,11 +351,7 @@ TEST_F(ProcessTest, ASignalEndsAStartAtOnce) {
   options.environment.push_back("TIDEMARK_FAILPOINTS=journal.before_segment_create=sleep:60000@1");
   ServerProcess server(options);
   server.Start();
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
-  while (!absl::StrContains(Content(server.log_path()), "memory budget") &&
-         absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(5));
-  }
+  ASSERT_TRUE(server.WaitForLog("memory budget"));
   EXPECT_EQ(server.Stop(), 0);
   EXPECT_TRUE(absl::StrContains(Content(server.log_path()), "received signal while starting"));
 }

@@ -12,10 +12,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include <grpcpp/create_channel.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/rpc.grpc.pb.h"
@@ -64,6 +66,15 @@ std::string Url(int port) { return absl::StrCat("http://127.0.0.1:", port); }
   argv.push_back(nullptr);
   execv(argv[0], argv.data());
   _exit(127);
+}
+
+bool WaitUntil(const std::function<bool()>& condition, absl::Duration limit) {
+  const absl::Time deadline = absl::Now() + limit;
+  while (!condition()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return true;
 }
 
 }  // namespace
@@ -137,12 +148,8 @@ void ServerProcess::Kill() {
 int ServerProcess::Stop(absl::Duration limit) {
   CHECK(pid_ > 0);
   kill(pid_, SIGTERM);
-  absl::Time deadline = absl::Now() + limit;
   int wait_status = 0;
-  while (absl::Now() < deadline) {
-    if (HasEnded(&wait_status)) return wait_status;
-    absl::SleepFor(absl::Milliseconds(10));
-  }
+  if (WaitEnded(&wait_status, limit)) return wait_status;
   Kill();
   return -1;
 }
@@ -152,6 +159,20 @@ bool ServerProcess::HasEnded(int* wait_status) {
   if (waitpid(pid_, wait_status, WNOHANG) != pid_) return false;
   pid_ = -1;
   return true;
+}
+
+bool ServerProcess::WaitEnded(int* wait_status, absl::Duration limit) {
+  return WaitUntil([&] { return HasEnded(wait_status); }, limit);
+}
+
+bool ServerProcess::WaitForLog(const std::string& text, absl::Duration limit) const {
+  return WaitUntil(
+      [&] {
+        std::ostringstream log;
+        log << std::ifstream(log_path()).rdbuf();
+        return absl::StrContains(log.str(), text);
+      },
+      limit);
 }
 
 std::string ServerProcess::ClientUrl() const {

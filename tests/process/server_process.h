@@ -41,6 +41,9 @@ class ServerProcess {
       absl::Duration limit = absl::Seconds(20));  // SIGTERM; exit status, -1 when it was killed
   // The exit status if it has ended by itself.
   bool HasEnded(int* wait_status);
+  // The same, and that its log says something, waited for; false when time ran out.
+  bool WaitEnded(int* wait_status, absl::Duration limit = absl::Seconds(20));
+  bool WaitForLog(const std::string& text, absl::Duration limit = absl::Seconds(20)) const;
 
   std::string endpoint() const;
   std::string data_directory() const { return options_.directory + "/data"; }

@@ -62,7 +62,7 @@ void DropInSteps(EventLoop& loop, std::shared_ptr<GrpcOutput> output) {
 
 }  // namespace
 
-std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t stream_id,
+std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, uint32_t stream_id,
                                           RequestHead& head) {
   TransportContext& context = connection.connection().context();
   if (!head.is_grpc || !connection.connection().traits().serves_grpc) {
@@ -98,7 +98,7 @@ std::shared_ptr<GrpcCall> GrpcCall::Start(Http2Connection& connection, int32_t s
   return call;
 }
 
-GrpcCall::GrpcCall(Http2Connection& connection, int32_t stream_id, const Method& method,
+GrpcCall::GrpcCall(Http2Connection& connection, uint32_t stream_id, const Method& method,
                    Metadata metadata, absl::Duration deadline)
     : connection_(&connection),
       loop_(connection.connection().loop()),
@@ -205,7 +205,7 @@ void GrpcCall::Wake() {
   }
 }
 
-Http2Stream::Ready GrpcCall::PeekOutput(size_t max_bytes) {
+http2::Stream::Ready GrpcCall::PeekOutput(size_t max_bytes) {
   const size_t n = std::min(max_bytes, output_.size_bytes());
   const bool all = n == output_.size_bytes() || PLANTED_BUG("transport_trailers_overtake_data");
   if (n == 0 && !finished_) deferred_ = true;
@@ -267,7 +267,7 @@ void GrpcCall::OnClientsDeadline() {
     // The client does not read: no trailers would ever reach it.
     finished_ = cut_off_ = true;
     status_ = absl::DeadlineExceededError("context deadline exceeded");
-    return connection_->Reset(stream_id_, NGHTTP2_CANCEL);
+    return connection_->Reset(stream_id_, http2::ErrorCode::kCancel);
   }
   FinishNow(absl::DeadlineExceededError("context deadline exceeded"));
 }
@@ -287,7 +287,7 @@ void GrpcCall::OnMemoryShort() {
   cancelled_.store(true);
   finished_ = cut_off_ = true;
   status_ = context_.options.busy;
-  connection_->Reset(stream_id_, NGHTTP2_ENHANCE_YOUR_CALM);
+  connection_->Reset(stream_id_, http2::ErrorCode::kEnhanceYourCalm);
 }
 
 void GrpcCall::OnShutdown() {
@@ -301,7 +301,7 @@ void GrpcCall::OnShutdown() {
 bool GrpcCall::OnCutOff() {
   if (!method_.lasting || PLANTED_BUG("transport_shutdown_waits_for_slow_streams")) return false;
   finished_ = cut_off_ = true;
-  connection_->Reset(stream_id_, NGHTTP2_REFUSED_STREAM);
+  connection_->Reset(stream_id_, http2::ErrorCode::kRefusedStream);
   return true;
 }
 
@@ -393,8 +393,8 @@ void GrpcCall::OnMayResume() {
 
 // ---- the end ----------------------------------------------------------------------------------
 
-void GrpcCall::OnClosed(uint32_t error_code) {
-  const bool broken = !finished_ || error_code != NGHTTP2_NO_ERROR;
+void GrpcCall::OnClosed(http2::ErrorCode code) {
+  const bool broken = !finished_ || code != http2::ErrorCode::kNone;
   if (broken && !PLANTED_BUG("transport_forgets_to_cancel")) cancelled_.store(true);
   loop_.deadlines().Set(*this, absl::InfiniteDuration());
   CountMemory(-counted_bytes_);
@@ -406,11 +406,11 @@ void GrpcCall::OnClosed(uint32_t error_code) {
   held_input_ = std::string();
   connection_ = nullptr;
   if (method_.observer != nullptr) {
-    const absl::StatusCode code = finished_ ? status_.code() : absl::StatusCode::kCancelled;
-    method_.observer->OnHandled(code, loop_.now() - started_);
+    const auto status = finished_ ? status_.code() : absl::StatusCode::kCancelled;
+    method_.observer->OnHandled(status, loop_.now() - started_);
   }
   const std::unique_ptr<CallHandler> handler = std::move(handler_);
-  if (error_code != NGHTTP2_NO_ERROR && PLANTED_BUG("transport_done_is_lost_on_reset")) return;
+  if (code != http2::ErrorCode::kNone && PLANTED_BUG("transport_done_is_lost_on_reset")) return;
   handler->OnDone();
 }
 

@@ -17,24 +17,24 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/inlined_vector.h"
 #include "src/base/mutex.h"
+#include "src/server/http2/stream.h"
 #include "src/server/rpc.h"
 #include "src/server/transport/context.h"
 #include "src/server/transport/event_loop.h"
 #include "src/server/transport/grpc_output.h"
 #include "src/server/transport/grpc_wire.h"
-#include "src/server/transport/http2_stream.h"
 #include "src/server/transport/request_head.h"
 
 namespace tidemark::server {
 
 class Http2Connection;
 
-class GrpcCall final : public ServerCall, public Http2Stream, private DeadlineHeap::Entry {
+class GrpcCall final : public ServerCall, public http2::Stream, private DeadlineHeap::Entry {
  public:
   // Answers at once and returns nullptr when there is nothing to call.
-  static std::shared_ptr<GrpcCall> Start(Http2Connection& connection, int32_t stream_id,
+  static std::shared_ptr<GrpcCall> Start(Http2Connection& connection, uint32_t stream_id,
                                          RequestHead& head);
-  GrpcCall(Http2Connection& connection, int32_t stream_id, const Method& method, Metadata metadata,
+  GrpcCall(Http2Connection& connection, uint32_t stream_id, const Method& method, Metadata metadata,
            absl::Duration deadline);
   ~GrpcCall() override;
 
@@ -57,7 +57,7 @@ class GrpcCall final : public ServerCall, public Http2Stream, private DeadlineHe
   void OnMemoryShort() override;
   void OnShutdown() override;
   bool OnCutOff() override;
-  void OnClosed(uint32_t error_code) override;
+  void OnClosed(http2::ErrorCode code) override;
   Ready PeekOutput(size_t max_bytes) override;
   void TakeOutput(size_t byte_count, OutputQueue& queue) override;
   bool SubmitTrailers() override;
@@ -91,7 +91,7 @@ class GrpcCall final : public ServerCall, public Http2Stream, private DeadlineHe
   Http2Connection* connection_;  // nullptr once the stream is closed
   EventLoop& loop_;
   TransportContext& context_;
-  const int32_t stream_id_;
+  const uint32_t stream_id_;
   const Method& method_;
   const Metadata metadata_;
   const std::shared_ptr<const Peer> peer_;

@@ -12,14 +12,14 @@ namespace tidemark::server {
 
 class Http2Connection;
 
-void RespondWithHeaders(Http2Connection& connection, int32_t stream_id);
+void RespondWithHeaders(Http2Connection& connection, uint32_t stream_id);
 // Headers and trailers in one block, for calls that end without a message.
-void RespondWithStatusOnly(Http2Connection& connection, int32_t stream_id,
+void RespondWithStatusOnly(Http2Connection& connection, uint32_t stream_id,
                            const absl::Status& status);
-void SubmitStatusTrailers(Http2Connection& connection, int32_t stream_id,
+void SubmitStatusTrailers(Http2Connection& connection, uint32_t stream_id,
                           const absl::Status& status);
 // For requests that are no gRPC at all. `http_status` is three digits.
-void RespondWithHttpStatus(Http2Connection& connection, int32_t stream_id,
+void RespondWithHttpStatus(Http2Connection& connection, uint32_t stream_id,
                            absl::string_view http_status);
 
 }  // namespace tidemark::server

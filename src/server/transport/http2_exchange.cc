@@ -16,7 +16,7 @@ constexpr int64_t kExchangeBytes = 2 << 10;
 
 }  // namespace
 
-std::shared_ptr<Http2Exchange> Http2Exchange::Start(Http2Connection& connection, int32_t stream_id,
+std::shared_ptr<Http2Exchange> Http2Exchange::Start(Http2Connection& connection, uint32_t stream_id,
                                                     RequestHead head) {
   const size_t limit = connection.connection().context().options.max_metadata_bytes;
   const size_t head_bytes = head.size_bytes;
@@ -28,7 +28,7 @@ std::shared_ptr<Http2Exchange> Http2Exchange::Start(Http2Connection& connection,
   return exchange;
 }
 
-Http2Exchange::Http2Exchange(Http2Connection& connection, int32_t stream_id, RequestHead head)
+Http2Exchange::Http2Exchange(Http2Connection& connection, uint32_t stream_id, RequestHead head)
     : connection_(&connection), loop_(connection.connection().loop()), stream_id_(stream_id) {
   is_head_ = head.method == "HEAD";
   request_.method = std::move(head.method);
@@ -74,19 +74,15 @@ void Http2Exchange::Respond(HttpResponse response) {
   }
   headers.emplace_back("content-length", absl::StrCat(body_->size()));
   headers.emplace_back("date", HttpDate(loop_.clock().Wall()));
-  std::vector<nghttp2_nv> pairs;
-  pairs.reserve(headers.size());
-  for (auto& [name, value] : headers) {
-    pairs.push_back({reinterpret_cast<uint8_t*>(name.data()),
-                     reinterpret_cast<uint8_t*>(value.data()), name.size(), value.size(),
-                     NGHTTP2_NV_FLAG_NONE});
-  }
+  std::vector<http2::Header> views;
+  views.reserve(headers.size());
+  for (const auto& [name, value] : headers) views.push_back({name, value});
   connection_->AddUnsent(body_->size());
   Count(static_cast<int64_t>(body_->size()));
-  connection_->Respond(stream_id_, pairs, !body_->empty() && !is_head_);
+  connection_->Respond(stream_id_, views, !body_->empty() && !is_head_);
 }
 
-Http2Stream::Ready Http2Exchange::PeekOutput(size_t max_bytes) {
+http2::Stream::Ready Http2Exchange::PeekOutput(size_t max_bytes) {
   const size_t rest = body_->size() - body_taken_bytes_;
   const size_t n = std::min(max_bytes, rest);
   return {n, n == rest};
@@ -103,7 +99,7 @@ void Http2Exchange::Count(int64_t bytes) {
   connection_->connection().CountMemory(bytes);
 }
 
-void Http2Exchange::OnClosed(uint32_t) {
+void Http2Exchange::OnClosed(http2::ErrorCode) {
   if (body_ != nullptr) connection_->RemoveUnsent(body_->size() - body_taken_bytes_);
   connection_->RemoveAssembling(assembling_bytes_);
   Count(-counted_bytes_);

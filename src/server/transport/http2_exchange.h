@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "src/server/http2/stream.h"
 #include "src/server/rpc.h"
-#include "src/server/transport/http2_stream.h"
 #include "src/server/transport/request_head.h"
 
 namespace tidemark::server {
@@ -15,15 +15,15 @@ namespace tidemark::server {
 class Http2Connection;
 class EventLoop;
 
-class Http2Exchange final : public Http2Stream, public std::enable_shared_from_this<Http2Exchange> {
+class Http2Exchange final : public http2::Stream, public std::enable_shared_from_this<Http2Exchange> {
  public:
-  static std::shared_ptr<Http2Exchange> Start(Http2Connection& connection, int32_t stream_id,
+  static std::shared_ptr<Http2Exchange> Start(Http2Connection& connection, uint32_t stream_id,
                                               RequestHead head);
-  Http2Exchange(Http2Connection& connection, int32_t stream_id, RequestHead head);
+  Http2Exchange(Http2Connection& connection, uint32_t stream_id, RequestHead head);
 
   void OnData(absl::string_view bytes) override;
   void OnInputEnd() override;
-  void OnClosed(uint32_t error_code) override;
+  void OnClosed(http2::ErrorCode code) override;
   Ready PeekOutput(size_t max_bytes) override;
   void TakeOutput(size_t byte_count, OutputQueue& queue) override;
 
@@ -33,7 +33,7 @@ class Http2Exchange final : public Http2Stream, public std::enable_shared_from_t
 
   Http2Connection* connection_;  // nullptr once the stream is closed
   EventLoop& loop_;
-  const int32_t stream_id_;
+  const uint32_t stream_id_;
   HttpRequest request_;
   size_t assembling_bytes_ = 0;
   int64_t counted_bytes_ = 0;  // for the exchange and its answer

@@ -14,7 +14,7 @@
 #include "src/server/transport/grpc_wire.h"
 #include "src/server/transport/http1_parser.h"
 #include "src/server/transport/ping_policy.h"
-#include "src/server/transport/settings_policy.h"
+#include "src/server/transport/allowance.h"
 
 namespace tidemark::server {
 namespace {
@@ -167,24 +167,24 @@ TEST(PingPolicyTest, SendingForgives) {
   }
 }
 
-TEST(SettingsPolicyTest, HonestClientsMeasureTheirWayAsLongAsTheyLike) {
-  SettingsPolicy policy;
+TEST(AllowanceTest, WhoStaysBelowTheRateMayGoOnAsLongAsHeLikes) {
+  Allowance allowance({.burst = 100, .per_second = 20});
   absl::Duration now = absl::Hours(100);
   for (int i = 0; i < 10000; ++i) {
-    EXPECT_TRUE(policy.OnSettings(now += absl::Milliseconds(100), 800)) << i;
+    EXPECT_TRUE(allowance.Take(now += absl::Milliseconds(100), 1.8)) << i;
   }
 }
 
-TEST(SettingsPolicyTest, OneCostsMoreTheMoreStreamsItChanges) {
-  const auto taken = [](size_t open_streams) {
-    SettingsPolicy policy;
+TEST(AllowanceTest, ABurstEndsSoonerTheMoreEachCosts) {
+  const auto taken = [](double cost) {
+    Allowance allowance({.burst = 100, .per_second = 20});
     int count = 0;
-    while (policy.OnSettings(absl::Hours(100), open_streams)) ++count;
+    while (allowance.Take(absl::Hours(100), cost)) ++count;
     return count;
   };
-  EXPECT_EQ(taken(0), 100);
-  EXPECT_EQ(taken(1000), 50);
-  EXPECT_EQ(taken(99000), 1);
+  EXPECT_EQ(taken(1), 100);
+  EXPECT_EQ(taken(2), 50);
+  EXPECT_EQ(taken(100), 1);
 }
 
 struct ParserCase {

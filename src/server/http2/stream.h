@@ -1,23 +1,25 @@
-// The seam between an HTTP/2 connection and what answers on one of its streams.
+// The seam between an HTTP/2 session and what answers on one of its streams.
 //
-// Bound to the connection's loop.
+// Bound to the session's thread.
 //
-// 1. OnClosed is the last call; afterwards the connection must not be used.
+// 1. OnClosed is the last call; afterwards the session must not be used.
 // 2. Output is asked for with TakeOutput only as far as flow control allows.
+// 3. Nothing is called from inside of what a stream itself calls on its session.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 
 #include "absl/strings/string_view.h"
+#include "src/server/http2/frame.h"
 #include "src/server/transport/output_queue.h"
 
-namespace tidemark::server {
+namespace tidemark::server::http2 {
 
-class Http2Stream {
+class Stream {
  public:
-  virtual ~Http2Stream() = default;
+  virtual ~Stream() = default;
 
-  // Whoever takes bytes returns them to flow control with Http2Connection::Consume.
+  // Whoever takes bytes returns them to flow control with Session::Consume.
   virtual void OnData(absl::string_view bytes) = 0;
   virtual void OnInputEnd() = 0;
   // The connection has room again for calls that waited for it.
@@ -30,7 +32,7 @@ class Http2Stream {
   // What a shutdown ended should have been taken by the client by now. False: it was not ended, and
   // may take longer.
   virtual bool OnCutOff() { return false; }
-  virtual void OnClosed(uint32_t error_code) = 0;
+  virtual void OnClosed(ErrorCode code) = 0;
 
   struct Ready {
     size_t byte_count = 0;
@@ -44,4 +46,4 @@ class Http2Stream {
   virtual bool SubmitTrailers() { return false; }
 };
 
-}  // namespace tidemark::server
+}  // namespace tidemark::server::http2

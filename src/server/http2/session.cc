@@ -1,0 +1,261 @@
+#include "src/server/http2/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/base/failpoint.h"
+
+namespace tidemark::server::http2 {
+namespace {
+
+// A block of headers may be that much longer than clients are told: it must be read anyway.
+constexpr size_t kBlockFactor = 4;
+
+}  // namespace
+
+Session::Session(const SessionOptions& options, Owner& owner)
+    : options_(options),
+      owner_(owner),
+      reader_(kBlockFactor * options.max_header_list_bytes),
+      receive_window_(options.connection_window_bytes) {
+  CHECK(options.stream_window_bytes >= kInitialWindowBytes);
+  CHECK(options.connection_window_bytes > kInitialWindowBytes);
+  std::string settings;
+  AppendSetting(settings, Setting::kMaxConcurrentStreams, options.max_concurrent_streams);
+  AppendSetting(settings, Setting::kInitialWindowSize,
+                static_cast<uint32_t>(options.stream_window_bytes));
+  AppendSetting(settings, Setting::kMaxHeaderListSize, options.max_header_list_bytes);
+  // Nobody's wishes are asked for: every stream has its turn.
+  AppendSetting(settings, Setting::kNoRfc7540Priorities, 1);
+  AppendFrame(control_, FrameType::kSettings, 0, 0, settings);
+  AppendWindowUpdate(
+      control_, 0,
+      static_cast<uint32_t>(options.connection_window_bytes - kInitialWindowBytes));
+  waiting_frames_ = 2;
+}
+
+Session::~Session() = default;
+
+StreamState* Session::FindState(uint32_t stream_id) const {
+  const auto it = streams_.find(stream_id);
+  return it == streams_.end() ? nullptr : it->second.get();
+}
+
+std::shared_ptr<Stream> Session::Find(uint32_t stream_id) const {
+  const StreamState* stream = FindState(stream_id);
+  return stream == nullptr ? nullptr : stream->handler;
+}
+
+std::vector<std::shared_ptr<Stream>> Session::streams() const {
+  std::vector<std::shared_ptr<Stream>> streams;
+  streams.reserve(streams_.size());
+  for (const auto& [id, stream] : streams_) {
+    if (stream->handler != nullptr) streams.push_back(stream->handler);
+  }
+  return streams;
+}
+
+bool Session::IsOver() const {
+  if (failed_) return true;
+  return (goaway_received_ || refuses_new_) && streams_.empty() && control_.empty();
+}
+
+void Session::Fail(ErrorCode code, absl::string_view reason) {
+  if (std::exchange(failed_, true)) return;
+  failure_ = reason;
+  AppendGoaway(control_, last_stream_id_, code, reason);
+  ++waiting_frames_;
+}
+
+// ---- what streams ask for ---------------------------------------------------------------------
+
+void Session::Respond(uint32_t stream_id, absl::Span<const Header> headers, bool has_body) {
+  StreamState* stream = FindState(stream_id);
+  if (stream == nullptr || stream->is_reset) return;
+  AppendHeaders(stream_id, headers, has_body ? 0 : kEndStream);
+  if (has_body) {
+    stream->has_body = true;
+    ready_.PushBack(*stream);
+  } else {
+    stream->output_ended = true;
+    ended_.push_back(stream_id);
+  }
+}
+
+void Session::Trailers(uint32_t stream_id, absl::Span<const Header> headers) {
+  AppendHeaders(stream_id, headers, kEndStream);
+}
+
+void Session::AppendHeaders(uint32_t stream_id, absl::Span<const Header> headers, uint8_t flags) {
+  block_.clear();
+  header_writer_.Append(headers, block_);
+  absl::string_view rest = block_;
+  FrameType type = FrameType::kHeaders;
+  do {
+    const absl::string_view piece = rest.substr(0, client_max_frame_bytes_);
+    rest.remove_prefix(piece.size());
+    AppendFrame(control_, type, flags | (rest.empty() ? kEndHeaders : 0), stream_id, piece);
+    type = FrameType::kContinuation;
+    flags = 0;
+  } while (!rest.empty());
+  ++waiting_frames_;
+  ++answer_frames_;
+}
+
+void Session::ResumeOutput(uint32_t stream_id) {
+  StreamState* stream = FindState(stream_id);
+  if (stream == nullptr || stream->is_reset || !stream->has_body || stream->output_ended) return;
+  if (stream->list != &ready_) ready_.PushBack(*stream);
+}
+
+void Session::Reset(uint32_t stream_id, ErrorCode code) {
+  StreamState* stream = FindState(stream_id);
+  if (stream == nullptr || std::exchange(stream->is_reset, true)) return;
+  stream->end_code = code;
+  StreamList::Remove(*stream);
+  NoteReset(stream_id);
+  AppendReset(control_, stream_id, code);
+  ++waiting_frames_;
+  ended_.push_back(stream_id);
+}
+
+void Session::Consume(uint32_t stream_id, size_t byte_count) {
+  ConsumeForConnection(byte_count);
+  StreamState* stream = FindState(stream_id);
+  if (stream == nullptr || stream->input_ended || stream->is_reset) return;
+  stream->consumed_bytes += static_cast<int64_t>(byte_count);
+  if (2 * stream->consumed_bytes < options_.stream_window_bytes) return;
+  AppendWindowUpdate(control_, stream_id, static_cast<uint32_t>(stream->consumed_bytes));
+  ++waiting_frames_;
+  stream->receive_window += std::exchange(stream->consumed_bytes, 0);
+}
+
+void Session::ConsumeForConnection(size_t byte_count) {
+  consumed_bytes_ += static_cast<int64_t>(byte_count);
+  CHECK(receive_window_ + consumed_bytes_ <= options_.connection_window_bytes);
+  if (2 * consumed_bytes_ < options_.connection_window_bytes) return;
+  AppendWindowUpdate(control_, 0, static_cast<uint32_t>(consumed_bytes_));
+  ++waiting_frames_;
+  receive_window_ += std::exchange(consumed_bytes_, 0);
+}
+
+void Session::Ping(absl::string_view eight_bytes) {
+  AppendFrame(control_, FrameType::kPing, 0, 0, eight_bytes);
+  ++waiting_frames_;
+}
+
+void Session::AnnounceGoaway() {
+  AppendGoaway(control_, kMaxStreamId, ErrorCode::kNone, "");
+  ++waiting_frames_;
+}
+
+void Session::Goaway() {
+  refuses_new_ = true;
+  AppendGoaway(control_, last_stream_id_, ErrorCode::kNone, "");
+  ++waiting_frames_;
+}
+
+// ---- output -----------------------------------------------------------------------------------
+
+void Session::Fill(OutputQueue& queue, size_t max_bytes) {
+  while (true) {
+    if (queue.size_bytes() >= max_bytes) return;
+    EndStreams();
+    FlushControl(queue);
+    if (failed_ || !WriteNextData(queue)) return;
+  }
+}
+
+void Session::EndStreams() {
+  while (!ended_.empty()) {
+    const std::vector<uint32_t> ids = std::exchange(ended_, {});
+    for (const uint32_t id : ids) {
+      StreamState* stream = FindState(id);
+      if (stream == nullptr) continue;
+      if (!stream->is_reset && !stream->input_ended) {
+        // Answered in full while the client is still sending: it may stop (section 8.1).
+        AppendReset(control_, id, ErrorCode::kNone);
+        ++waiting_frames_;
+        NoteReset(id);
+      }
+      Close(*stream, stream->end_code);
+    }
+  }
+}
+
+void Session::Close(StreamState& stream, ErrorCode code) {
+  CountFault(code);
+  StreamList::Remove(stream);
+  if (receiving_ == &stream) receiving_ = nullptr;
+  const auto it = streams_.find(stream.id);
+  const std::unique_ptr<StreamState> closed = std::move(it->second);
+  streams_.erase(it);
+  if (closed->handler != nullptr) closed->handler->OnClosed(code);
+}
+
+void Session::CloseAll() {
+  const auto streams = std::exchange(streams_, {});
+  receiving_ = nullptr;
+  for (const auto& [id, stream] : streams) {
+    StreamList::Remove(*stream);
+    if (stream->handler != nullptr) stream->handler->OnClosed(ErrorCode::kCancel);
+  }
+}
+
+void Session::FlushControl(OutputQueue& queue) {
+  constexpr size_t kKeptBytes = 64 << 10;
+  if (control_.empty()) return;
+  queue.AppendCopy(control_);
+  waiting_frames_ = 0;
+  if (control_.capacity() > kKeptBytes) control_ = std::string();
+  control_.clear();
+}
+
+// False: nobody has anything that could be sent.
+bool Session::WriteNextData(OutputQueue& queue) {
+  while (StreamState* stream = ready_.front()) {
+    const Stream::Ready ready = stream->handler->PeekOutput(DataRoom(*stream));
+    if (ready.byte_count > 0 || ready.last) {
+      WriteData(*stream, ready, queue);
+      return true;
+    }
+    // Its own window's update, or more output, brings it back.
+    StreamList::Remove(*stream);
+    if (send_window_ <= 0) starved_.PushBack(*stream);
+  }
+  return false;
+}
+
+size_t Session::DataRoom(const StreamState& stream) const {
+  // Large frames save headers; smaller ones let other streams in between.
+  constexpr int64_t kMaxDataFrameBytes = 128 << 10;
+  const int64_t room = std::min({send_window_, stream.send_window, kMaxDataFrameBytes,
+                                 static_cast<int64_t>(client_max_frame_bytes_)});
+  return static_cast<size_t>(std::max<int64_t>(room, 0));
+}
+
+void Session::WriteData(StreamState& stream, const Stream::Ready& ready, OutputQueue& queue) {
+  const uint32_t id = stream.id;
+  // They wait in `control_`, behind this frame.
+  const bool has_trailers = ready.last && stream.handler->SubmitTrailers();
+  const auto byte_count = static_cast<uint32_t>(ready.byte_count);
+  if (byte_count > 0 || !has_trailers) {
+    const bool ends_stream = ready.last && !has_trailers;
+    const auto head =
+        FrameHeadBytes({byte_count, FrameType::kData, ends_stream ? kEndStream : uint8_t{0}, id});
+    queue.AppendCopy(absl::string_view(head.data(), head.size()));
+    ++answer_frames_;
+  }
+  if (!PLANTED_BUG("http2_clients_window_ignored")) {
+    send_window_ -= byte_count;
+    stream.send_window -= byte_count;
+  }
+  if (byte_count > 0) stream.handler->TakeOutput(byte_count, queue);
+  if (!ready.last) return ready_.PushBack(stream);
+  StreamList::Remove(stream);
+  stream.output_ended = true;
+  ended_.push_back(id);
+}
+
+}  // namespace tidemark::server::http2

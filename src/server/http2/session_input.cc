@@ -1,0 +1,313 @@
+// What a client's frames do to a session.
+
+#include <algorithm>
+#include <utility>
+
+#include "src/base/failpoint.h"
+#include "src/server/http2/session.h"
+
+namespace tidemark::server::http2 {
+namespace {
+
+constexpr size_t kMaxSettingsPerFrame = 32;
+// A client that makes us reset its streams gets round the limit on its own resets (CVE-2025-8671).
+constexpr int kMaxFaults = 1000;
+constexpr size_t kKeptResets = 1024;
+constexpr size_t kPriorityBytes = 5;
+constexpr size_t kPingBytes = 8;
+constexpr size_t kGoawayBytes = 8;
+constexpr size_t kNumberBytes = 4;  // an error code, an increment
+
+bool IsFault(ErrorCode code) {
+  return code == ErrorCode::kProtocolError || code == ErrorCode::kFlowControlError ||
+         code == ErrorCode::kStreamClosed || code == ErrorCode::kFrameSizeError;
+}
+
+}  // namespace
+
+bool Session::Receive(absl::string_view bytes) {
+  if (failed_) return false;
+  const ErrorCode error = reader_.Read(bytes, *this);
+  if (error != ErrorCode::kNone) Fail(error, "");
+  return !failed_;
+}
+
+void Session::CountFault(ErrorCode code) {
+  if (!IsFault(code) || ++faults_ < kMaxFaults) return;
+  Fail(ErrorCode::kEnhanceYourCalm, "too many broken streams");
+}
+
+// A stream that nobody has heard of yet.
+void Session::RefuseStream(uint32_t stream_id, ErrorCode code) {
+  AppendReset(control_, stream_id, code);
+  ++waiting_frames_;
+  NoteReset(stream_id);
+  CountFault(code);
+}
+
+void Session::NoteReset(uint32_t stream_id) {
+  if (resets_.size() < kKeptResets) return resets_.push_back(stream_id);
+  resets_[next_reset_] = stream_id;
+  next_reset_ = (next_reset_ + 1) % kKeptResets;
+}
+
+bool Session::WasReset(uint32_t stream_id) const {
+  return std::find(resets_.begin(), resets_.end(), stream_id) != resets_.end();
+}
+
+// Nothing was ever sent on it, by its client; we never open any.
+bool Session::IsIdle(uint32_t stream_id) const {
+  if (stream_id % 2 == 0) return true;
+  return stream_id > last_stream_id_ && !refuses_new_;
+}
+
+void Session::EndInput(StreamState& stream) {
+  stream.input_ended = true;
+  if (stream.handler != nullptr) stream.handler->OnInputEnd();
+}
+
+// ---- DATA -------------------------------------------------------------------------------------
+
+ErrorCode Session::OnDataBegin(const FrameHead& head) {
+  if (failed_) return ErrorCode::kEnhanceYourCalm;
+  if (head.stream_id == 0 || IsIdle(head.stream_id)) return ErrorCode::kProtocolError;
+  if (head.payload_bytes > receive_window_) return ErrorCode::kFlowControlError;
+  receive_window_ -= head.payload_bytes;
+  receiving_ = nullptr;
+  StreamState* stream = FindState(head.stream_id);
+  if (stream == nullptr) return OnDataOfClosed(head.stream_id);
+  if (stream->is_reset) return ErrorCode::kNone;
+  if (stream->input_ended) {
+    Reset(head.stream_id, ErrorCode::kStreamClosed);
+  } else if (head.payload_bytes > stream->receive_window) {
+    Reset(head.stream_id, ErrorCode::kFlowControlError);
+  } else {
+    stream->receive_window -= head.payload_bytes;
+    receiving_ = stream;
+  }
+  return ErrorCode::kNone;
+}
+
+// From a client that does not know yet, or ended it itself (section 5.1).
+ErrorCode Session::OnDataOfClosed(uint32_t stream_id) {
+  if (stream_id <= last_stream_id_ && !WasReset(stream_id)) {
+    RefuseStream(stream_id, ErrorCode::kStreamClosed);
+  }
+  return ErrorCode::kNone;
+}
+
+void Session::OnDataPiece(const FrameHead& head, absl::string_view bytes) {
+  if (receiving_ == nullptr || receiving_->is_reset) return ConsumeForConnection(bytes.size());
+  if (receiving_->handler == nullptr) return Consume(head.stream_id, bytes.size());
+  receiving_->handler->OnData(bytes);
+}
+
+void Session::OnDataPadding(const FrameHead& head, size_t byte_count) {
+  if (receiving_ == nullptr) return ConsumeForConnection(byte_count);
+  Consume(head.stream_id, byte_count);
+}
+
+void Session::OnDataEnd(const FrameHead& head) {
+  StreamState* stream = std::exchange(receiving_, nullptr);
+  if (stream != nullptr && !stream->is_reset && head.Has(kEndStream)) EndInput(*stream);
+}
+
+// ---- HEADERS ----------------------------------------------------------------------------------
+
+ErrorCode Session::OnHeaderBlock(const FrameHead& head, absl::string_view block) {
+  if (failed_) return ErrorCode::kEnhanceYourCalm;
+  if (head.stream_id % 2 == 0) return ErrorCode::kProtocolError;
+  if (head.stream_id > last_stream_id_ && !refuses_new_) return BeginStream(head, block);
+  StreamState* stream = FindState(head.stream_id);
+  if (stream != nullptr && !stream->is_reset) return EndByTrailers(*stream, head, block);
+  const bool may_not_know = stream != nullptr || WasReset(head.stream_id) ||
+                            head.stream_id > last_stream_id_;
+  // Ended by the client itself, or left out by it (sections 5.1 and 5.1.1).
+  if (!may_not_know) return ErrorCode::kStreamClosed;
+  return ReadBlock(Owner::Block::kIgnored, block);
+}
+
+ErrorCode Session::ReadBlock(Owner::Block kind, absl::string_view block) {
+  owner_.OnBlockBegin(kind);
+  bool too_much = false;
+  const bool is_whole =
+      header_reader_.Read(block, [&](absl::string_view name, absl::string_view value) {
+        too_much = !owner_.OnHeader(name, value);
+        return !too_much;
+      });
+  if (is_whole) return ErrorCode::kNone;
+  return too_much ? ErrorCode::kEnhanceYourCalm : ErrorCode::kCompressionError;
+}
+
+ErrorCode Session::BeginStream(const FrameHead& head, absl::string_view block) {
+  last_stream_id_ = head.stream_id;
+  const ErrorCode error = ReadBlock(Owner::Block::kRequest, block);
+  if (error != ErrorCode::kNone) return error;
+  if (!owner_.IsGoodBlock()) {
+    RefuseStream(head.stream_id, ErrorCode::kProtocolError);
+    return ErrorCode::kNone;
+  }
+  if (streams_.size() >= options_.max_concurrent_streams) {
+    RefuseStream(head.stream_id, ErrorCode::kRefusedStream);
+    return ErrorCode::kNone;
+  }
+  auto state = std::make_unique<StreamState>();
+  StreamState& stream = *state;
+  stream.id = head.stream_id;
+  stream.receive_window = options_.stream_window_bytes;
+  stream.send_window = client_stream_window_;
+  streams_.emplace(head.stream_id, std::move(state));
+  stream.handler = owner_.OnRequest(head.stream_id);
+  if (head.Has(kEndStream)) EndInput(stream);
+  return ErrorCode::kNone;
+}
+
+ErrorCode Session::EndByTrailers(StreamState& stream, const FrameHead& head,
+                                 absl::string_view block) {
+  const ErrorCode error = ReadBlock(Owner::Block::kTrailers, block);
+  if (error != ErrorCode::kNone) return error;
+  if (stream.input_ended) {
+    Reset(stream.id, ErrorCode::kStreamClosed);
+  } else if (!head.Has(kEndStream) || !owner_.IsGoodBlock()) {
+    Reset(stream.id, ErrorCode::kProtocolError);
+  } else {
+    EndInput(stream);
+  }
+  return ErrorCode::kNone;
+}
+
+// ---- the rest ---------------------------------------------------------------------------------
+
+ErrorCode Session::OnFrame(const FrameHead& head, absl::string_view payload) {
+  if (failed_) return ErrorCode::kEnhanceYourCalm;
+  switch (head.type) {
+    case FrameType::kPriority:
+      if (head.stream_id == 0) return ErrorCode::kProtocolError;
+      return payload.size() == kPriorityBytes ? ErrorCode::kNone : ErrorCode::kFrameSizeError;
+    case FrameType::kReset:
+      return OnResetFrame(head, payload);
+    case FrameType::kSettings:
+      return OnSettingsFrame(head, payload);
+    case FrameType::kPushPromise:
+      return ErrorCode::kProtocolError;
+    case FrameType::kPing:
+      return OnPingFrame(head, payload);
+    case FrameType::kGoaway:
+      return OnGoawayFrame(head, payload);
+    case FrameType::kWindowUpdate:
+      return OnWindowUpdate(head, payload);
+    default:
+      return ErrorCode::kNone;
+  }
+}
+
+ErrorCode Session::OnResetFrame(const FrameHead& head, absl::string_view payload) {
+  if (payload.size() != kNumberBytes) return ErrorCode::kFrameSizeError;
+  if (head.stream_id == 0 || IsIdle(head.stream_id)) return ErrorCode::kProtocolError;
+  if (!owner_.OnReset()) return ErrorCode::kEnhanceYourCalm;
+  StreamState* stream = FindState(head.stream_id);
+  if (stream != nullptr) Close(*stream, ErrorCode::kCancel);
+  return ErrorCode::kNone;
+}
+
+ErrorCode Session::OnSettingsFrame(const FrameHead& head, absl::string_view payload) {
+  if (head.stream_id != 0) return ErrorCode::kProtocolError;
+  if (head.Has(kAck)) return payload.empty() ? ErrorCode::kNone : ErrorCode::kFrameSizeError;
+  if (payload.size() % kSettingBytes != 0) return ErrorCode::kFrameSizeError;
+  if (payload.size() > kMaxSettingsPerFrame * kSettingBytes || !owner_.OnSettings()) {
+    return ErrorCode::kEnhanceYourCalm;
+  }
+  for (; !payload.empty(); payload.remove_prefix(kSettingBytes)) {
+    const ErrorCode error =
+        Apply(static_cast<Setting>(ReadUint16(payload)), ReadUint32(payload.substr(2)));
+    if (error != ErrorCode::kNone) return error;
+  }
+  AppendFrame(control_, FrameType::kSettings, kAck, 0, "");
+  ++waiting_frames_;
+  return ErrorCode::kNone;
+}
+
+ErrorCode Session::Apply(Setting setting, uint32_t value) {
+  switch (setting) {
+    case Setting::kHeaderTableSize:
+      header_writer_.SetMaxTableBytes(value);
+      return ErrorCode::kNone;
+    case Setting::kEnablePush:
+      return value <= 1 ? ErrorCode::kNone : ErrorCode::kProtocolError;
+    case Setting::kInitialWindowSize:
+      return SetInitialWindow(value);
+    case Setting::kMaxFrameSize:
+      if (value < kLeastMaxFrameBytes || value > kMostMaxFrameBytes) {
+        return ErrorCode::kProtocolError;
+      }
+      client_max_frame_bytes_ = value;
+      return ErrorCode::kNone;
+    default:
+      return ErrorCode::kNone;
+  }
+}
+
+// Streams that are open already have it changed by the difference, below zero if need be
+// (section 6.9.2).
+ErrorCode Session::SetInitialWindow(uint32_t byte_count) {
+  if (byte_count > kMaxWindowBytes) return ErrorCode::kFlowControlError;
+  const int64_t more_bytes = byte_count - client_stream_window_;
+  client_stream_window_ = byte_count;
+  for (const auto& [id, stream] : streams_) {
+    if (stream->send_window + more_bytes > kMaxWindowBytes) return ErrorCode::kFlowControlError;
+    stream->send_window += more_bytes;
+    if (more_bytes > 0) ResumeOutput(id);
+  }
+  return ErrorCode::kNone;
+}
+
+ErrorCode Session::OnPingFrame(const FrameHead& head, absl::string_view payload) {
+  if (payload.size() != kPingBytes) return ErrorCode::kFrameSizeError;
+  if (head.stream_id != 0) return ErrorCode::kProtocolError;
+  if (head.Has(kAck)) {
+    owner_.OnPingAnswer();
+    return ErrorCode::kNone;
+  }
+  AppendFrame(control_, FrameType::kPing, kAck, 0, payload);
+  ++waiting_frames_;
+  if (!owner_.OnPing()) Fail(ErrorCode::kEnhanceYourCalm, "too_many_pings");
+  return ErrorCode::kNone;
+}
+
+ErrorCode Session::OnGoawayFrame(const FrameHead& head, absl::string_view payload) {
+  if (payload.size() < kGoawayBytes) return ErrorCode::kFrameSizeError;
+  if (head.stream_id != 0) return ErrorCode::kProtocolError;
+  goaway_received_ = true;
+  return ErrorCode::kNone;
+}
+
+ErrorCode Session::OnWindowUpdate(const FrameHead& head, absl::string_view payload) {
+  if (payload.size() != kNumberBytes) return ErrorCode::kFrameSizeError;
+  const uint32_t byte_count = ReadUint32(payload) & INT32_MAX;  // the highest bit is reserved
+  if (head.stream_id != 0) {
+    if (IsIdle(head.stream_id)) return ErrorCode::kProtocolError;
+    return WidenStream(head.stream_id, byte_count);
+  }
+  if (byte_count == 0) return ErrorCode::kProtocolError;
+  if (send_window_ + byte_count > kMaxWindowBytes) return ErrorCode::kFlowControlError;
+  send_window_ += byte_count;
+  while (StreamState* stream = starved_.front()) ready_.PushBack(*stream);
+  return ErrorCode::kNone;
+}
+
+ErrorCode Session::WidenStream(uint32_t stream_id, uint32_t byte_count) {
+  StreamState* stream = FindState(stream_id);
+  if (stream == nullptr || stream->is_reset) return ErrorCode::kNone;
+  if (byte_count == 0) {
+    Reset(stream_id, ErrorCode::kProtocolError);
+  } else if (stream->send_window + byte_count > kMaxWindowBytes &&
+             !PLANTED_BUG("http2_windows_overflow")) {
+    Reset(stream_id, ErrorCode::kFlowControlError);
+  } else {
+    stream->send_window += byte_count;
+    ResumeOutput(stream_id);
+  }
+  return ErrorCode::kNone;
+}
+
+}  // namespace tidemark::server::http2

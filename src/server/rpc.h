@@ -82,8 +82,9 @@ using ServerCallPtr = std::shared_ptr<ServerCall>;
 class CallHandler {
  public:
   virtual ~CallHandler() = default;
-  // A whole request message (unary and server-streaming calls get exactly one).
-  virtual void OnMessage(SharedBytes message) = 0;
+  // A whole request message (unary and server-streaming calls get exactly one); its bytes are there
+  // until this returns.
+  virtual void OnMessage(absl::string_view message) = 0;
   virtual void OnHalfClose() {}
   // unsent_bytes() fell below the transport's low-water mark after having been above it, or what
   // NotifyWhenTaken asked for.

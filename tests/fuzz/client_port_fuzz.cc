@@ -48,21 +48,21 @@ class Handler final : public CallHandler {
   }
   ~Handler() override { CHECK(is_done_); }
 
-  void OnMessage(SharedBytes message) override {
+  void OnMessage(absl::string_view message) override {
     CHECK(!is_done_);
     (void)call_->metadata().Find("x");
     switch (answer_) {
       case Answer::kEcho:
-        call_->Send(ByteChain(std::string(message.view())));
+        call_->Send(ByteChain(std::string(message)));
         if (is_unary_) call_->Finish(absl::OkStatus());
         return;
       case Answer::kStream:
-        left_ = message.empty() ? 1 : static_cast<uint8_t>(message.view()[0]);
+        left_ = message.empty() ? 1 : static_cast<uint8_t>(message[0]);
         return Stream();
       case Answer::kFail:
         return call_->Finish(absl::Status(
-            static_cast<absl::StatusCode>(message.empty() ? 2 : message.view()[0] & 15),
-            message.view()));
+            static_cast<absl::StatusCode>(message.empty() ? 2 : message[0] & 15),
+            message));
       case Answer::kHang:
         return;
     }

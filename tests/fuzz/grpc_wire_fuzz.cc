@@ -22,8 +22,8 @@ Read ReadAll(absl::string_view bytes, size_t piece_bytes, bool one_by_one) {
   while (read.status.ok() && !bytes.empty()) {
     absl::string_view piece = bytes.substr(0, piece_bytes == 0 ? bytes.size() : piece_bytes);
     const size_t piece_size = piece.size();
-    read.status = reader.Add(piece, [&](SharedBytes message) {
-      read.messages.emplace_back(message.view());
+    read.status = reader.Add(piece, [&](absl::string_view message) {
+      read.messages.emplace_back(message);
       return !one_by_one;
     });
     const size_t taken = piece_size - piece.size();

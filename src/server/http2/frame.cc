@@ -34,17 +34,20 @@ FrameHead ReadFrameHead(absl::string_view bytes) {
 
 std::array<char, kFrameHeadBytes> FrameHeadBytes(const FrameHead& head) {
   CHECK(head.payload_bytes <= kMostMaxFrameBytes);
-  return {static_cast<char>(head.payload_bytes >> 16), static_cast<char>(head.payload_bytes >> 8),
-          static_cast<char>(head.payload_bytes),       static_cast<char>(head.type),
-          static_cast<char>(head.flags),               static_cast<char>(head.stream_id >> 24),
-          static_cast<char>(head.stream_id >> 16),     static_cast<char>(head.stream_id >> 8),
+  return {static_cast<char>(head.payload_bytes >> 16),
+          static_cast<char>(head.payload_bytes >> 8),
+          static_cast<char>(head.payload_bytes),
+          static_cast<char>(head.type),
+          static_cast<char>(head.flags),
+          static_cast<char>(head.stream_id >> 24),
+          static_cast<char>(head.stream_id >> 16),
+          static_cast<char>(head.stream_id >> 8),
           static_cast<char>(head.stream_id)};
 }
 
 void AppendFrame(std::string& out, FrameType type, uint8_t flags, uint32_t stream_id,
                  absl::string_view payload) {
-  const auto head =
-      FrameHeadBytes({static_cast<uint32_t>(payload.size()), type, flags, stream_id});
+  const auto head = FrameHeadBytes({static_cast<uint32_t>(payload.size()), type, flags, stream_id});
   out.append(head.data(), head.size());
   out.append(payload.data(), payload.size());
 }

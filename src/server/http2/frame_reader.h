@@ -1,8 +1,8 @@
 // Cuts what a client sends into frames, whatever pieces it comes in.
 //
 // Hides the preface, padding, the priority that HEADERS may begin with, and CONTINUATION. What is
-// not whole yet is kept: at most one frame, or one header block. Bytes of DATA are handed on as they
-// come. Bound to one thread; input is hostile.
+// not whole yet is kept: at most one frame, or one header block. Bytes of DATA are handed on as
+// they come. Bound to one thread; input is hostile.
 //
 // 1. The first frame is SETTINGS, and nothing comes between the frames of one header block.
 // 2. After an error nothing is read any more.

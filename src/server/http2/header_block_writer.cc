@@ -97,8 +97,8 @@ bool HeaderBlockWriter::AppendIndexed(const Header& header, std::string& block) 
   for (size_t i = 0; i < entry_count_; ++i) {
     if (!IsSame(entries_[i], header)) continue;
     const size_t newer = entry_count_ - 1 - i;  // those pushed it back
-    AppendNumber(kIndexed, kStaticEntries + 1 + (PLANTED_BUG("http2_index_is_not_moved") ? 0 : newer),
-                 block);
+    AppendNumber(kIndexed,
+                 kStaticEntries + 1 + (PLANTED_BUG("http2_index_is_not_moved") ? 0 : newer), block);
     return true;
   }
   return false;

@@ -11,6 +11,7 @@ namespace {
 
 // A block of headers may be that much longer than clients are told: it must be read anyway.
 constexpr size_t kBlockFactor = 4;
+constexpr size_t kMaxSpareStates = 64;
 
 }  // namespace
 
@@ -29,9 +30,8 @@ Session::Session(const SessionOptions& options, Owner& owner)
   // Nobody's wishes are asked for: every stream has its turn.
   AppendSetting(settings, Setting::kNoRfc7540Priorities, 1);
   AppendFrame(control_, FrameType::kSettings, 0, 0, settings);
-  AppendWindowUpdate(
-      control_, 0,
-      static_cast<uint32_t>(options.connection_window_bytes - kInitialWindowBytes));
+  AppendWindowUpdate(control_, 0,
+                     static_cast<uint32_t>(options.connection_window_bytes - kInitialWindowBytes));
   waiting_frames_ = 2;
 }
 
@@ -40,6 +40,21 @@ Session::~Session() = default;
 StreamState* Session::FindState(uint32_t stream_id) const {
   const auto it = streams_.find(stream_id);
   return it == streams_.end() ? nullptr : it->second.get();
+}
+
+StreamState& Session::AddState(uint32_t stream_id) {
+  std::unique_ptr<StreamState> state;
+  if (spare_.empty()) {
+    state = std::make_unique<StreamState>();
+  } else {
+    state = std::move(spare_.back());
+    spare_.pop_back();
+    *state = StreamState();
+  }
+  state->id = stream_id;
+  state->receive_window = options_.stream_window_bytes;
+  state->send_window = client_stream_window_;
+  return *streams_.emplace(stream_id, std::move(state)).first->second;
 }
 
 std::shared_ptr<Stream> Session::Find(uint32_t stream_id) const {
@@ -169,8 +184,8 @@ void Session::Fill(OutputQueue& queue, size_t max_bytes) {
 
 void Session::EndStreams() {
   while (!ended_.empty()) {
-    const std::vector<uint32_t> ids = std::exchange(ended_, {});
-    for (const uint32_t id : ids) {
+    ending_.swap(ended_);
+    for (const uint32_t id : ending_) {
       StreamState* stream = FindState(id);
       if (stream == nullptr) continue;
       if (!stream->is_reset && !stream->input_ended) {
@@ -181,6 +196,7 @@ void Session::EndStreams() {
       }
       Close(*stream, stream->end_code);
     }
+    ending_.clear();
   }
 }
 
@@ -188,10 +204,11 @@ void Session::Close(StreamState& stream, ErrorCode code) {
   CountFault(code);
   StreamList::Remove(stream);
   if (receiving_ == &stream) receiving_ = nullptr;
+  const std::shared_ptr<Stream> handler = std::move(stream.handler);
   const auto it = streams_.find(stream.id);
-  const std::unique_ptr<StreamState> closed = std::move(it->second);
+  if (spare_.size() < kMaxSpareStates) spare_.push_back(std::move(it->second));
   streams_.erase(it);
-  if (closed->handler != nullptr) closed->handler->OnClosed(code);
+  if (handler != nullptr) handler->OnClosed(code);
 }
 
 void Session::CloseAll() {

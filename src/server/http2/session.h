@@ -135,6 +135,7 @@ class Session final : private FrameReader::Sink {
   bool WasReset(uint32_t stream_id) const;
   void CountFault(ErrorCode code);
   void Close(StreamState& stream, ErrorCode code);
+  StreamState& AddState(uint32_t stream_id);
   StreamState* FindState(uint32_t stream_id) const;
 
   const SessionOptions options_;
@@ -143,7 +144,8 @@ class Session final : private FrameReader::Sink {
   HeaderBlockReader header_reader_;
   HeaderBlockWriter header_writer_;
   absl::flat_hash_map<uint32_t, std::unique_ptr<StreamState>> streams_;
-  uint32_t last_stream_id_ = 0;       // the highest that a request came on
+  std::vector<std::unique_ptr<StreamState>> spare_;  // for streams to come
+  uint32_t last_stream_id_ = 0;                      // the highest that a request came on
   StreamState* receiving_ = nullptr;  // whose DATA is being received; nullptr: nobody's any more
 
   int64_t receive_window_;  // what the client may still send
@@ -156,9 +158,10 @@ class Session final : private FrameReader::Sink {
   std::string block_;    // scratch
   size_t waiting_frames_ = 0;
   uint64_t answer_frames_ = 0;
-  StreamList ready_;             // may have something to send
-  StreamList starved_;           // wait for the connection's window
-  std::vector<uint32_t> ended_;  // what EndStreams has to look at
+  StreamList ready_;              // may have something to send
+  StreamList starved_;            // wait for the connection's window
+  std::vector<uint32_t> ended_;   // what EndStreams has to look at
+  std::vector<uint32_t> ending_;  // what it is looking at
   // Closed streams that the client may still be sending on, because it was we who ended them. The
   // oldest are forgotten.
   std::vector<uint32_t> resets_;

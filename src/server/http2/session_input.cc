@@ -120,8 +120,8 @@ ErrorCode Session::OnHeaderBlock(const FrameHead& head, absl::string_view block)
   if (head.stream_id > last_stream_id_ && !refuses_new_) return BeginStream(head, block);
   StreamState* stream = FindState(head.stream_id);
   if (stream != nullptr && !stream->is_reset) return EndByTrailers(*stream, head, block);
-  const bool may_not_know = stream != nullptr || WasReset(head.stream_id) ||
-                            head.stream_id > last_stream_id_;
+  const bool may_not_know =
+      stream != nullptr || WasReset(head.stream_id) || head.stream_id > last_stream_id_;
   // Ended by the client itself, or left out by it (sections 5.1 and 5.1.1).
   if (!may_not_know) return ErrorCode::kStreamClosed;
   return ReadBlock(Owner::Block::kIgnored, block);
@@ -151,12 +151,7 @@ ErrorCode Session::BeginStream(const FrameHead& head, absl::string_view block) {
     RefuseStream(head.stream_id, ErrorCode::kRefusedStream);
     return ErrorCode::kNone;
   }
-  auto state = std::make_unique<StreamState>();
-  StreamState& stream = *state;
-  stream.id = head.stream_id;
-  stream.receive_window = options_.stream_window_bytes;
-  stream.send_window = client_stream_window_;
-  streams_.emplace(head.stream_id, std::move(state));
+  StreamState& stream = AddState(head.stream_id);
   stream.handler = owner_.OnRequest(head.stream_id);
   if (head.Has(kEndStream)) EndInput(stream);
   return ErrorCode::kNone;

@@ -21,9 +21,9 @@ ByteChain EncodeHealth(HealthCheckResponse::ServingStatus status) {
 class HealthWatch final : public CallHandler {
  public:
   explicit HealthWatch(ServerCallPtr call) : call_(std::move(call)) {}
-  void OnMessage(SharedBytes message) override {
+  void OnMessage(absl::string_view message) override {
     HealthCheckRequest request;
-    if (!ParseRequest(message.view(), request)) {
+    if (!ParseRequest(message, request)) {
       return call_->Finish(BadMessage());
     }
     call_->Send(EncodeHealth(request.service().empty() ? HealthCheckResponse::SERVING

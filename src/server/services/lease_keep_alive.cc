@@ -120,9 +120,9 @@ class KeepAliveHandler final : public CallHandler {
   }
   ~KeepAliveHandler() override { stream_->End(); }
 
-  void OnMessage(SharedBytes message) override {
+  void OnMessage(absl::string_view message) override {
     etcdserverpb::LeaseKeepAliveRequest request;
-    if (!ParseRequest(message.view(), request)) {
+    if (!ParseRequest(message, request)) {
       return stream_->Finish(BadMessage());
     }
     stream_->OnRequest(request.id());

@@ -202,12 +202,12 @@ class RangeStreamHandler final : public CallHandler {
         call_(call),
         stream_(std::make_shared<RangeStream>(context, std::move(call))) {}
 
-  void OnMessage(SharedBytes message) override {
+  void OnMessage(absl::string_view message) override {
     if (absl::Status status = context_.Admit(*call_, /*stream=*/true); !status.ok()) {
       return stream_->Finish(std::move(status));
     }
     RangeRequest request;
-    if (!ParseRequest(message.view(), request)) {
+    if (!ParseRequest(message, request)) {
       return stream_->Finish(BadMessage());
     }
     stream_->Start(std::move(request), message.size());

@@ -11,7 +11,7 @@ namespace {
 class Unimplemented final : public CallHandler {
  public:
   Unimplemented(ServerCallPtr call, absl::string_view what) : call_(std::move(call)), what_(what) {}
-  void OnMessage(SharedBytes message) override {
+  void OnMessage(absl::string_view) override {
     call_->Finish(absl::UnimplementedError(
         absl::StrCat("not implemented by this version of Tidemark: ", what_)));
   }

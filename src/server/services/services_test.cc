@@ -66,7 +66,7 @@ class ServicesTest : public ::testing::Test {
   Started Ask(const std::string& path, const Message& message,
               std::vector<std::pair<std::string, std::string>> headers = {}) {
     Started started = Start(path, std::move(headers));
-    started.handler->OnMessage(SharedBytes::Own(message.SerializeAsString()));
+    started.handler->OnMessage(message.SerializeAsString());
     loop_.RunTasks();
     return started;
   }
@@ -130,7 +130,7 @@ TEST_F(ServicesTest, TheTimeLimitRunsFromTheWholeRequestAndEndsWithTheAnswer) {
   loop_.Advance(absl::Minutes(1));  // a client that is slow to send its message
   EXPECT_FALSE(put.call->finished);
   EXPECT_EQ(loop_.timer_count(), 0u);
-  put.handler->OnMessage(SharedBytes::Own(etcdserverpb::PutRequest().SerializeAsString()));
+  put.handler->OnMessage(etcdserverpb::PutRequest().SerializeAsString());
   loop_.Advance(absl::Milliseconds(6999));
   EXPECT_FALSE(put.call->finished);
   router_.put_done[0](kvstore::Reply<kvstore::PutResult>{Revision(7), {}});
@@ -159,7 +159,7 @@ TEST_F(ServicesTest, RefusalsAndBadMessages) {
   EXPECT_EQ(put.call->status.message(), "etcdserver: mvcc: database space exceeded");
 
   Started bad = Start("/etcdserverpb.KV/Put");
-  bad.handler->OnMessage(SharedBytes::Copy("\x0a\xff"));
+  bad.handler->OnMessage("\x0a\xff");
   EXPECT_EQ(bad.call->status.code(), absl::StatusCode::kInternal);
 }
 
@@ -174,7 +174,7 @@ TEST_F(ServicesTest, TransactionsMayBeNestedDeeply) {
     EXPECT_TRUE(txn.call->status.ok()) << levels << txn.call->status;
   }
   Started bad = Start("/etcdserverpb.KV/Txn");
-  bad.handler->OnMessage(SharedBytes::Copy("\x0a\xff"));
+  bad.handler->OnMessage("\x0a\xff");
   EXPECT_EQ(bad.call->status.code(), absl::StatusCode::kInternal);
 }
 
@@ -437,7 +437,7 @@ TEST_F(RangeStreamTest, SlowClientIsWaitedFor) {
   Fill(1000, 100);
   Started slow = Start("/etcdserverpb.KV/RangeStream");
   slow.call->unsent = 2 << 20;
-  slow.handler->OnMessage(SharedBytes::Own(All().SerializeAsString()));
+  slow.handler->OnMessage(All().SerializeAsString());
   loop_.RunTasks();
   EXPECT_TRUE(slow.call->sent.empty());
   slow.call->unsent = 0;
@@ -473,7 +473,7 @@ class WatchTest : public ServicesTest {
     etcdserverpb::WatchRequest request;
     request.mutable_create_request()->set_key("k");
     request.mutable_create_request()->set_progress_notify(progress_notify);
-    watch_.handler->OnMessage(SharedBytes::Own(request.SerializeAsString()));
+    watch_.handler->OnMessage(request.SerializeAsString());
   }
   partition::WatchOutput& output() { return *router_.watch.output; }
   etcdserverpb::WatchResponse Sent(size_t i) {
@@ -487,10 +487,10 @@ TEST_F(WatchTest, RequestsReachTheStream) {
   Create(false);
   etcdserverpb::WatchRequest request;
   request.mutable_cancel_request()->set_watch_id(5);
-  watch_.handler->OnMessage(SharedBytes::Own(request.SerializeAsString()));
+  watch_.handler->OnMessage(request.SerializeAsString());
   request.mutable_progress_request();
-  watch_.handler->OnMessage(SharedBytes::Own(request.SerializeAsString()));
-  watch_.handler->OnMessage(SharedBytes());  // without a union: ignored
+  watch_.handler->OnMessage(request.SerializeAsString());
+  watch_.handler->OnMessage("");  // without a union: ignored
   watch_.handler->OnHalfClose();
   EXPECT_EQ(router_.watch.creates.size(), 1u);
   EXPECT_THAT(router_.watch.cancels, ElementsAre(5));
@@ -529,7 +529,7 @@ TEST_F(WatchTest, EndsWhenMoreIsAskedThanCanWait) {
   router_.watch.takes_requests = false;
   etcdserverpb::WatchRequest request;
   request.mutable_cancel_request()->set_watch_id(3);
-  watch_.handler->OnMessage(SharedBytes::Copy(request.SerializeAsString()));
+  watch_.handler->OnMessage(request.SerializeAsString());
   EXPECT_TRUE(watch_.call->finished);
   EXPECT_EQ(watch_.call->status.message(), "etcdserver: too many requests");
   EXPECT_FALSE(router_.watch.open);
@@ -617,7 +617,7 @@ TEST_F(ServicesTest, KeepAlivesAreAnsweredInOrder) {
   for (int64_t id : {1, 2, 3}) {
     etcdserverpb::LeaseKeepAliveRequest request;
     request.set_id(id);
-    stream.handler->OnMessage(SharedBytes::Own(request.SerializeAsString()));
+    stream.handler->OnMessage(request.SerializeAsString());
   }
   ASSERT_EQ(router_.keep_alives.size(), 3u);
   auto answer = [&](int i, int64_t ttl) {
@@ -649,12 +649,12 @@ TEST_F(ServicesTest, KeepAlivesAreAnsweredInOrder) {
 
 TEST_F(ServicesTest, KeepAliveTimesOut) {
   Started stream = Start("/etcdserverpb.Lease/LeaseKeepAlive");
-  stream.handler->OnMessage(SharedBytes::Copy("\x08\x01"));
+  stream.handler->OnMessage("\x08\x01");
   router_.keep_alives[0].second(
       kvstore::Reply<partition::LeaseRemaining>{Revision(42), {LeaseId(1), 10}});
   loop_.Advance(absl::Minutes(1));
   EXPECT_FALSE(stream.call->finished) << "nothing is asked for";
-  stream.handler->OnMessage(SharedBytes::Copy("\x08\x01"));
+  stream.handler->OnMessage("\x08\x01");
   loop_.Advance(absl::Seconds(7));
   EXPECT_EQ(stream.call->status.message(), "etcdserver: request timed out");
 }

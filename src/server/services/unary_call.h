@@ -104,14 +104,14 @@ class UnaryHandler final : public CallHandler {
         body_(std::move(body)),
         limit_(limit) {}
 
-  void OnMessage(SharedBytes message) override {
+  void OnMessage(absl::string_view message) override {
     ServiceContext& context = unary_->services();
     unary_->Begin();
     if (absl::Status status = context.Admit(unary_->call(), /*stream=*/false); !status.ok()) {
       return unary_->Refuse(std::move(status));
     }
     Request request;
-    if (!ParseRequest(message.view(), request)) {
+    if (!ParseRequest(message, request)) {
       return unary_->Refuse(BadMessage());
     }
     if (!unary_->HoldMemory(ExtraBytes(request))) {

@@ -176,9 +176,9 @@ class WatchHandler final : public CallHandler {
   }
   ~WatchHandler() override { watch_->Close(); }
 
-  void OnMessage(SharedBytes message) override {
+  void OnMessage(absl::string_view message) override {
     etcdserverpb::WatchRequest request;
-    if (!ParseRequest(message.view(), request)) {
+    if (!ParseRequest(message, request)) {
       return watch_->Refuse(BadMessage());
     }
     watch_->OnRequest(request);

@@ -20,7 +20,8 @@ class Allowance {
 
   // False: too often.
   bool Take(absl::Duration now, double cost = 1) {
-    left_ = std::min(limits_.burst, left_ + limits_.per_second * absl::ToDoubleSeconds(now - last_));
+    left_ =
+        std::min(limits_.burst, left_ + limits_.per_second * absl::ToDoubleSeconds(now - last_));
     last_ = now;
     left_ -= cost;
     return left_ >= 0;

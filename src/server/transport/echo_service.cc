@@ -37,9 +37,9 @@ class Handler : public CallHandler {
       : call_(std::move(call)), counters_(std::move(counters)) {
     counters_->open_calls.fetch_add(1);
   }
-  void OnMessage(SharedBytes message) override {
+  void OnMessage(absl::string_view message) override {
     counters_->messages.fetch_add(1);
-    Handle(std::move(message));
+    Handle(SharedBytes::Copy(message));
   }
   void OnDone() override {
     counters_->open_calls.fetch_sub(1);

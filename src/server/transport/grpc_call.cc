@@ -330,7 +330,7 @@ void GrpcCall::Hold(absl::string_view bytes) {
 void GrpcCall::Consume(absl::string_view bytes) {
   const size_t offered = bytes.size();
   absl::Status status =
-      reader_.Add(bytes, [this](SharedBytes message) { return OnMessage(std::move(message)); });
+      reader_.Add(bytes, [this](absl::string_view message) { return OnMessage(message); });
   // The answer to one of several messages may be all that the client can take for now.
   if (!bytes.empty() && status.ok() && !input_refused_) Hold(bytes);
   connection_->Consume(stream_id_, offered - (waiting_ ? bytes.size() : 0));
@@ -349,7 +349,7 @@ void GrpcCall::Consume(absl::string_view bytes) {
 }
 
 // True to go on.
-bool GrpcCall::OnMessage(SharedBytes message) {
+bool GrpcCall::OnMessage(absl::string_view message) {
   if (!finished_ && got_message_ && !IsBidi()) {
     FinishNow(absl::InternalError(
         "cardinality violation: received multiple request messages for non-client-streaming RPC"));
@@ -361,7 +361,7 @@ bool GrpcCall::OnMessage(SharedBytes message) {
   got_message_ = true;
   if (!IsBidi()) CountMemory(kDecodedPart * static_cast<int64_t>(message.size()));
   if (method_.observer != nullptr) method_.observer->OnMessageReceived();
-  handler_->OnMessage(std::move(message));
+  handler_->OnMessage(message);
   return !MustWait();
 }
 

@@ -84,7 +84,7 @@ class GrpcCall final : public ServerCall, public http2::Stream, private Deadline
   void CountMemory(int64_t bytes);
   void Hold(absl::string_view bytes);
   void Consume(absl::string_view bytes);
-  bool OnMessage(SharedBytes message);
+  bool OnMessage(absl::string_view message);
   void DeliverInputEnd();
   bool IsBidi() const { return method_.kind == CallKind::kBidiStream; }
 

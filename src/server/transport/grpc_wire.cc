@@ -93,7 +93,7 @@ absl::Status GrpcMessageReader::CheckPrefix(const char* prefix, uint32_t& size_b
 }
 
 absl::Status GrpcMessageReader::Add(absl::string_view& bytes,
-                                    absl::FunctionRef<bool(SharedBytes)> on_message) {
+                                    absl::FunctionRef<bool(absl::string_view)> on_message) {
   while (!bytes.empty()) {
     if (prefix_size_ < kGrpcPrefixBytes) {
       const size_t n = std::min(bytes.size(), kGrpcPrefixBytes - prefix_size_);
@@ -104,23 +104,21 @@ absl::Status GrpcMessageReader::Add(absl::string_view& bytes,
       absl::Status status = CheckPrefix(prefix_.data(), expected_bytes_);
       if (!status.ok()) return status;
     }
-    SharedBytes message;
+    absl::string_view message;
+    std::string assembled;
     if (body_.empty() && bytes.size() >= expected_bytes_) {
-      // The usual case: the message is all here, and one allocation holds it.
-      auto owner = std::make_shared_for_overwrite<char[]>(expected_bytes_);
-      if (expected_bytes_ > 0) std::memcpy(owner.get(), bytes.data(), expected_bytes_);
-      const absl::string_view view(owner.get(), expected_bytes_);
-      message = SharedBytes(view, std::move(owner));
+      message = bytes.substr(0, expected_bytes_);  // the usual case: it is all here
       bytes.remove_prefix(expected_bytes_);
     } else {
       const size_t n = std::min(bytes.size(), expected_bytes_ - body_.size());
       body_.append(bytes.data(), n);
       bytes.remove_prefix(n);
       if (body_.size() < expected_bytes_) break;
-      message = SharedBytes::Own(std::exchange(body_, std::string()));
+      assembled = std::exchange(body_, std::string());
+      message = assembled;
     }
     prefix_size_ = 0;
-    if (!on_message(std::move(message))) break;
+    if (!on_message(message)) break;
   }
   return absl::OkStatus();
 }

@@ -37,9 +37,10 @@ class GrpcMessageReader {
  public:
   explicit GrpcMessageReader(size_t max_message_bytes) : max_message_bytes_(max_message_bytes) {}
 
-  // Takes bytes from the front of `bytes` and calls `on_message` for each message completed. Stops
-  // when it returns false or on an error; what was not taken stays in `bytes`.
-  absl::Status Add(absl::string_view& bytes, absl::FunctionRef<bool(SharedBytes)> on_message);
+  // Takes bytes from the front of `bytes` and calls `on_message` for each message completed, which
+  // is there until that returns. Stops when it returns false or on an error; what was not taken
+  // stays in `bytes`.
+  absl::Status Add(absl::string_view& bytes, absl::FunctionRef<bool(absl::string_view)> on_message);
 
   // Bytes held of an incomplete message.
   size_t held_bytes() const { return body_.size() + prefix_size_; }

@@ -160,8 +160,7 @@ void Http2Connection::Respond(uint32_t stream_id, absl::Span<const http2::Header
   connection_.MarkDirty();
 }
 
-void Http2Connection::SubmitTrailers(uint32_t stream_id,
-                                     absl::Span<const http2::Header> trailers) {
+void Http2Connection::SubmitTrailers(uint32_t stream_id, absl::Span<const http2::Header> trailers) {
   session_.Trailers(stream_id, trailers);
 }
 

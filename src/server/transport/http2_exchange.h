@@ -15,7 +15,8 @@ namespace tidemark::server {
 class Http2Connection;
 class EventLoop;
 
-class Http2Exchange final : public http2::Stream, public std::enable_shared_from_this<Http2Exchange> {
+class Http2Exchange final : public http2::Stream,
+                            public std::enable_shared_from_this<Http2Exchange> {
  public:
   static std::shared_ptr<Http2Exchange> Start(Http2Connection& connection, uint32_t stream_id,
                                               RequestHead head);

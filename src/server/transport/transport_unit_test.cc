@@ -68,8 +68,8 @@ TEST(GrpcMessageReaderTest, CutsHoweverTheBytesArrive) {
       absl::string_view rest = absl::string_view(bytes).substr(at, piece);
       // Stops after each message, as a call does whose client does not read.
       while (!rest.empty()) {
-        const auto keep = [&](SharedBytes message) {
-          got.emplace_back(message.view());
+        const auto keep = [&](absl::string_view message) {
+          got.emplace_back(message);
           return false;
         };
         ASSERT_TRUE(reader.Add(rest, keep).ok());

@@ -1,0 +1,169 @@
+// Header blocks against nghttp2's side of HPACK: what we write it reads, with a table of any size.
+
+#include <nghttp2/nghttp2.h>
+
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "src/base/check.h"
+#include "src/server/http2/header_block_reader.h"
+#include "src/server/http2/header_block_writer.h"
+
+namespace tidemark::server::http2 {
+namespace {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+// nghttp2's decoder, of a client that says how large its table is.
+class ClientDecoder {
+ public:
+  ClientDecoder() { CHECK(nghttp2_hd_inflate_new(&inflater_) == 0); }
+  ~ClientDecoder() { nghttp2_hd_inflate_del(inflater_); }
+
+  void SetTableBytes(size_t byte_count) {
+    CHECK(nghttp2_hd_inflate_change_table_size(inflater_, byte_count) == 0);
+  }
+  // Nothing when the block is broken.
+  Pairs Decode(absl::string_view block) {
+    Pairs pairs;
+    while (true) {
+      nghttp2_nv header;
+      int flags = 0;
+      const ssize_t taken =
+          nghttp2_hd_inflate_hd2(inflater_, &header, &flags,
+                                 reinterpret_cast<const uint8_t*>(block.data()), block.size(), 1);
+      if (taken < 0) return {};
+      block.remove_prefix(static_cast<size_t>(taken));
+      if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0) {
+        pairs.emplace_back(std::string(reinterpret_cast<char*>(header.name), header.namelen),
+                           std::string(reinterpret_cast<char*>(header.value), header.valuelen));
+      }
+      if ((flags & NGHTTP2_HD_INFLATE_FINAL) != 0) break;
+    }
+    nghttp2_hd_inflate_end_headers(inflater_);
+    return pairs;
+  }
+
+ private:
+  nghttp2_hd_inflater* inflater_ = nullptr;
+};
+
+constexpr Header kRepeating[] = {
+    {":status", "200", true},    {"content-type", "application/grpc", true},
+    {"grpc-status", "0", true},  {"a", "b", true},
+    {"fourth", "of them", true}, {"one that finds no place", "any more", true}};
+
+TEST(HeaderBlockWriterTest, AClientReadsWhatWasWritten) {
+  std::mt19937 random(5);
+  for (int round = 0; round < 200; ++round) {
+    HeaderBlockWriter writer;
+    ClientDecoder client;
+    for (int i = 0; i < 60; ++i) {
+      if (random() % 8 == 0) {
+        // What SETTINGS say is known to both before the next block.
+        const uint32_t table_bytes = random() % 2 == 0 ? random() % 200 : random() % 10000;
+        writer.SetMaxTableBytes(table_bytes);
+        client.SetTableBytes(table_bytes);
+      }
+      Pairs expected;
+      std::vector<Header> headers;
+      const std::string text(random() % 300, 'x');
+      for (uint32_t n = random() % 5; n > 0; --n) {
+        headers.push_back(random() % 3 == 0 ? Header{"grpc-message", text}
+                                            : kRepeating[random() % std::size(kRepeating)]);
+        expected.emplace_back(headers.back().name, headers.back().value);
+      }
+      std::string block;
+      writer.Append(headers, block);
+      ASSERT_EQ(client.Decode(block), expected) << round << " " << i;
+    }
+  }
+}
+
+TEST(HeaderBlockWriterTest, WhatRepeatsTakesAByte) {
+  HeaderBlockWriter writer;
+  std::string first, second, third;
+  writer.Append(absl::MakeSpan(kRepeating, 2), first);
+  writer.Append(absl::MakeSpan(kRepeating, 2), second);
+  writer.Append(absl::MakeSpan(kRepeating, 3), third);
+  EXPECT_GT(first.size(), 16u);
+  EXPECT_EQ(second, "\x88\xbe");  // RFC 7541, appendix A: 8; the newest: 62
+  EXPECT_EQ(third.substr(0, 2), "\x88\xbe");
+  std::string fourth;
+  writer.Append(absl::MakeSpan(kRepeating, 3), fourth);
+  EXPECT_EQ(fourth, "\x88\xbf\xbe");  // pushed back by one
+}
+
+TEST(HeaderBlockWriterTest, ATableOfNothingHoldsNothing) {
+  HeaderBlockWriter writer;
+  writer.SetMaxTableBytes(0);
+  std::string first, second;
+  writer.Append(absl::MakeSpan(kRepeating, 2), first);
+  writer.Append(absl::MakeSpan(kRepeating, 2), second);
+  EXPECT_EQ(first.substr(2), second);  // but for telling it so
+  ClientDecoder client;
+  client.SetTableBytes(0);
+  EXPECT_EQ(client.Decode(first).size(), 2u);
+  EXPECT_EQ(client.Decode(second).size(), 2u);
+}
+
+TEST(HeaderBlockReaderTest, ReadsWhatAClientWrites) {
+  nghttp2_hd_deflater* deflater = nullptr;
+  ASSERT_EQ(nghttp2_hd_deflate_new(&deflater, 4096), 0);
+  HeaderBlockReader reader;
+  std::mt19937 random(9);
+  for (int i = 0; i < 2000; ++i) {
+    Pairs sent;
+    for (uint32_t n = random() % 9; n > 0; --n) {
+      sent.emplace_back("name" + std::to_string(random() % 40),
+                        std::string(random() % 60, static_cast<char>('a' + random() % 26)));
+    }
+    std::vector<nghttp2_nv> headers;
+    for (auto& [name, value] : sent) {
+      headers.push_back({reinterpret_cast<uint8_t*>(name.data()),
+                         reinterpret_cast<uint8_t*>(value.data()), name.size(), value.size(),
+                         NGHTTP2_NV_FLAG_NONE});
+    }
+    std::string block(8192, '\0');
+    const ssize_t size = nghttp2_hd_deflate_hd(deflater, reinterpret_cast<uint8_t*>(block.data()),
+                                               block.size(), headers.data(), headers.size());
+    ASSERT_GE(size, 0);
+    block.resize(static_cast<size_t>(size));
+    Pairs read;
+    ASSERT_TRUE(reader.Read(block, [&](absl::string_view name, absl::string_view value) {
+      read.emplace_back(std::string(name), std::string(value));
+      return true;
+    }));
+    ASSERT_EQ(read, sent);
+  }
+  nghttp2_hd_deflate_del(deflater);
+}
+
+TEST(HeaderBlockReaderTest, BrokenBlocksAreRefused) {
+  const auto accepts = [](absl::string_view block) {
+    HeaderBlockReader reader;
+    return reader.Read(block, [](absl::string_view, absl::string_view) { return true; });
+  };
+  EXPECT_TRUE(accepts(""));
+  EXPECT_TRUE(accepts("\x82"));
+  EXPECT_FALSE(accepts("\xc0"));                           // nothing at that place
+  EXPECT_FALSE(accepts(absl::string_view("\x80", 1)));     // place zero
+  EXPECT_FALSE(accepts("\x40"));                           // cut off
+  EXPECT_FALSE(accepts(absl::string_view("\0\5abc", 5)));  // a name that is cut off
+  EXPECT_FALSE(accepts("\x3f\xff\xff\xff\xff\x0f"));       // a table larger than allowed
+  EXPECT_FALSE(accepts("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"));  // a number too large
+}
+
+TEST(HeaderBlockReaderTest, StopsWhenNobodyWantsMore) {
+  HeaderBlockReader reader;
+  int told = 0;
+  EXPECT_FALSE(reader.Read("\x82\x86\x84",
+                           [&](absl::string_view, absl::string_view) { return ++told < 2; }));
+  EXPECT_EQ(told, 2);
+}
+
+}  // namespace
+}  // namespace tidemark::server::http2

@@ -43,6 +43,8 @@ class FrameReader {
   explicit FrameReader(size_t max_header_block_bytes)
       : max_header_block_bytes_(max_header_block_bytes) {}
 
+  // Of what is not whole yet.
+  size_t held_bytes() const { return gathered_.capacity() + block_.capacity(); }
   // Takes all bytes.
   ErrorCode Read(absl::string_view bytes, Sink& sink);
 

@@ -10,7 +10,7 @@ namespace tidemark::server::http2 {
 namespace {
 
 // A block of headers may be that much longer than clients are told: it must be read anyway.
-constexpr size_t kBlockFactor = 4;
+constexpr size_t kBlockFactor = 2;
 constexpr size_t kMaxSpareStates = 64;
 
 }  // namespace
@@ -87,15 +87,21 @@ void Session::Fail(ErrorCode code, absl::string_view reason) {
 
 void Session::Respond(uint32_t stream_id, absl::Span<const Header> headers, bool has_body) {
   StreamState* stream = FindState(stream_id);
-  if (stream == nullptr || stream->is_reset) return;
+  if (stream == nullptr || stream->is_reset || failed_) return;
   AppendHeaders(stream_id, headers, has_body ? 0 : kEndStream);
   if (has_body) {
     stream->has_body = true;
     ready_.PushBack(*stream);
   } else {
     stream->output_ended = true;
-    ended_.push_back(stream_id);
+    MarkEnding(*stream);
   }
+}
+
+void Session::MarkEnding(StreamState& stream) {
+  if (std::exchange(stream.is_ending, true)) return;
+  ++ending_count_;
+  ended_.push_back(stream.id);
 }
 
 void Session::Trailers(uint32_t stream_id, absl::Span<const Header> headers) {
@@ -132,7 +138,7 @@ void Session::Reset(uint32_t stream_id, ErrorCode code) {
   NoteReset(stream_id);
   AppendReset(control_, stream_id, code);
   ++waiting_frames_;
-  ended_.push_back(stream_id);
+  MarkEnding(*stream);
 }
 
 void Session::Consume(uint32_t stream_id, size_t byte_count) {
@@ -161,12 +167,14 @@ void Session::Ping(absl::string_view eight_bytes) {
 }
 
 void Session::AnnounceGoaway() {
+  if (failed_) return;
   AppendGoaway(control_, kMaxStreamId, ErrorCode::kNone, "");
   ++waiting_frames_;
 }
 
 void Session::Goaway() {
   refuses_new_ = true;
+  if (failed_) return;
   AppendGoaway(control_, last_stream_id_, ErrorCode::kNone, "");
   ++waiting_frames_;
 }
@@ -177,8 +185,7 @@ void Session::Fill(OutputQueue& queue, size_t max_bytes) {
   while (true) {
     if (queue.size_bytes() >= max_bytes) return;
     EndStreams();
-    FlushControl(queue);
-    if (failed_ || !WriteNextData(queue)) return;
+    if (!FlushControl(queue, max_bytes) || failed_ || !WriteNextData(queue)) return;
   }
 }
 
@@ -204,6 +211,7 @@ void Session::Close(StreamState& stream, ErrorCode code) {
   CountFault(code);
   StreamList::Remove(stream);
   if (receiving_ == &stream) receiving_ = nullptr;
+  if (stream.is_ending) --ending_count_;
   const std::shared_ptr<Stream> handler = std::move(stream.handler);
   const auto it = streams_.find(stream.id);
   if (spare_.size() < kMaxSpareStates) spare_.push_back(std::move(it->second));
@@ -213,6 +221,7 @@ void Session::Close(StreamState& stream, ErrorCode code) {
 
 void Session::CloseAll() {
   const auto streams = std::exchange(streams_, {});
+  ending_count_ = 0;
   receiving_ = nullptr;
   for (const auto& [id, stream] : streams) {
     StreamList::Remove(*stream);
@@ -220,18 +229,32 @@ void Session::CloseAll() {
   }
 }
 
-void Session::FlushControl(OutputQueue& queue) {
+// False: not all of it fits. Nothing else may be sent before the rest.
+bool Session::FlushControl(OutputQueue& queue, size_t max_bytes) {
   constexpr size_t kKeptBytes = 64 << 10;
-  if (control_.empty()) return;
-  queue.AppendCopy(control_);
-  waiting_frames_ = 0;
+  if (control_.empty()) return true;
+  const size_t room = max_bytes - std::min(max_bytes, queue.size_bytes());
+  const size_t n = PLANTED_BUG("http2_control_without_bound") ? waiting_bytes()
+                                                              : std::min(waiting_bytes(), room);
+  queue.AppendCopy(absl::string_view(control_).substr(control_taken_bytes_, n));
+  control_taken_bytes_ += n;
+  if (control_taken_bytes_ < control_.size()) return false;
   if (control_.capacity() > kKeptBytes) control_ = std::string();
   control_.clear();
+  control_taken_bytes_ = waiting_frames_ = 0;
+  return true;
+}
+
+// Whom the connection's window held up comes first, but only once there is something of it: else
+// each small update would have us look at all of them.
+StreamState* Session::NextToSend() const {
+  if (send_window_ > 0 && starved_.front() != nullptr) return starved_.front();
+  return ready_.front();
 }
 
 // False: nobody has anything that could be sent.
 bool Session::WriteNextData(OutputQueue& queue) {
-  while (StreamState* stream = ready_.front()) {
+  while (StreamState* stream = NextToSend()) {
     const Stream::Ready ready = stream->handler->PeekOutput(DataRoom(*stream));
     if (ready.byte_count > 0 || ready.last) {
       WriteData(*stream, ready, queue);
@@ -272,7 +295,7 @@ void Session::WriteData(StreamState& stream, const Stream::Ready& ready, OutputQ
   if (!ready.last) return ready_.PushBack(stream);
   StreamList::Remove(stream);
   stream.output_ended = true;
-  ended_.push_back(id);
+  MarkEnding(stream);
 }
 
 }  // namespace tidemark::server::http2

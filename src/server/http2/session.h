@@ -96,8 +96,12 @@ class Session final : private FrameReader::Sink {
   std::shared_ptr<Stream> Find(uint32_t stream_id) const;
   std::vector<std::shared_ptr<Stream>> streams() const;
   size_t stream_count() const { return streams_.size(); }
-  // Frames, besides DATA, that wait for Fill.
+  // Frames, besides DATA, that wait for Fill, and what is held for them and of unfinished input.
   size_t waiting_frames() const { return waiting_frames_ + ended_.size(); }
+  size_t waiting_bytes() const { return control_.size() - control_taken_bytes_; }
+  size_t held_bytes() const {
+    return control_.capacity() + ended_.size() * sizeof(StreamState) + reader_.held_bytes();
+  }
   // HEADERS and DATA given to Fill so far.
   uint64_t answer_frames() const { return answer_frames_; }
 
@@ -125,7 +129,9 @@ class Session final : private FrameReader::Sink {
   void EndInput(StreamState& stream);
 
   void EndStreams();
-  void FlushControl(OutputQueue& queue);
+  bool FlushControl(OutputQueue& queue, size_t max_bytes);
+  StreamState* NextToSend() const;
+  void MarkEnding(StreamState& stream);
   bool WriteNextData(OutputQueue& queue);
   void WriteData(StreamState& stream, const Stream::Ready& ready, OutputQueue& queue);
   size_t DataRoom(const StreamState& stream) const;
@@ -155,17 +161,20 @@ class Session final : private FrameReader::Sink {
   uint32_t client_max_frame_bytes_ = kLeastMaxFrameBytes;
 
   std::string control_;  // all frames but DATA, on their way to the queue
+  size_t control_taken_bytes_ = 0;
   std::string block_;    // scratch
   size_t waiting_frames_ = 0;
   uint64_t answer_frames_ = 0;
   StreamList ready_;              // may have something to send
   StreamList starved_;            // wait for the connection's window
+  size_t ending_count_ = 0;
   std::vector<uint32_t> ended_;   // what EndStreams has to look at
   std::vector<uint32_t> ending_;  // what it is looking at
-  // Closed streams that the client may still be sending on, because it was we who ended them. The
-  // oldest are forgotten.
+  // Closed streams that the client may still be sending on, because it was we who ended them. Of
+  // those up to a number it is not known any more.
   std::vector<uint32_t> resets_;
   size_t next_reset_ = 0;
+  uint32_t forgotten_resets_up_to_ = 0;
   int faults_ = 0;
   bool goaway_received_ = false;
   bool refuses_new_ = false;

@@ -45,6 +45,7 @@ class EchoStream final : public Stream {
     if (held_bytes_ > 0) session_.ConsumeForConnection(held_bytes_);
   }
   Ready PeekOutput(size_t max_bytes) override {
+    ++peeks_;
     const size_t n = std::min(max_bytes, text_.size() - sent_bytes_);
     return {n, finished_ && n == text_.size() - sent_bytes_};
   }
@@ -70,6 +71,7 @@ class EchoStream final : public Stream {
   bool answers_ = true;  // by itself
   bool has_trailers_ = true;
   bool holds_input_ = false;  // for ever
+  int peeks_ = 0;
 
  private:
   Session& session_;

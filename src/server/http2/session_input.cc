@@ -47,12 +47,17 @@ void Session::RefuseStream(uint32_t stream_id, ErrorCode code) {
 
 void Session::NoteReset(uint32_t stream_id) {
   if (resets_.size() < kKeptResets) return resets_.push_back(stream_id);
+  if (!PLANTED_BUG("http2_forgets_whom_it_reset")) {
+    forgotten_resets_up_to_ = std::max(forgotten_resets_up_to_, resets_[next_reset_]);
+  }
   resets_[next_reset_] = stream_id;
   next_reset_ = (next_reset_ + 1) % kKeptResets;
 }
 
+// Or may have been.
 bool Session::WasReset(uint32_t stream_id) const {
-  return std::find(resets_.begin(), resets_.end(), stream_id) != resets_.end();
+  return stream_id <= forgotten_resets_up_to_ ||
+         std::find(resets_.begin(), resets_.end(), stream_id) != resets_.end();
 }
 
 // Nothing was ever sent on it, by its client; we never open any.
@@ -147,7 +152,7 @@ ErrorCode Session::BeginStream(const FrameHead& head, absl::string_view block) {
     RefuseStream(head.stream_id, ErrorCode::kProtocolError);
     return ErrorCode::kNone;
   }
-  if (streams_.size() >= options_.max_concurrent_streams) {
+  if (streams_.size() - ending_count_ >= options_.max_concurrent_streams) {
     RefuseStream(head.stream_id, ErrorCode::kRefusedStream);
     return ErrorCode::kNone;
   }
@@ -286,7 +291,6 @@ ErrorCode Session::OnWindowUpdate(const FrameHead& head, absl::string_view paylo
   if (byte_count == 0) return ErrorCode::kProtocolError;
   if (send_window_ + byte_count > kMaxWindowBytes) return ErrorCode::kFlowControlError;
   send_window_ += byte_count;
-  while (StreamState* stream = starved_.front()) ready_.PushBack(*stream);
   return ErrorCode::kNone;
 }
 

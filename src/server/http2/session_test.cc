@@ -244,6 +244,86 @@ TEST_F(SessionTest, AResetEndsAStreamAtOnceForTheClientAndAtTheTurnsEndForUs) {
   EXPECT_EQ(harness_.OutputFrames(), "");
 }
 
+TEST_F(SessionTest, AStreamThatOnlyHasToBeClosedCountsNoMore) {
+  SessionHarness harness({.max_concurrent_streams = 1});
+  harness.refuses_ = true;
+  harness.Begin();
+  harness.Output();
+  harness.Request(1);
+  harness.Request(3);
+  EXPECT_EQ(harness.OutputFrames(), "1/5@1 1/5@3 ");
+}
+
+// Thousands are answered by their heads alone, before the client knows; what it sends meanwhile is
+// nobody's fault.
+TEST_F(SessionTest, WhatIsOnItsWayToStreamsOfLongAgoIsNoFault) {
+  Begin();
+  harness_.refuses_ = true;
+  constexpr uint32_t kLastId = 2 * 2500 + 1;
+  for (uint32_t id = 1; id <= kLastId; id += 2) harness_.Request(id, kEndHeaders);
+  harness_.Output();
+  for (uint32_t id = 1; id <= kLastId; id += 2) {
+    ASSERT_TRUE(harness_.Receive(FrameOf(FrameType::kData, 0, id, "x"))) << id;
+    ASSERT_TRUE(harness_.Request(id)) << id;  // trailers
+  }
+  EXPECT_EQ(harness_.OutputFrames(), "");
+}
+
+TEST_F(SessionTest, ASmallUpdateDoesNotLookAtAllWhoWait) {
+  Begin();
+  harness_.answers_ = false;
+  for (uint32_t id = 1; id <= 199; id += 2) {
+    harness_.Request(id);
+    harness_.stream(id).Begin();
+    harness_.stream(id).Send(std::string(1000, 'x'));
+  }
+  harness_.Output();  // the window is used up
+  const auto peeks = [&] {
+    int count = 0;
+    for (uint32_t id = 1; id <= 199; id += 2) count += harness_.stream(id).peeks_;
+    return count;
+  };
+  const int before = peeks();
+  for (int i = 0; i < 50; ++i) {
+    harness_.Receive(WindowUpdate(0, 1));
+    harness_.Output();
+  }
+  EXPECT_LT(peeks() - before, 200);
+}
+
+// What is small to ask for may be large to refuse.
+TEST_F(SessionTest, AnswersThatWaitDoNotPassTheQueuesBound) {
+  Begin();
+  harness_.refuses_ = true;
+  for (uint32_t id = 1; id < 2000; id += 2) harness_.Request(id);
+  std::string output;
+  while (harness_.session_.waiting_bytes() > 0) {
+    const std::string part = harness_.Output(100);
+    ASSERT_GT(part.size(), 0u);
+    ASSERT_LE(part.size(), 100u);
+    EXPECT_GT(harness_.session_.held_bytes(), 0u);
+    output += part;
+  }
+  SessionHarness other;
+  other.Begin();
+  other.Output();
+  other.refuses_ = true;
+  for (uint32_t id = 1; id < 2000; id += 2) other.Request(id);
+  EXPECT_EQ(output, other.Output());
+}
+
+TEST_F(SessionTest, NothingFollowsAFailure) {
+  Begin();
+  harness_.answers_ = false;
+  harness_.Request(1);
+  harness_.Receive(FrameOf(FrameType::kPushPromise, 4, 1, "1234"));
+  harness_.session_.AnnounceGoaway();
+  harness_.session_.Goaway();
+  harness_.stream(1).Begin();
+  EXPECT_EQ(harness_.OutputFrames(), "7/0@0=1,1 ");
+  harness_.session_.CloseAll();
+}
+
 // RFC 9113, section 5.1.
 TEST_F(SessionTest, FramesOfClosedStreams) {
   Begin();

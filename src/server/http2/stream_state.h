@@ -25,7 +25,8 @@ struct StreamState {
   bool has_body = false;            // headers were sent that something follows
   bool input_ended = false;
   bool output_ended = false;
-  bool is_reset = false;  // by us: what still comes is not for anybody
+  bool is_reset = false;   // by us: what still comes is not for anybody
+  bool is_ending = false;  // all has been said; closed by the session's next turn
   ErrorCode end_code = ErrorCode::kNone;
 
   StreamList* list = nullptr;

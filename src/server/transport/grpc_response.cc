@@ -9,9 +9,9 @@
 namespace tidemark::server {
 namespace {
 
-// Clients take about 8 KiB of metadata by default, and three bytes may become of one here. Texts
-// are longer only where they repeat what a client sent.
-constexpr size_t kMaxMessageBytes = 2 << 10;
+// Texts are longer only where they repeat what a client sent, and it takes few bytes to send that
+// again; three bytes may become of one here.
+constexpr size_t kMaxMessageBytes = 256;
 
 std::string EncodeMessage(const absl::Status& status) {
   return PercentEncode(status.message().substr(0, kMaxMessageBytes));

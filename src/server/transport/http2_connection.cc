@@ -25,7 +25,7 @@ constexpr double kStreamsThatDoubleSettings = 1000;
 // Frames that wait for the client to read: refusals, resets, heads of answers. Beyond, it is not
 // read either, so what one read brings is all that can be added.
 constexpr size_t kMaxWaitingFrames = 10000;
-constexpr size_t kWaitingFrameBytes = 512;  // with the stream that it belongs to
+constexpr size_t kMaxWaitingBytes = 1 << 20;
 // RFC 9113, section 6.5.2.
 constexpr size_t kHeaderOverheadBytes = 32;
 
@@ -72,13 +72,12 @@ bool Http2Connection::FillOutput(OutputQueue& queue) {
 }
 
 bool Http2Connection::WantsInput() const {
-  return session_.waiting_frames() < kMaxWaitingFrames ||
+  return (session_.waiting_frames() < kMaxWaitingFrames &&
+          session_.waiting_bytes() < kMaxWaitingBytes) ||
          PLANTED_BUG("transport_unread_answers_without_bound");
 }
 
-size_t Http2Connection::held_bytes() const {
-  return session_.waiting_frames() * kWaitingFrameBytes;
-}
+size_t Http2Connection::held_bytes() const { return session_.held_bytes(); }
 
 void Http2Connection::DeliverAfterSend() {
   if (after_send_.empty()) return;
@@ -115,11 +114,14 @@ void Http2Connection::OnBlockBegin(Block block) {
 }
 
 bool Http2Connection::OnHeader(absl::string_view name, absl::string_view value) {
-  const HeaderField field = header_cache_.Read(name, value);
   const size_t max_bytes = context_.options.max_metadata_bytes;
-  rules_.Add(field);
-  if (block_ == Block::kRequest && head_.size_bytes <= max_bytes) head_.Add(field, name, value);
   head_.size_bytes += name.size() + value.size() + kHeaderOverheadBytes;
+  // What is refused anyway is not looked at: a few bytes can stand for many.
+  if (block_ != Block::kIgnored && head_.size_bytes <= max_bytes) {
+    const HeaderField field = header_cache_.Read(name, value);
+    rules_.Add(field);
+    if (block_ == Block::kRequest) head_.Add(field, name, value);
+  }
   // HPACK needs the whole block, but not at any price.
   return head_.size_bytes <= 4 * max_bytes;
 }

@@ -113,7 +113,7 @@ ErrorCode FrameReader::ReadPayload(absl::string_view& bytes, Sink& sink) {
   if (!Gather(bytes, head_.payload_bytes, payload)) return ErrorCode::kNone;
   state_ = State::kHead;
   const ErrorCode error = Dispatch(payload, sink);
-  gathered_.clear();
+  if (!gathered_.empty()) gathered_ = std::string();
   return error;
 }
 

@@ -231,7 +231,7 @@ void Session::CloseAll() {
 
 // False: not all of it fits. Nothing else may be sent before the rest.
 bool Session::FlushControl(OutputQueue& queue, size_t max_bytes) {
-  constexpr size_t kKeptBytes = 64 << 10;
+  constexpr size_t kKeptBytes = 8 << 10;
   if (control_.empty()) return true;
   const size_t room = max_bytes - std::min(max_bytes, queue.size_bytes());
   const size_t n = PLANTED_BUG("http2_control_without_bound") ? waiting_bytes()

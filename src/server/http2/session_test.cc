@@ -162,9 +162,10 @@ TEST_F(SessionTest, WhatDoesNotFitWaits) {
   harness_.Request(3);
   harness_.stream(3).Begin();
   harness_.stream(3).Send(std::string(40000, 'x'));
-  EXPECT_EQ(harness_.OutputFrames(1), "1/4@1 1/4@3 ");
+  constexpr size_t kTwoHeadsBytes = 24;
+  EXPECT_EQ(harness_.OutputFrames(kTwoHeadsBytes), "1/4@1 1/4@3 ");
   EXPECT_EQ(harness_.OutputFrames(0), "");
-  EXPECT_EQ(harness_.OutputFrames(1), "1/5@1 0/0@3:16384 ");
+  EXPECT_EQ(harness_.OutputFrames(kTwoHeadsBytes), "1/5@1 0/0@3:16384 ");
   EXPECT_EQ(harness_.OutputFrames(), "0/0@3:16384 0/0@3:7232 ");
 }
 

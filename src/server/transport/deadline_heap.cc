@@ -8,7 +8,7 @@ DeadlineHeap::Entry::~Entry() {
   if (heap_ != nullptr) heap_->Remove(*this);
 }
 
-DeadlineHeap::~DeadlineHeap() { CHECK(entries_.empty()); }
+DeadlineHeap::~DeadlineHeap() { CHECK(slots_.empty()); }
 
 void DeadlineHeap::Set(Entry& entry, absl::Duration when) {
   if (entry.heap_ != nullptr) {
@@ -17,64 +17,61 @@ void DeadlineHeap::Set(Entry& entry, absl::Duration when) {
   }
   if (when == absl::InfiniteDuration()) return;
   entry.heap_ = this;
-  entry.when_ = when;
-  Put(entries_.size(), &entry);
-  MoveUp(&entry);
+  slots_.push_back({when, &entry});
+  MoveUp(slots_.size() - 1);
 }
 
 absl::Duration DeadlineHeap::first() const {
-  return entries_.empty() ? absl::InfiniteDuration() : entries_.front()->when_;
+  return slots_.empty() ? absl::InfiniteDuration() : slots_.front().when;
 }
 
 void DeadlineHeap::RunDue(absl::Duration now) {
-  for (size_t left = entries_.size(); left > 0 && first() <= now; --left) {
-    Entry* due = entries_.front();
+  for (size_t left = slots_.size(); left > 0 && first() <= now; --left) {
+    Entry* due = slots_.front().entry;
     Remove(*due);
     due->OnDeadline();
   }
 }
 
 void DeadlineHeap::Remove(Entry& entry) {
-  Entry* last = entries_.back();
   const size_t place = entry.place_;
-  entries_.pop_back();
+  const Slot last = slots_.back();
+  slots_.pop_back();
   entry.heap_ = nullptr;
-  if (last == &entry) return;
+  if (last.entry == &entry) return;
   Put(place, last);
-  MoveUp(last);
-  MoveDown(last);
+  MoveUp(place);
+  MoveDown(last.entry->place_);
 }
 
-void DeadlineHeap::Put(size_t place, Entry* entry) {
-  if (place == entries_.size()) entries_.push_back(entry);
-  entries_[place] = entry;
-  entry->place_ = place;
+void DeadlineHeap::Put(size_t place, const Slot& slot) {
+  slots_[place] = slot;
+  slot.entry->place_ = place;
 }
 
-void DeadlineHeap::MoveUp(Entry* entry) {
-  size_t place = entry->place_;
+void DeadlineHeap::MoveUp(size_t place) {
+  const Slot slot = slots_[place];
   while (place > 0) {
-    Entry* parent = entries_[(place - 1) / 2];
-    if (parent->when_ <= entry->when_) break;
-    const size_t above = parent->place_;
-    Put(place, parent);
+    const size_t above = (place - 1) / 2;
+    if (slots_[above].when <= slot.when) break;
+    Put(place, slots_[above]);
     place = above;
   }
-  Put(place, entry);
+  Put(place, slot);
 }
 
-void DeadlineHeap::MoveDown(Entry* entry) {
-  size_t place = entry->place_;
+void DeadlineHeap::MoveDown(size_t place) {
+  const Slot slot = slots_[place];
   while (true) {
     size_t child = 2 * place + 1;
-    if (child >= entries_.size()) break;
-    const bool has_right = child + 1 < entries_.size();
-    if (has_right && entries_[child + 1]->when_ < entries_[child]->when_) ++child;
-    if (entry->when_ <= entries_[child]->when_) break;
-    Put(place, entries_[child]);
+    if (child >= slots_.size()) break;
+    const bool has_right = child + 1 < slots_.size();
+    if (has_right && slots_[child + 1].when < slots_[child].when) ++child;
+    if (slot.when <= slots_[child].when) break;
+    Put(place, slots_[child]);
     place = child;
   }
-  Put(place, entry);
+  Put(place, slot);
 }
 
 }  // namespace tidemark::server

@@ -28,7 +28,6 @@ class DeadlineHeap {
     friend class DeadlineHeap;
     DeadlineHeap* heap_ = nullptr;
     size_t place_ = 0;
-    absl::Duration when_;
   };
 
   DeadlineHeap() = default;
@@ -41,15 +40,20 @@ class DeadlineHeap {
   absl::Duration first() const;
   // Calls those due at `now`, earliest first; at most as many as there were at the beginning.
   void RunDue(absl::Duration now);
-  size_t size() const { return entries_.size(); }
+  size_t size() const { return slots_.size(); }
 
  private:
+  // With its deadline beside it, so that finding a place looks at no entry.
+  struct Slot {
+    absl::Duration when;
+    Entry* entry;
+  };
   void Remove(Entry& entry);
-  void Put(size_t place, Entry* entry);
-  void MoveUp(Entry* entry);
-  void MoveDown(Entry* entry);
+  void Put(size_t place, const Slot& slot);
+  void MoveUp(size_t place);
+  void MoveDown(size_t place);
 
-  std::vector<Entry*> entries_;
+  std::vector<Slot> slots_;
 };
 
 }  // namespace tidemark::server

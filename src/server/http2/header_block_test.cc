@@ -1,12 +1,15 @@
-// Header blocks against nghttp2's side of HPACK: what we write it reads, with a table of any size.
+// Header blocks against nghttp2's sides of HPACK: what we write it reads, with a table of any size,
+// and what it writes, or what that becomes when bits turn, we read as it does.
 
 #include <nghttp2/nghttp2.h>
 
+#include <map>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "src/base/check.h"
 #include "src/server/http2/header_block_reader.h"
@@ -29,13 +32,18 @@ class ClientDecoder {
   // Nothing when the block is broken.
   Pairs Decode(absl::string_view block) {
     Pairs pairs;
+    return Decode(block, pairs) ? pairs : Pairs();
+  }
+  // Whether it is whole.
+  bool Decode(absl::string_view block, Pairs& pairs) {
+    pairs.clear();
     while (true) {
       nghttp2_nv header;
       int flags = 0;
       const ssize_t taken =
           nghttp2_hd_inflate_hd2(inflater_, &header, &flags,
                                  reinterpret_cast<const uint8_t*>(block.data()), block.size(), 1);
-      if (taken < 0) return {};
+      if (taken < 0) return false;
       block.remove_prefix(static_cast<size_t>(taken));
       if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0) {
         pairs.emplace_back(std::string(reinterpret_cast<char*>(header.name), header.namelen),
@@ -44,7 +52,7 @@ class ClientDecoder {
       if ((flags & NGHTTP2_HD_INFLATE_FINAL) != 0) break;
     }
     nghttp2_hd_inflate_end_headers(inflater_);
-    return pairs;
+    return true;
   }
 
  private:
@@ -110,42 +118,143 @@ TEST(HeaderBlockWriterTest, ATableOfNothingHoldsNothing) {
   EXPECT_EQ(client.Decode(second).size(), 2u);
 }
 
-TEST(HeaderBlockReaderTest, ReadsWhatAClientWrites) {
-  nghttp2_hd_deflater* deflater = nullptr;
-  ASSERT_EQ(nghttp2_hd_deflate_new(&deflater, 4096), 0);
-  HeaderBlockReader reader;
-  std::mt19937 random(9);
-  for (int i = 0; i < 2000; ++i) {
-    Pairs sent;
-    for (uint32_t n = random() % 9; n > 0; --n) {
-      sent.emplace_back("name" + std::to_string(random() % 40),
-                        std::string(random() % 60, static_cast<char>('a' + random() % 26)));
-    }
+// nghttp2's encoder, of a client that asks for a smaller table now and then.
+class ClientEncoder {
+ public:
+  ClientEncoder() { CHECK(nghttp2_hd_deflate_new(&deflater_, 4096) == 0); }
+  ~ClientEncoder() { nghttp2_hd_deflate_del(deflater_); }
+
+  void SetTableBytes(size_t byte_count) {
+    CHECK(nghttp2_hd_deflate_change_table_size(deflater_, byte_count) == 0);
+  }
+  std::string Encode(Pairs& pairs, uint8_t flags) {
     std::vector<nghttp2_nv> headers;
-    for (auto& [name, value] : sent) {
+    for (auto& [name, value] : pairs) {
       headers.push_back({reinterpret_cast<uint8_t*>(name.data()),
                          reinterpret_cast<uint8_t*>(value.data()), name.size(), value.size(),
-                         NGHTTP2_NV_FLAG_NONE});
+                         flags});
     }
-    std::string block(8192, '\0');
-    const ssize_t size = nghttp2_hd_deflate_hd(deflater, reinterpret_cast<uint8_t*>(block.data()),
+    std::string block(1 << 16, '\0');
+    const ssize_t size = nghttp2_hd_deflate_hd(deflater_, reinterpret_cast<uint8_t*>(block.data()),
                                                block.size(), headers.data(), headers.size());
-    ASSERT_GE(size, 0);
+    CHECK(size >= 0);
     block.resize(static_cast<size_t>(size));
-    Pairs read;
-    ASSERT_TRUE(reader.Read(block, [&](absl::string_view name, absl::string_view value) {
-      read.emplace_back(std::string(name), std::string(value));
-      return true;
-    }));
-    ASSERT_EQ(read, sent);
+    return block;
   }
-  nghttp2_hd_deflate_del(deflater);
+
+ private:
+  nghttp2_hd_deflater* deflater_ = nullptr;
+};
+
+Pairs RandomPairs(std::mt19937& random) {
+  Pairs pairs;
+  for (uint32_t n = random() % 9; n > 0; --n) {
+    std::string value(random() % 60, static_cast<char>('a' + random() % 26));
+    if (random() % 3 == 0) {
+      for (char& c : value) c = static_cast<char>(random());  // long codes
+    }
+    if (random() % 50 == 0) value += std::string(5000, 'x');  // larger than the table
+    pairs.emplace_back("name" + std::to_string(random() % 40), std::move(value));
+  }
+  if (random() % 2 == 0) pairs.emplace_back(":method", random() % 2 == 0 ? "POST" : "PUT");
+  return pairs;
+}
+
+// Whether it is whole.
+bool Read(HeaderBlockReader& reader, absl::string_view block, Pairs& read) {
+  read.clear();
+  return reader.Read(block, [&](absl::string_view name, absl::string_view value, HeaderNote&) {
+    read.emplace_back(std::string(name), std::string(value));
+    return true;
+  });
+}
+
+TEST(HeaderBlockReaderTest, ReadsWhatAClientWrites) {
+  std::mt19937 random(9);
+  for (int round = 0; round < 40; ++round) {
+    ClientEncoder client;
+    HeaderBlockReader reader;
+    for (int i = 0; i < 100; ++i) {
+      if (random() % 10 == 0) client.SetTableBytes(random() % 4097);
+      Pairs sent = RandomPairs(random);
+      const std::string block =
+          client.Encode(sent, random() % 4 == 0 ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE);
+      Pairs read;
+      ASSERT_TRUE(Read(reader, block, read));
+      ASSERT_EQ(read, sent);
+    }
+  }
+}
+
+// It takes what another implementation takes, and as the same.
+TEST(HeaderBlockReaderTest, ReadsDamageAsAnotherDoes) {
+  std::mt19937 random(11);
+  int taken = 0;
+  int refused = 0;
+  for (int round = 0; round < 20000; ++round) {
+    ClientEncoder client;
+    HeaderBlockReader reader;
+    ClientDecoder other;
+    for (uint32_t blocks = 1 + random() % 4; blocks > 0; --blocks) {
+      Pairs sent = RandomPairs(random);
+      std::string block = client.Encode(sent, NGHTTP2_NV_FLAG_NONE);
+      for (uint32_t n = random() % 3; n > 0 && !block.empty(); --n) {
+        block[random() % block.size()] ^= static_cast<char>(1 << random() % 8);
+      }
+      if (random() % 16 == 0) block.resize(random() % (block.size() + 1));
+      Pairs read, others;
+      const bool is_whole = Read(reader, block, read);
+      ASSERT_EQ(is_whole, other.Decode(block, others)) << round;
+      ++(is_whole ? taken : refused);
+      if (!is_whole) break;
+      ASSERT_EQ(read, others) << round;
+    }
+  }
+  EXPECT_GT(taken, 1000);
+  EXPECT_GT(refused, 1000);
+}
+
+TEST(HeaderBlockReaderTest, EveryNumberOfTheStaticTable) {
+  for (int number = 1; number <= 61; ++number) {
+    const std::string block(1, static_cast<char>(0x80 | number));
+    HeaderBlockReader reader;
+    ClientDecoder other;
+    Pairs read, others;
+    ASSERT_TRUE(Read(reader, block, read));
+    ASSERT_TRUE(other.Decode(block, others));
+    EXPECT_EQ(read, others);
+  }
+}
+
+// A note belongs to a header's place, from when it came until the table forgets it.
+TEST(HeaderBlockReaderTest, NotesStayWithTheirHeaders) {
+  std::mt19937 random(13);
+  ClientEncoder client;
+  HeaderBlockReader reader;
+  std::map<std::string, uint32_t> kinds;
+  int reminded = 0;
+  for (int i = 0; i < 5000; ++i) {
+    if (random() % 100 == 0) client.SetTableBytes(random() % 4097);
+    Pairs sent = RandomPairs(random);
+    const std::string block = client.Encode(sent, NGHTTP2_NV_FLAG_NONE);
+    ASSERT_TRUE(
+        reader.Read(block, [&](absl::string_view name, absl::string_view value, HeaderNote& note) {
+          const std::string header = absl::StrCat(name, "=", value);
+          const uint32_t kind = kinds.emplace(header, kinds.size() + 1).first->second;
+          EXPECT_TRUE(note.kind == 0 || note.kind == kind) << header;
+          reminded += note.kind == kind;
+          note.kind = kind;
+          return true;
+        }));
+  }
+  EXPECT_GT(reminded, 100);
 }
 
 TEST(HeaderBlockReaderTest, BrokenBlocksAreRefused) {
   const auto accepts = [](absl::string_view block) {
     HeaderBlockReader reader;
-    return reader.Read(block, [](absl::string_view, absl::string_view) { return true; });
+    return reader.Read(block,
+                       [](absl::string_view, absl::string_view, HeaderNote&) { return true; });
   };
   EXPECT_TRUE(accepts(""));
   EXPECT_TRUE(accepts("\x82"));
@@ -160,8 +269,9 @@ TEST(HeaderBlockReaderTest, BrokenBlocksAreRefused) {
 TEST(HeaderBlockReaderTest, StopsWhenNobodyWantsMore) {
   HeaderBlockReader reader;
   int told = 0;
-  EXPECT_FALSE(reader.Read("\x82\x86\x84",
-                           [&](absl::string_view, absl::string_view) { return ++told < 2; }));
+  EXPECT_FALSE(reader.Read("\x82\x86\x84", [&](absl::string_view, absl::string_view, HeaderNote&) {
+    return ++told < 2;
+  }));
   EXPECT_EQ(told, 2);
 }
 

@@ -46,7 +46,8 @@ class Session final : private FrameReader::Sink {
     enum class Block { kRequest, kTrailers, kIgnored };
     // Headers are told of one by one, in order. False: the connection ends.
     virtual void OnBlockBegin(Block block) = 0;
-    virtual bool OnHeader(absl::string_view name, absl::string_view value) = 0;
+    // `note`: see HeaderTable.
+    virtual bool OnHeader(absl::string_view name, absl::string_view value, HeaderNote& note) = 0;
     // False: the stream ends, by PROTOCOL_ERROR.
     virtual bool IsGoodBlock() = 0;
     // Who answers; nullptr when that is done already.
@@ -162,11 +163,11 @@ class Session final : private FrameReader::Sink {
 
   std::string control_;  // all frames but DATA, on their way to the queue
   size_t control_taken_bytes_ = 0;
-  std::string block_;    // scratch
+  std::string block_;  // scratch
   size_t waiting_frames_ = 0;
   uint64_t answer_frames_ = 0;
-  StreamList ready_;              // may have something to send
-  StreamList starved_;            // wait for the connection's window
+  StreamList ready_;    // may have something to send
+  StreamList starved_;  // wait for the connection's window
   size_t ending_count_ = 0;
   std::vector<uint32_t> ended_;   // what EndStreams has to look at
   std::vector<uint32_t> ending_;  // what it is looking at

@@ -138,7 +138,7 @@ class SessionHarness : private Session::Owner {
 
  private:
   void OnBlockBegin(Block) override {}
-  bool OnHeader(absl::string_view, absl::string_view) override { return true; }
+  bool OnHeader(absl::string_view, absl::string_view, HeaderNote&) override { return true; }
   bool IsGoodBlock() override { return is_good_; }
   std::shared_ptr<Stream> OnRequest(uint32_t stream_id) override {
     absl::StrAppend(&log_, stream_id, " asks; ");

@@ -135,9 +135,9 @@ ErrorCode Session::OnHeaderBlock(const FrameHead& head, absl::string_view block)
 ErrorCode Session::ReadBlock(Owner::Block kind, absl::string_view block) {
   owner_.OnBlockBegin(kind);
   bool too_much = false;
-  const bool is_whole =
-      header_reader_.Read(block, [&](absl::string_view name, absl::string_view value) {
-        too_much = !owner_.OnHeader(name, value);
+  const bool is_whole = header_reader_.Read(
+      block, [&](absl::string_view name, absl::string_view value, HeaderNote& note) {
+        too_much = !owner_.OnHeader(name, value, note);
         return !too_much;
       });
   if (is_whole) return ErrorCode::kNone;

@@ -42,6 +42,16 @@ Kind KindOfGrpcHeader(absl::string_view name) {
 
 }  // namespace
 
+http2::HeaderNote HeaderField::ToNote() const {
+  const uint32_t number = static_cast<uint32_t>(kind) + 1;  // zero is no note
+  return {number << 1 | (is_grpc ? 1 : 0), method};
+}
+
+HeaderField HeaderField::FromNote(const http2::HeaderNote& note) {
+  return {static_cast<Kind>((note.kind >> 1) - 1), (note.kind & 1) != 0,
+          static_cast<const Method*>(note.subject)};
+}
+
 HeaderField HeaderField::Read(absl::string_view name, absl::string_view value,
                               const MethodTable& methods) {
   if (!IsText(name, value)) return {Kind::kBroken};

@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "src/server/http2/header_table.h"
 #include "src/server/rpc.h"
 
 namespace tidemark::server {
@@ -35,6 +36,9 @@ struct HeaderField {
 
   static HeaderField Read(absl::string_view name, absl::string_view value,
                           const MethodTable& methods);
+  // As it is kept beside a header in HPACK's table.
+  http2::HeaderNote ToNote() const;
+  static HeaderField FromNote(const http2::HeaderNote& note);
   bool IsPseudo() const { return kind >= Kind::kMethod && kind <= Kind::kAuthority; }
 
   Kind kind = Kind::kBroken;

@@ -113,17 +113,27 @@ void Http2Connection::OnBlockBegin(Block block) {
                                         : HeaderRules::Block::kTrailers);
 }
 
-bool Http2Connection::OnHeader(absl::string_view name, absl::string_view value) {
+bool Http2Connection::OnHeader(absl::string_view name, absl::string_view value,
+                               http2::HeaderNote& note) {
   const size_t max_bytes = context_.options.max_metadata_bytes;
   head_.size_bytes += name.size() + value.size() + kHeaderOverheadBytes;
   // What is refused anyway is not looked at: a few bytes can stand for many.
   if (block_ != Block::kIgnored && head_.size_bytes <= max_bytes) {
-    const HeaderField field = header_cache_.Read(name, value);
+    const HeaderField field = FieldOf(name, value, note);
     rules_.Add(field);
     if (block_ == Block::kRequest) head_.Add(field, name, value);
   }
   // HPACK needs the whole block, but not at any price.
   return head_.size_bytes <= 4 * max_bytes;
+}
+
+// A header in the client's table is understood once; others, by comparing them with the last few.
+HeaderField Http2Connection::FieldOf(absl::string_view name, absl::string_view value,
+                                     http2::HeaderNote& note) {
+  if (note.kind != 0) return HeaderField::FromNote(note);
+  const HeaderField field = header_cache_.Read(name, value);
+  note = field.ToNote();
+  return field;
 }
 
 std::shared_ptr<http2::Stream> Http2Connection::OnRequest(uint32_t stream_id) {

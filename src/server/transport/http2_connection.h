@@ -62,7 +62,8 @@ class Http2Connection final : public Protocol, private http2::Session::Owner {
 
  private:
   void OnBlockBegin(Block block) override;
-  bool OnHeader(absl::string_view name, absl::string_view value) override;
+  bool OnHeader(absl::string_view name, absl::string_view value,
+                http2::HeaderNote& note) override;
   bool IsGoodBlock() override { return rules_.IsGood(); }
   std::shared_ptr<http2::Stream> OnRequest(uint32_t stream_id) override;
   bool OnReset() override;
@@ -70,6 +71,7 @@ class Http2Connection final : public Protocol, private http2::Session::Owner {
   bool OnPing() override;
   void OnPingAnswer() override;
 
+  HeaderField FieldOf(absl::string_view name, absl::string_view value, http2::HeaderNote& note);
   void DeliverAfterSend();
   void ResumeWaiting();
   void ScheduleKeepalive();

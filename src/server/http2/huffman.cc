@@ -81,30 +81,36 @@ class BitReader {
  public:
   explicit BitReader(absl::string_view bytes) : bytes_(bytes) {}
 
-  uint32_t Peek(int count) {
-    while (held_ < count) {
-      const bool at_end = next_ == bytes_.size();
-      bits_ = bits_ << 8 | (at_end ? 0xff : static_cast<uint8_t>(bytes_[next_]));
-      if (!at_end) ++next_;
-      padding_ += at_end ? 8 : 0;
+  // Afterwards the longest code is there, or all that is left.
+  void Fill() {
+    while (held_ <= 56 && next_ < bytes_.size()) {
+      bits_ = bits_ << 8 | static_cast<uint8_t>(bytes_[next_++]);
       held_ += 8;
     }
+  }
+  uint32_t Peek(int count) const {
+    const int missing = count - held_;
+    const uint64_t bits =
+        missing <= 0 ? bits_ >> -missing : bits_ << missing | ((uint64_t{1} << missing) - 1);
+    return static_cast<uint32_t>(bits) & ((1u << count) - 1);
+  }
+  // REQUIRES: they are held.
+  uint32_t PeekHeld(int count) const {
     return static_cast<uint32_t>(bits_ >> (held_ - count)) & ((1u << count) - 1);
   }
   void Drop(int count) { held_ -= count; }
-  // Real ones.
-  int left() const { return held_ - padding_ + 8 * static_cast<int>(bytes_.size() - next_); }
+  int held() const { return held_; }
+  bool IsEmpty() const { return held_ == 0 && next_ == bytes_.size(); }
 
  private:
   const absl::string_view bytes_;
   size_t next_ = 0;
   uint64_t bits_ = 0;
-  int held_ = 0;     // of bits_, the lowest
-  int padding_ = 0;  // of those, ours
+  int held_ = 0;  // of bits_, the lowest
 };
 
 // Of a symbol whose code is longer than the short ones; kEndOfString also where there is none.
-int LongSymbol(BitReader& reader, int& bits) {
+int LongSymbol(const BitReader& reader, int& bits) {
   for (bits = kShortBits + 1; bits <= kLongestBits; ++bits) {
     const uint32_t offset = reader.Peek(bits) - kCode.first_code[bits];
     if (offset < kCode.count[bits]) return kCode.symbols[kCode.first_place[bits] + offset];
@@ -112,24 +118,48 @@ int LongSymbol(BitReader& reader, int& bits) {
   return kEndOfString;
 }
 
+// Nearly all text, as far as whole codes are held.
+char* DecodeShort(BitReader& reader, char* to) {
+  while (reader.held() >= kShortBits) {
+    const Code::Short found = kCode.short_codes[reader.PeekHeld(kShortBits)];
+    if (found.bits == 0) break;
+    reader.Drop(found.bits);
+    *to++ = static_cast<char>(found.symbol);
+  }
+  return to;
+}
+
+// What is left is the beginning of the end's code, which is all ones, and not a whole byte.
+bool IsPadding(const BitReader& reader) {
+  constexpr int kMaxPaddingBits = 7;
+  const int left = reader.held();
+  return left <= kMaxPaddingBits && reader.Peek(left) == (1u << left) - 1;
+}
+
 }  // namespace
 
 bool DecodeHuffman(absl::string_view bytes, std::string& out) {
+  constexpr size_t kShortestBits = 5;
   BitReader reader(bytes);
-  constexpr int kMaxPaddingBits = 7;
-  while (reader.left() > 0) {
+  const size_t before = out.size();
+  out.resize(before + bytes.size() * 8 / kShortestBits);
+  char* to = out.data() + before;
+  while (true) {
+    reader.Fill();
+    to = DecodeShort(reader, to);
+    reader.Fill();
+    if (reader.IsEmpty()) break;
     const Code::Short found = kCode.short_codes[reader.Peek(kShortBits)];
     int bits = found.bits;
-    int symbol = found.symbol;
-    if (bits == 0) symbol = LongSymbol(reader, bits);
-    // What is left is the beginning of the end's code, which is all ones, and not a whole byte.
-    if (symbol == kEndOfString || bits > reader.left()) {
-      const int left = reader.left();
-      return left <= kMaxPaddingBits && reader.Peek(left) == (1u << left) - 1;
+    const int symbol = bits != 0 ? found.symbol : LongSymbol(reader, bits);
+    if (symbol == kEndOfString || bits > reader.held()) {
+      if (!IsPadding(reader)) return false;
+      break;
     }
     reader.Drop(bits);
-    out.push_back(static_cast<char>(symbol));
+    *to++ = static_cast<char>(symbol);
   }
+  out.resize(static_cast<size_t>(to - out.data()));
   return true;
 }
 

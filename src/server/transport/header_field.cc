@@ -1,7 +1,8 @@
 #include "src/server/transport/header_field.h"
 
-#include <nghttp2/nghttp2.h>
+#include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "src/server/transport/grpc_wire.h"
 
@@ -10,13 +11,24 @@ namespace {
 
 using Kind = HeaderField::Kind;
 
-const uint8_t* Bytes(absl::string_view text) {
-  return reinterpret_cast<const uint8_t*>(text.data());
+// RFC 9110, section 5.6.2, in lower case (RFC 9113, section 8.2.1).
+bool IsNameChar(char c) {
+  constexpr absl::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return absl::ascii_isdigit(static_cast<unsigned char>(c)) ||
+         absl::ascii_islower(static_cast<unsigned char>(c)) ||
+         kMarks.find(c) != absl::string_view::npos;
 }
 
-bool IsText(absl::string_view name, absl::string_view value) {
-  return nghttp2_check_header_name(Bytes(name), name.size()) != 0 &&
-         nghttp2_check_header_value(Bytes(value), value.size()) != 0;
+bool IsName(absl::string_view name) {
+  if (absl::StartsWith(name, ":")) name.remove_prefix(1);
+  return !name.empty() && std::all_of(name.begin(), name.end(), IsNameChar);
+}
+
+// RFC 9110, section 5.5: what can be seen, spaces, tabs, and anything above.
+bool IsValue(absl::string_view value) {
+  return std::all_of(value.begin(), value.end(), [](char c) {
+    return c == '\t' || (static_cast<unsigned char>(c) >= ' ' && c != '\x7f');
+  });
 }
 
 bool IsOfTheConnection(absl::string_view name) {
@@ -54,7 +66,7 @@ HeaderField HeaderField::FromNote(const http2::HeaderNote& note) {
 
 HeaderField HeaderField::Read(absl::string_view name, absl::string_view value,
                               const MethodTable& methods) {
-  if (!IsText(name, value)) return {Kind::kBroken};
+  if (!IsName(name) || !IsValue(value)) return {Kind::kBroken};
   if (name[0] == ':') return ReadPseudo(name, value, methods);
   if (name == "content-type") return {Kind::kContentType, IsGrpcContentType(value)};
   if (name == "te") return {value == "trailers" ? Kind::kUnused : Kind::kBroken};

@@ -1,7 +1,7 @@
 // What one header of a request means to this server, by itself.
 //
-// In place of nghttp2's own check, which refuses an :authority that is not one: etcdctl 3.4 sends
-// the endpoint as it was given, "http://host:port", and etcd takes it.
+// An :authority may be anything: etcdctl 3.4 sends the endpoint as it was given,
+// "http://host:port", and etcd takes it.
 //
 // Pure; input is hostile.
 #pragma once

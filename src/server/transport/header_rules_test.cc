@@ -1,5 +1,7 @@
 #include "src/server/transport/header_rules.h"
 
+#include <nghttp2/nghttp2.h>
+
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,6 +68,19 @@ TEST(HeaderRulesTest, WhatHttp2Forbids) {
   for (const char* name :
        {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}) {
     EXPECT_FALSE(IsGood(With(kRequest, name, "x"))) << name;
+  }
+}
+
+TEST(HeaderRulesTest, CharactersAreThoseOfAnotherImplementation) {
+  for (int code = 0; code < 256; ++code) {
+    const std::string text{'a', static_cast<char>(code), 'b'};
+    const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+    EXPECT_EQ(IsGood(With(kRequest, text, "x")),
+              nghttp2_check_header_name(bytes, text.size()) != 0)
+        << code;
+    EXPECT_EQ(IsGood(With(kRequest, "x", text)),
+              nghttp2_check_header_value(bytes, text.size()) != 0)
+        << code;
   }
 }
 

@@ -324,11 +324,26 @@ def client_port_seeds():
                         b"\0application/grpc+proto"}
 
 
+def header_block_seeds():
+    """What RFC 7541's appendix C shows: requests with and without Huffman code, the table filling up and overflowing."""
+    def blocks(*texts):
+        return b"".join(bytes([len(block)]) + block for block in map(bytes.fromhex, texts))
+    yield "header_block", {
+        "plain": blocks("828684410f7777772e6578616d706c652e636f6d", "828684be58086e6f2d6361636865",
+                        "828785bf400a637573746f6d2d6b65790c637573746f6d2d76616c7565"),
+        "huffman": blocks("828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf",
+                          "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf"),
+        "literal": blocks("400a637573746f6d2d6b65790d637573746f6d2d686561646572",
+                          "040c2f73616d706c652f70617468", "100870617373776f726406736563726574"),
+        "table": blocks("3f45828684", "2040016101624001630164", "3fe11fbe", "bf", "c0"),
+        "number": blocks("ff00", "7f80808000", "1fffffff0f", "3fe21f")}
+
+
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent /
                           "corpus")
     for seeds in (journal_seeds(), store_seeds(), recovery_seeds(), text_seeds(),
-                  client_port_seeds()):
+                  client_port_seeds(), header_block_seeds()):
         for target, files in seeds:
             (folder / target).mkdir(parents=True, exist_ok=True)
             for name, content in files.items():

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "src/base/check.h"
@@ -184,6 +185,30 @@ TEST(HeaderBlockReaderTest, ReadsWhatAClientWrites) {
       ASSERT_EQ(read, sent);
     }
   }
+}
+
+// RFC 7541, appendix C.4.
+TEST(HeaderBlockReaderTest, TheRfcsRequests) {
+  HeaderBlockReader reader;
+  Pairs read;
+  ASSERT_TRUE(Read(reader, absl::HexStringToBytes("828684418cf1e3c2e5f23a6ba0ab90f4ff"), read));
+  EXPECT_EQ(read, (Pairs{{":method", "GET"},
+                         {":scheme", "http"},
+                         {":path", "/"},
+                         {":authority", "www.example.com"}}));
+  ASSERT_TRUE(Read(reader, absl::HexStringToBytes("828684be5886a8eb10649cbf"), read));
+  EXPECT_EQ(read, (Pairs{{":method", "GET"},
+                         {":scheme", "http"},
+                         {":path", "/"},
+                         {":authority", "www.example.com"},
+                         {"cache-control", "no-cache"}}));
+  ASSERT_TRUE(Read(
+      reader, absl::HexStringToBytes("828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf"), read));
+  EXPECT_EQ(read, (Pairs{{":method", "GET"},
+                         {":scheme", "https"},
+                         {":path", "/index.html"},
+                         {":authority", "www.example.com"},
+                         {"custom-key", "custom-value"}}));
 }
 
 // It takes what another implementation takes, and as the same.

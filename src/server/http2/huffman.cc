@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "src/base/failpoint.h"
+
 namespace tidemark::server::http2 {
 namespace {
 
@@ -133,6 +135,7 @@ char* DecodeShort(BitReader& reader, char* to) {
 bool IsPadding(const BitReader& reader) {
   constexpr int kMaxPaddingBits = 7;
   const int left = reader.held();
+  if (PLANTED_BUG("http2_huffman_padding_unchecked")) return true;
   return left <= kMaxPaddingBits && reader.Peek(left) == (1u << left) - 1;
 }
 

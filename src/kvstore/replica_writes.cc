@@ -8,6 +8,7 @@
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
+#include "src/base/release.h"
 #include "src/kvstore/effects.h"
 #include "src/kvstore/etcd_errors.h"
 #include "src/kvstore/replica_impl.h"
@@ -184,7 +185,7 @@ void ReplicaImpl::AppendChanges(Write* write, Evaluation evaluation) {
   for (KeyChange& change : write->changes) {
     footprint.writes.push_back(SingleKey(change.key));
     if (change.lease.value() != 0) footprint.attaches.push_back(change.lease);
-    change.value = std::string();
+    tidemark::Release(change.value);
   }
   AppendPayload(write, std::move(effects).Take());
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/base/failpoint.h"
+#include "src/base/release.h"
 
 namespace tidemark::server::http2 {
 namespace {
@@ -113,7 +114,7 @@ ErrorCode FrameReader::ReadPayload(absl::string_view& bytes, Sink& sink) {
   if (!Gather(bytes, head_.payload_bytes, payload)) return ErrorCode::kNone;
   state_ = State::kHead;
   const ErrorCode error = Dispatch(payload, sink);
-  if (!gathered_.empty()) gathered_ = std::string();
+  if (!gathered_.empty()) Release(gathered_);
   return error;
 }
 

@@ -1,5 +1,6 @@
 #include "src/server/http2/header_block_reader.h"
 
+#include "src/base/release.h"
 #include "src/server/http2/huffman.h"
 
 namespace tidemark::server::http2 {
@@ -74,6 +75,10 @@ bool HeaderBlockReader::Read(absl::string_view block, OnHeader on_header) {
     if (!good) return false;
     had_header |= !is_table_size;
   }
+  // A long text is no reason to keep room for another.
+  constexpr size_t kKeptBytes = 256;
+  if (name_.capacity() > kKeptBytes) Release(name_);
+  if (value_.capacity() > kKeptBytes) Release(value_);
   return true;
 }
 

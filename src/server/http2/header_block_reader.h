@@ -30,6 +30,8 @@ class HeaderBlockReader {
 
   // False: the block is broken, or `on_header` wanted no more of it. Either ends the connection.
   bool Read(absl::string_view block, OnHeader on_header);
+  // Between blocks. For tests: see HeaderTable.
+  size_t held_bytes() const { return table_.held_bytes() + name_.capacity() + value_.capacity(); }
 
  private:
   bool ReadIndexed(absl::string_view& block, OnHeader on_header);

@@ -251,6 +251,23 @@ TEST(HeaderBlockReaderTest, EveryNumberOfTheStaticTable) {
   }
 }
 
+// However a client fills the table, and whatever it sends beside it.
+TEST(HeaderBlockReaderTest, HoldsNoMoreThanATableful) {
+  ClientEncoder client;
+  HeaderBlockReader reader;
+  Pairs read;
+  for (int i = 0; i < 300; ++i) {
+    const size_t name_bytes = i % 2 == 0 ? 4060 : 3000;
+    Pairs sent{{std::string(name_bytes, static_cast<char>('a' + i % 26)), ""}};
+    const uint8_t flags = i % 3 == 0 ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+    ASSERT_TRUE(Read(reader, client.Encode(sent, flags), read));
+    Pairs large{{"a", std::string(30000, 'x')}};
+    ASSERT_TRUE(Read(reader, client.Encode(large, NGHTTP2_NV_FLAG_NO_INDEX), read));
+    constexpr size_t kOwnBytes = 128 * 15;  // of short texts, in place
+    ASSERT_LE(reader.held_bytes(), HeaderTable::kLimitBytes + kOwnBytes + 1024) << i;
+  }
+}
+
 // A note belongs to a header's place, from when it came until the table forgets it.
 TEST(HeaderBlockReaderTest, NotesStayWithTheirHeaders) {
   std::mt19937 random(13);

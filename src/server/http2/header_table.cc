@@ -4,6 +4,7 @@
 
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
+#include "src/base/release.h"
 
 namespace tidemark::server::http2 {
 
@@ -48,12 +49,18 @@ void HeaderTable::SetMaxBytes(size_t byte_count) {
   Evict(byte_count);
 }
 
+size_t HeaderTable::held_bytes() const {
+  size_t held_bytes = 0;
+  for (const Entry& entry : entries_) held_bytes += entry.text.capacity();
+  return held_bytes;
+}
+
 // The oldest, until the rest takes no more than that.
 void HeaderTable::Evict(size_t byte_count) {
   while (bytes_ > byte_count) {
     Entry& oldest = Newest(count_ - 1);
     bytes_ -= oldest.text.size() + kEntryOverheadBytes;
-    oldest.text = std::string();
+    if (!PLANTED_BUG("http2_table_keeps_what_left")) Release(oldest.text);
     --count_;
   }
 }

@@ -40,6 +40,8 @@ class HeaderTable {
   void Add(absl::string_view name, absl::string_view value, const HeaderNote& note);
   // REQUIRES: no more than kLimitBytes.
   void SetMaxBytes(size_t byte_count);
+  // What its texts take. Looks at all places: for tests.
+  size_t held_bytes() const;
 
  private:
   static constexpr size_t kEntryOverheadBytes = 32;

@@ -5,6 +5,7 @@
 
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
+#include "src/base/release.h"
 
 namespace tidemark::server::http2 {
 namespace {
@@ -125,9 +126,12 @@ void Session::AppendHeaders(uint32_t stream_id, absl::Span<const Header> headers
 }
 
 void Session::ResumeOutput(uint32_t stream_id) {
-  StreamState* stream = FindState(stream_id);
-  if (stream == nullptr || stream->is_reset || !stream->has_body || stream->output_ended) return;
-  if (stream->list != &ready_) ready_.PushBack(*stream);
+  if (StreamState* stream = FindState(stream_id)) Resume(*stream);
+}
+
+void Session::Resume(StreamState& stream) {
+  if (stream.is_reset || !stream.has_body || stream.output_ended) return;
+  if (stream.list != &ready_) ready_.PushBack(stream);
 }
 
 void Session::Reset(uint32_t stream_id, ErrorCode code) {
@@ -239,7 +243,7 @@ bool Session::FlushControl(OutputQueue& queue, size_t max_bytes) {
   queue.AppendCopy(absl::string_view(control_).substr(control_taken_bytes_, n));
   control_taken_bytes_ += n;
   if (control_taken_bytes_ < control_.size()) return false;
-  if (control_.capacity() > kKeptBytes) control_ = std::string();
+  if (control_.capacity() > kKeptBytes) Release(control_);
   control_.clear();
   control_taken_bytes_ = waiting_frames_ = 0;
   return true;

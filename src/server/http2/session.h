@@ -52,6 +52,8 @@ class Session final : private FrameReader::Sink {
     virtual bool IsGoodBlock() = 0;
     // Who answers; nullptr when that is done already.
     virtual std::shared_ptr<Stream> OnRequest(uint32_t stream_id) = 0;
+    // Nobody asks about the block any more.
+    virtual void OnBlockEnd() {}
     // What clients may do so often only. False: the connection ends, by ENHANCE_YOUR_CALM.
     virtual bool OnReset() = 0;
     virtual bool OnSettings() = 0;
@@ -115,13 +117,14 @@ class Session final : private FrameReader::Sink {
   ErrorCode OnFrame(const FrameHead& head, absl::string_view payload) override;
 
   ErrorCode OnDataOfClosed(uint32_t stream_id);
+  ErrorCode UseBlock(const FrameHead& head, absl::string_view block);
   ErrorCode ReadBlock(Owner::Block kind, absl::string_view block);
   ErrorCode BeginStream(const FrameHead& head, absl::string_view block);
   ErrorCode EndByTrailers(StreamState& stream, const FrameHead& head, absl::string_view block);
   ErrorCode OnResetFrame(const FrameHead& head, absl::string_view payload);
   ErrorCode OnSettingsFrame(const FrameHead& head, absl::string_view payload);
-  ErrorCode Apply(Setting setting, uint32_t value);
-  ErrorCode SetInitialWindow(uint32_t byte_count);
+  ErrorCode Apply(Setting setting, uint32_t value, int64_t& initial_window);
+  ErrorCode SetInitialWindow(int64_t byte_count);
   ErrorCode OnPingFrame(const FrameHead& head, absl::string_view payload);
   ErrorCode OnGoawayFrame(const FrameHead& head, absl::string_view payload);
   ErrorCode OnWindowUpdate(const FrameHead& head, absl::string_view payload);
@@ -132,6 +135,7 @@ class Session final : private FrameReader::Sink {
   void EndStreams();
   bool FlushControl(OutputQueue& queue, size_t max_bytes);
   StreamState* NextToSend() const;
+  void Resume(StreamState& stream);
   void MarkEnding(StreamState& stream);
   bool WriteNextData(OutputQueue& queue);
   void WriteData(StreamState& stream, const Stream::Ready& ready, OutputQueue& queue);

@@ -121,6 +121,12 @@ void Session::OnDataEnd(const FrameHead& head) {
 
 ErrorCode Session::OnHeaderBlock(const FrameHead& head, absl::string_view block) {
   if (failed_) return ErrorCode::kEnhanceYourCalm;
+  const ErrorCode error = UseBlock(head, block);
+  owner_.OnBlockEnd();
+  return error;
+}
+
+ErrorCode Session::UseBlock(const FrameHead& head, absl::string_view block) {
   if (head.stream_id % 2 == 0) return ErrorCode::kProtocolError;
   if (head.stream_id > last_stream_id_ && !refuses_new_) return BeginStream(head, block);
   StreamState* stream = FindState(head.stream_id);
@@ -217,17 +223,22 @@ ErrorCode Session::OnSettingsFrame(const FrameHead& head, absl::string_view payl
   if (payload.size() > kMaxSettingsPerFrame * kSettingBytes || !owner_.OnSettings()) {
     return ErrorCode::kEnhanceYourCalm;
   }
+  int64_t initial_window = client_stream_window_;
   for (; !payload.empty(); payload.remove_prefix(kSettingBytes)) {
-    const ErrorCode error =
-        Apply(static_cast<Setting>(ReadUint16(payload)), ReadUint32(payload.substr(2)));
+    const ErrorCode error = Apply(static_cast<Setting>(ReadUint16(payload)),
+                                  ReadUint32(payload.substr(2)), initial_window);
     if (error != ErrorCode::kNone) return error;
+  }
+  // Once for the frame: it concerns all streams.
+  if (const ErrorCode error = SetInitialWindow(initial_window); error != ErrorCode::kNone) {
+    return error;
   }
   AppendFrame(control_, FrameType::kSettings, kAck, 0, "");
   ++waiting_frames_;
   return ErrorCode::kNone;
 }
 
-ErrorCode Session::Apply(Setting setting, uint32_t value) {
+ErrorCode Session::Apply(Setting setting, uint32_t value, int64_t& initial_window) {
   switch (setting) {
     case Setting::kHeaderTableSize:
       header_writer_.SetMaxTableBytes(value);
@@ -235,7 +246,8 @@ ErrorCode Session::Apply(Setting setting, uint32_t value) {
     case Setting::kEnablePush:
       return value <= 1 ? ErrorCode::kNone : ErrorCode::kProtocolError;
     case Setting::kInitialWindowSize:
-      return SetInitialWindow(value);
+      initial_window = value;
+      return value <= kMaxWindowBytes ? ErrorCode::kNone : ErrorCode::kFlowControlError;
     case Setting::kMaxFrameSize:
       if (value < kLeastMaxFrameBytes || value > kMostMaxFrameBytes) {
         return ErrorCode::kProtocolError;
@@ -249,14 +261,14 @@ ErrorCode Session::Apply(Setting setting, uint32_t value) {
 
 // Streams that are open already have it changed by the difference, below zero if need be
 // (section 6.9.2).
-ErrorCode Session::SetInitialWindow(uint32_t byte_count) {
-  if (byte_count > kMaxWindowBytes) return ErrorCode::kFlowControlError;
+ErrorCode Session::SetInitialWindow(int64_t byte_count) {
   const int64_t more_bytes = byte_count - client_stream_window_;
+  if (more_bytes == 0) return ErrorCode::kNone;
   client_stream_window_ = byte_count;
   for (const auto& [id, stream] : streams_) {
     if (stream->send_window + more_bytes > kMaxWindowBytes) return ErrorCode::kFlowControlError;
     stream->send_window += more_bytes;
-    if (more_bytes > 0) ResumeOutput(id);
+    if (more_bytes > 0) Resume(*stream);
   }
   return ErrorCode::kNone;
 }
@@ -304,7 +316,7 @@ ErrorCode Session::WidenStream(uint32_t stream_id, uint32_t byte_count) {
     Reset(stream_id, ErrorCode::kFlowControlError);
   } else {
     stream->send_window += byte_count;
-    ResumeOutput(stream_id);
+    Resume(*stream);
   }
   return ErrorCode::kNone;
 }

@@ -313,6 +313,27 @@ TEST_F(SessionTest, AnswersThatWaitDoNotPassTheQueuesBound) {
   EXPECT_EQ(output, other.Output());
 }
 
+TEST_F(SessionTest, WhatWasSaidIsNotKept) {
+  Begin();
+  harness_.refuses_ = true;
+  for (uint32_t id = 1; id < 20000; id += 2) harness_.Request(id);
+  EXPECT_GT(harness_.session_.held_bytes(), 100u << 10);
+  harness_.Output();
+  EXPECT_LT(harness_.session_.held_bytes(), 1u << 10);
+}
+
+TEST_F(SessionTest, TheLastOfAFramesWindowsCounts) {
+  Begin();
+  harness_.answers_ = false;
+  harness_.Request(1);
+  harness_.stream(1).Begin();
+  harness_.stream(1).Send(std::string(100, 'x'));
+  harness_.Receive(FrameOf(FrameType::kSettings, 0, 0,
+                           SettingOf(Setting::kInitialWindowSize, 1 << 20) +
+                               SettingOf(Setting::kInitialWindowSize, 30)));
+  EXPECT_EQ(harness_.OutputFrames(), "1/4@1 4/1@0 0/0@1:30 ");
+}
+
 TEST_F(SessionTest, NothingFollowsAFailure) {
   Begin();
   harness_.answers_ = false;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/base/failpoint.h"
+#include "src/base/release.h"
 #include "src/server/transport/grpc_response.h"
 #include "src/server/transport/http2_connection.h"
 
@@ -403,7 +404,7 @@ void GrpcCall::OnClosed(http2::ErrorCode code) {
   connection_->RemoveAssembling(assembling_bytes_);
   if (!held_input_.empty()) connection_->ConsumeForConnection(held_input_.size());
   reader_.Clear();
-  held_input_ = std::string();
+  Release(held_input_);
   connection_ = nullptr;
   if (method_.observer != nullptr) {
     const auto status = finished_ ? status_.code() : absl::StatusCode::kCancelled;

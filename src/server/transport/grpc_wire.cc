@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
+#include "src/base/release.h"
 
 namespace tidemark::server {
 
@@ -125,7 +126,7 @@ absl::Status GrpcMessageReader::Add(absl::string_view& bytes,
 
 void GrpcMessageReader::Clear() {
   prefix_size_ = 0;
-  body_ = std::string();
+  Release(body_);
 }
 
 }  // namespace tidemark::server

@@ -108,7 +108,7 @@ void Http2Connection::OnClosed() {
 
 void Http2Connection::OnBlockBegin(Block block) {
   block_ = block;
-  head_ = RequestHead();
+  head_.emplace();
   rules_.Begin(block == Block::kRequest ? HeaderRules::Block::kRequest
                                         : HeaderRules::Block::kTrailers);
 }
@@ -116,15 +116,15 @@ void Http2Connection::OnBlockBegin(Block block) {
 bool Http2Connection::OnHeader(absl::string_view name, absl::string_view value,
                                http2::HeaderNote& note) {
   const size_t max_bytes = context_.options.max_metadata_bytes;
-  head_.size_bytes += name.size() + value.size() + kHeaderOverheadBytes;
+  head_->size_bytes += name.size() + value.size() + kHeaderOverheadBytes;
   // What is refused anyway is not looked at: a few bytes can stand for many.
-  if (block_ != Block::kIgnored && head_.size_bytes <= max_bytes) {
+  if (block_ != Block::kIgnored && head_->size_bytes <= max_bytes) {
     const HeaderField field = FieldOf(name, value, note);
     rules_.Add(field);
-    if (block_ == Block::kRequest) head_.Add(field, name, value);
+    if (block_ == Block::kRequest) head_->Add(field, name, value);
   }
   // HPACK needs the whole block, but not at any price.
-  return head_.size_bytes <= 4 * max_bytes;
+  return head_->size_bytes <= 4 * max_bytes;
 }
 
 // A header in the client's table is understood once; others, by comparing them with the last few.
@@ -138,10 +138,10 @@ HeaderField Http2Connection::FieldOf(absl::string_view name, absl::string_view v
 
 std::shared_ptr<http2::Stream> Http2Connection::OnRequest(uint32_t stream_id) {
   connection_.NoteRequest();
-  if (head_.is_grpc || !connection_.traits().serves_http) {
-    return GrpcCall::Start(*this, stream_id, head_);
+  if (head_->is_grpc || !connection_.traits().serves_http) {
+    return GrpcCall::Start(*this, stream_id, *head_);
   }
-  return Http2Exchange::Start(*this, stream_id, std::move(head_));
+  return Http2Exchange::Start(*this, stream_id, *std::move(head_));
 }
 
 bool Http2Connection::OnReset() { return resets_.Take(connection_.loop().now()); }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/container/btree_set.h"
@@ -66,6 +67,7 @@ class Http2Connection final : public Protocol, private http2::Session::Owner {
                 http2::HeaderNote& note) override;
   bool IsGoodBlock() override { return rules_.IsGood(); }
   std::shared_ptr<http2::Stream> OnRequest(uint32_t stream_id) override;
+  void OnBlockEnd() override { head_.reset(); }
   bool OnReset() override;
   bool OnSettings() override;
   bool OnPing() override;
@@ -83,8 +85,9 @@ class Http2Connection final : public Protocol, private http2::Session::Owner {
   TransportContext& context_;
   http2::Session session_;
   HeaderCache header_cache_;
-  RequestHead head_;   // of the header block being received
-  HeaderRules rules_;  // for it
+  // Of the header block being received.
+  std::optional<RequestHead> head_;
+  HeaderRules rules_;
   Block block_ = Block::kRequest;
   std::vector<uint32_t> after_send_;
   absl::btree_set<uint32_t> waiting_;

@@ -26,6 +26,7 @@ constexpr double kStreamsThatDoubleSettings = 1000;
 // read either, so what one read brings is all that can be added.
 constexpr size_t kMaxWaitingFrames = 10000;
 constexpr size_t kMaxWaitingBytes = 1 << 20;
+constexpr size_t kStuckBytes = 64 << 10;
 // RFC 9113, section 6.5.2.
 constexpr size_t kHeaderOverheadBytes = 32;
 
@@ -93,6 +94,10 @@ void Http2Connection::ResumeWaiting() {
 }
 
 void Http2Connection::OnMemoryShort() {
+  // Not only streams hold something for a client that takes nothing.
+  if (session_.waiting_bytes() > kStuckBytes) {
+    connection_.CloseIfStuck(context_.options.slow_answer_time);
+  }
   for (const auto& stream : session_.streams()) stream->OnMemoryShort();
 }
 

@@ -152,7 +152,7 @@ TEST_F(MemoryTransportTest, AConnectionThatTakesNothingIsClosed) {
 
 // Refusals are small, but a client that asks and never reads could have any number of them.
 TEST_F(MemoryTransportTest, WhoDoesNotReadRefusalsIsNotReadEither) {
-  Start(1000 << 20);
+  Start(1000 << 20, {.slow_answer_time = absl::Milliseconds(200)});
   RawHttp2 client(server_->port());
   const std::string head = HeadersPayload(GrpcRequestHeaders("/test.Echo/NoSuchMethod"));
   constexpr int kRequestsMax = 1'000'000;
@@ -177,6 +177,9 @@ TEST_F(MemoryTransportTest, WhoDoesNotReadRefusalsIsNotReadEither) {
   EXPECT_LT(used(), 20 << 20);
   GrpcTestClient other(server_->address());
   EXPECT_TRUE(other.Unary("Unary", "x").status.ok());
+  MemoryCharge others(*budget_, MemoryAccount::kReads);
+  others.Set(budget_->share_bytes(MemoryAccount::kReads));
+  EXPECT_TRUE(Eventually([&] { return server_->transport().open_connections() == 1; }));
 }
 
 TEST_F(MemoryTransportTest, MetadataIsCounted) {

@@ -61,7 +61,7 @@ class OtherClient {
     provider.read_callback = ReadBody;
     const nghttp2_nv headers[] = {Header(":method", "POST"), Header(":scheme", "http"),
                                   Header(":path", "/"), Header("same", "again and again"),
-                                  Header("other", call->sent.substr(0, 20))};
+                                  Header("other", absl::string_view(call->sent).substr(0, 20))};
     const int32_t id = nghttp2_submit_request(session_, nullptr, headers, std::size(headers),
                                               &provider, call.get());
     CHECK(id > 0);

@@ -25,7 +25,7 @@
 #include "src/server/http2/header_block_writer.h"
 #include "src/server/http2/stream.h"
 #include "src/server/http2/stream_state.h"
-#include "src/server/transport/output_queue.h"
+#include "src/server/output_queue.h"
 
 namespace tidemark::server::http2 {
 

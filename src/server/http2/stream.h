@@ -11,7 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "src/server/http2/frame.h"
-#include "src/server/transport/output_queue.h"
+#include "src/server/output_queue.h"
 
 namespace tidemark::server::http2 {
 

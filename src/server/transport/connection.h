@@ -15,10 +15,10 @@
 #include <optional>
 #include <string>
 
+#include "src/server/output_queue.h"
 #include "src/server/transport/context.h"
 #include "src/server/transport/event_loop.h"
 #include "src/server/transport/output_pacer.h"
-#include "src/server/transport/output_queue.h"
 #include "src/server/transport/protocol.h"
 #include "src/server/transport/socket.h"
 

@@ -9,8 +9,8 @@
 #include "absl/container/inlined_vector.h"
 #include "src/base/bytes.h"
 #include "src/server/outgoing_message.h"
+#include "src/server/output_queue.h"
 #include "src/server/transport/grpc_wire.h"
-#include "src/server/transport/output_queue.h"
 
 namespace tidemark::server {
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "absl/strings/string_view.h"
-#include "src/server/transport/output_queue.h"
+#include "src/server/output_queue.h"
 
 namespace tidemark::server {
 

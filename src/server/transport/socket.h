@@ -11,7 +11,7 @@
 #include <string>
 
 #include "absl/types/span.h"
-#include "src/server/transport/output_queue.h"
+#include "src/server/output_queue.h"
 
 namespace tidemark::server {
 

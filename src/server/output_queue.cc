@@ -1,4 +1,4 @@
-#include "src/server/transport/output_queue.h"
+#include "src/server/output_queue.h"
 
 #include <algorithm>
 #include <cstring>

@@ -54,7 +54,9 @@ enum class Setting : uint16_t {
   kNoRfc7540Priorities = 9,  // RFC 9218
 };
 
+constexpr absl::string_view kClientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr size_t kFrameHeadBytes = 9;
+constexpr size_t kPriorityBytes = 5;  // of PRIORITY, and what HEADERS may begin with
 constexpr size_t kSettingBytes = 6;
 constexpr uint32_t kLeastMaxFrameBytes = 16 << 10;  // what everybody takes
 constexpr uint32_t kMostMaxFrameBytes = (1 << 24) - 1;

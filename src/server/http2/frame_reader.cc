@@ -9,9 +9,6 @@
 namespace tidemark::server::http2 {
 namespace {
 
-constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-constexpr size_t kPriorityBytes = 5;
-
 // False: there is more padding than payload.
 bool StripPadding(const FrameHead& head, absl::string_view& payload) {
   if (!head.Has(kPadded)) return true;
@@ -71,8 +68,8 @@ bool FrameReader::Gather(absl::string_view& bytes, size_t whole_bytes, absl::str
 
 ErrorCode FrameReader::ReadPreface(absl::string_view& bytes) {
   absl::string_view preface;
-  if (!Gather(bytes, kPreface.size(), preface)) return ErrorCode::kNone;
-  if (preface != kPreface) return ErrorCode::kProtocolError;
+  if (!Gather(bytes, kClientPreface.size(), preface)) return ErrorCode::kNone;
+  if (preface != kClientPreface) return ErrorCode::kProtocolError;
   gathered_.clear();
   state_ = State::kHead;
   return ErrorCode::kNone;

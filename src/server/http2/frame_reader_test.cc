@@ -6,11 +6,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "src/server/http2/frame_for_test.h"
 
 namespace tidemark::server::http2 {
 namespace {
 
-constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr size_t kMaxBlockBytes = 40000;
 
 // What is told, as text.
@@ -42,13 +42,9 @@ class Recorder final : public FrameReader::Sink {
   size_t padding_bytes_ = 0;
 };
 
-std::string Frame(FrameType type, uint8_t flags, uint32_t stream_id, absl::string_view payload) {
-  std::string out;
-  AppendFrame(out, type, flags, stream_id, payload);
-  return out;
+std::string Begin() {
+  return absl::StrCat(kClientPreface, FrameOf(FrameType::kSettings, 0, 0, ""));
 }
-
-std::string Begin() { return absl::StrCat(kPreface, Frame(FrameType::kSettings, 0, 0, "")); }
 
 struct Outcome {
   ErrorCode error = ErrorCode::kNone;
@@ -74,15 +70,15 @@ Outcome Read(absl::string_view bytes, std::mt19937* random = nullptr) {
 
 TEST(FrameReaderTest, TellsTheSameHoweverItIsCut) {
   const std::string bytes = absl::StrCat(
-      Begin(), Frame(FrameType::kHeaders, kEndHeaders, 1, "whole"),
-      Frame(FrameType::kData, 0, 1, "some bytes"),
-      Frame(FrameType::kData, kPadded, 1, absl::string_view("\3more\0\0\0", 8)),
-      Frame(FrameType::kHeaders, kPadded | kPriority, 3, absl::string_view("\2prioABC\0\0", 10)),
-      Frame(FrameType::kContinuation, 0, 3, ""), Frame(FrameType::kContinuation, 0, 3, "DEF"),
-      Frame(FrameType::kContinuation, kEndHeaders, 3, "G"),
-      Frame(FrameType::kPing, 0, 0, "12345678"), Frame(FrameType::kData, kEndStream, 1, ""),
-      Frame(static_cast<FrameType>(77), 0, 0, "what"),
-      Frame(FrameType::kData, kPadded | kEndStream, 3, absl::string_view("\0", 1)));
+      Begin(), FrameOf(FrameType::kHeaders, kEndHeaders, 1, "whole"),
+      FrameOf(FrameType::kData, 0, 1, "some bytes"),
+      FrameOf(FrameType::kData, kPadded, 1, absl::string_view("\3more\0\0\0", 8)),
+      FrameOf(FrameType::kHeaders, kPadded | kPriority, 3, absl::string_view("\2prioABC\0\0", 10)),
+      FrameOf(FrameType::kContinuation, 0, 3, ""), FrameOf(FrameType::kContinuation, 0, 3, "DEF"),
+      FrameOf(FrameType::kContinuation, kEndHeaders, 3, "G"),
+      FrameOf(FrameType::kPing, 0, 0, "12345678"), FrameOf(FrameType::kData, kEndStream, 1, ""),
+      FrameOf(static_cast<FrameType>(77), 0, 0, "what"),
+      FrameOf(FrameType::kData, kPadded | kEndStream, 3, absl::string_view("\0", 1)));
   const Outcome whole = Read(bytes);
   EXPECT_EQ(whole.error, ErrorCode::kNone);
   EXPECT_EQ(whole.told,
@@ -105,37 +101,40 @@ TEST(FrameReaderTest, RefusesWhatTheRfcForbids) {
     ErrorCode error;
   } cases[] = {
       {"another preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r", ErrorCode::kProtocolError},
-      {"no SETTINGS first", absl::StrCat(kPreface, Frame(FrameType::kPing, 0, 0, "12345678")),
+      {"no SETTINGS first",
+       absl::StrCat(kClientPreface, FrameOf(FrameType::kPing, 0, 0, "12345678")),
        ErrorCode::kProtocolError},
       {"their acknowledgement first",
-       absl::StrCat(kPreface, Frame(FrameType::kSettings, kAck, 0, "")), ErrorCode::kProtocolError},
+       absl::StrCat(kClientPreface, FrameOf(FrameType::kSettings, kAck, 0, "")),
+       ErrorCode::kProtocolError},
       {"a frame too long",
-       Begin() + Frame(FrameType::kData, 0, 1, std::string(kLeastMaxFrameBytes + 1, 'x')),
+       Begin() + FrameOf(FrameType::kData, 0, 1, std::string(kLeastMaxFrameBytes + 1, 'x')),
        ErrorCode::kFrameSizeError},
       {"DATA within a block",
-       Begin() + Frame(FrameType::kHeaders, 0, 1, "x") + Frame(FrameType::kData, 0, 1, ""),
+       Begin() + FrameOf(FrameType::kHeaders, 0, 1, "x") + FrameOf(FrameType::kData, 0, 1, ""),
        ErrorCode::kProtocolError},
       {"an unknown frame within a block",
-       Begin() + Frame(FrameType::kHeaders, 0, 1, "x") +
-           Frame(static_cast<FrameType>(99), 0, 1, ""),
+       Begin() + FrameOf(FrameType::kHeaders, 0, 1, "x") +
+           FrameOf(static_cast<FrameType>(99), 0, 1, ""),
        ErrorCode::kProtocolError},
       {"another stream's CONTINUATION",
-       Begin() + Frame(FrameType::kHeaders, 0, 1, "x") + Frame(FrameType::kContinuation, 4, 3, ""),
+       Begin() + FrameOf(FrameType::kHeaders, 0, 1, "x") +
+           FrameOf(FrameType::kContinuation, 4, 3, ""),
        ErrorCode::kProtocolError},
-      {"CONTINUATION of nothing", Begin() + Frame(FrameType::kContinuation, kEndHeaders, 1, ""),
+      {"CONTINUATION of nothing", Begin() + FrameOf(FrameType::kContinuation, kEndHeaders, 1, ""),
        ErrorCode::kProtocolError},
       {"CONTINUATION of a whole block",
-       Begin() + Frame(FrameType::kHeaders, kEndHeaders, 1, "x") +
-           Frame(FrameType::kContinuation, kEndHeaders, 1, ""),
+       Begin() + FrameOf(FrameType::kHeaders, kEndHeaders, 1, "x") +
+           FrameOf(FrameType::kContinuation, kEndHeaders, 1, ""),
        ErrorCode::kProtocolError},
-      {"more padding than DATA", Begin() + Frame(FrameType::kData, kPadded, 1, "\3ab"),
+      {"more padding than DATA", Begin() + FrameOf(FrameType::kData, kPadded, 1, "\3ab"),
        ErrorCode::kProtocolError},
-      {"DATA padded without a length", Begin() + Frame(FrameType::kData, kPadded, 1, ""),
+      {"DATA padded without a length", Begin() + FrameOf(FrameType::kData, kPadded, 1, ""),
        ErrorCode::kFrameSizeError},
-      {"more padding than HEADERS", Begin() + Frame(FrameType::kHeaders, kPadded | 4, 1, "\3ab"),
+      {"more padding than HEADERS", Begin() + FrameOf(FrameType::kHeaders, kPadded | 4, 1, "\3ab"),
        ErrorCode::kProtocolError},
       {"HEADERS without their priority",
-       Begin() + Frame(FrameType::kHeaders, kPriority | kEndHeaders, 1, "1234"),
+       Begin() + FrameOf(FrameType::kHeaders, kPriority | kEndHeaders, 1, "1234"),
        ErrorCode::kFrameSizeError},
   };
   for (const auto& c : cases) EXPECT_EQ(Read(c.bytes).error, c.error) << c.name;
@@ -143,14 +142,14 @@ TEST(FrameReaderTest, RefusesWhatTheRfcForbids) {
 
 // However long a row of CONTINUATION goes on, what it may hold is bounded.
 TEST(FrameReaderTest, BlocksAreBounded) {
-  std::string many = Begin() + Frame(FrameType::kHeaders, 0, 1, "");
+  std::string many = Begin() + FrameOf(FrameType::kHeaders, 0, 1, "");
   for (int i = 0; i <= FrameReader::kMaxContinuations; ++i) {
-    many += Frame(FrameType::kContinuation, 0, 1, "");
+    many += FrameOf(FrameType::kContinuation, 0, 1, "");
   }
   EXPECT_EQ(Read(many).error, ErrorCode::kEnhanceYourCalm);
-  std::string large = Begin() + Frame(FrameType::kHeaders, 0, 1, "");
+  std::string large = Begin() + FrameOf(FrameType::kHeaders, 0, 1, "");
   for (size_t bytes = 0; bytes <= kMaxBlockBytes; bytes += 10000) {
-    large += Frame(FrameType::kContinuation, 0, 1, std::string(10000, 'x'));
+    large += FrameOf(FrameType::kContinuation, 0, 1, std::string(10000, 'x'));
   }
   EXPECT_EQ(Read(large).error, ErrorCode::kEnhanceYourCalm);
 }

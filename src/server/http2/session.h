@@ -91,7 +91,6 @@ class Session final : private FrameReader::Sink {
   void AnnounceGoaway();
   // Requests that come from now on are ignored.
   void Goaway();
-  void Fail(ErrorCode code, absl::string_view reason);
   // No more calls to any stream but OnClosed.
   void CloseAll();
 
@@ -116,7 +115,7 @@ class Session final : private FrameReader::Sink {
   ErrorCode OnHeaderBlock(const FrameHead& head, absl::string_view block) override;
   ErrorCode OnFrame(const FrameHead& head, absl::string_view payload) override;
 
-  ErrorCode OnDataOfClosed(uint32_t stream_id);
+  void OnDataOfClosed(uint32_t stream_id);
   ErrorCode UseBlock(const FrameHead& head, absl::string_view block);
   ErrorCode ReadBlock(Owner::Block kind, absl::string_view block);
   ErrorCode BeginStream(const FrameHead& head, absl::string_view block);
@@ -132,6 +131,7 @@ class Session final : private FrameReader::Sink {
   bool IsIdle(uint32_t stream_id) const;
   void EndInput(StreamState& stream);
 
+  void Fail(ErrorCode code, absl::string_view reason);
   void EndStreams();
   bool FlushControl(OutputQueue& queue, size_t max_bytes);
   StreamState* NextToSend() const;

@@ -8,20 +8,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "src/server/http2/frame_for_test.h"
 #include "src/server/http2/session.h"
 
 namespace tidemark::server::http2 {
 
-constexpr absl::string_view kClientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr Header kResponseHeaders[] = {{":status", "200", true}, {"content-type", "x", true}};
 constexpr Header kResponseTrailers[] = {{"end", "yes", true}};
-
-inline std::string FrameOf(FrameType type, uint8_t flags, uint32_t stream_id,
-                           absl::string_view payload) {
-  std::string out;
-  AppendFrame(out, type, flags, stream_id, payload);
-  return out;
-}
 
 // Answers with what it got once the request has ended, by trailers.
 class EchoStream final : public Stream {
@@ -30,9 +23,9 @@ class EchoStream final : public Stream {
       : session_(session), id_(id), log_(log) {}
 
   void OnData(absl::string_view bytes) override {
-    (holds_input_ ? held_bytes_ : consumed_bytes_) += bytes.size();
     text_.append(bytes.data(), bytes.size());
-    if (!holds_input_) session_.Consume(id_, bytes.size());
+    if (!holds_input_) return session_.Consume(id_, bytes.size());
+    held_bytes_ += bytes.size();
   }
   void OnInputEnd() override {
     absl::StrAppend(&log_, id_, " ended; ");
@@ -79,7 +72,6 @@ class EchoStream final : public Stream {
   std::string& log_;
   std::string text_;
   size_t held_bytes_ = 0;
-  size_t consumed_bytes_ = 0;
   size_t sent_bytes_ = 0;
   bool finished_ = false;
 };

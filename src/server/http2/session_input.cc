@@ -13,7 +13,6 @@ constexpr size_t kMaxSettingsPerFrame = 32;
 // A client that makes us reset its streams gets round the limit on its own resets (CVE-2025-8671).
 constexpr int kMaxFaults = 1000;
 constexpr size_t kKeptResets = 1024;
-constexpr size_t kPriorityBytes = 5;
 constexpr size_t kPingBytes = 8;
 constexpr size_t kGoawayBytes = 8;
 constexpr size_t kNumberBytes = 4;  // an error code, an increment
@@ -80,9 +79,11 @@ ErrorCode Session::OnDataBegin(const FrameHead& head) {
   receive_window_ -= head.payload_bytes;
   receiving_ = nullptr;
   StreamState* stream = FindState(head.stream_id);
-  if (stream == nullptr) return OnDataOfClosed(head.stream_id);
-  if (stream->is_reset) return ErrorCode::kNone;
-  if (stream->input_ended) {
+  if (stream == nullptr) {
+    OnDataOfClosed(head.stream_id);
+  } else if (stream->is_reset) {
+    return ErrorCode::kNone;
+  } else if (stream->input_ended) {
     Reset(head.stream_id, ErrorCode::kStreamClosed);
   } else if (head.payload_bytes > stream->receive_window) {
     Reset(head.stream_id, ErrorCode::kFlowControlError);
@@ -94,11 +95,10 @@ ErrorCode Session::OnDataBegin(const FrameHead& head) {
 }
 
 // From a client that does not know yet, or ended it itself (section 5.1).
-ErrorCode Session::OnDataOfClosed(uint32_t stream_id) {
+void Session::OnDataOfClosed(uint32_t stream_id) {
   if (stream_id <= last_stream_id_ && !WasReset(stream_id)) {
     RefuseStream(stream_id, ErrorCode::kStreamClosed);
   }
-  return ErrorCode::kNone;
 }
 
 void Session::OnDataPiece(const FrameHead& head, absl::string_view bytes) {

@@ -8,13 +8,13 @@
 #include "absl/strings/match.h"
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
+#include "src/server/http2/frame.h"
 #include "src/server/transport/http1_connection.h"
 #include "src/server/transport/http2_connection.h"
 
 namespace tidemark::server {
 namespace {
 
-constexpr absl::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr char kTlsHandshakeByte = 0x16;
 constexpr absl::Duration kLingerTime = absl::Seconds(1);
 constexpr size_t kLingerBytes = 8 << 20;
@@ -184,12 +184,12 @@ bool Connection::Deliver(absl::string_view bytes) {
 
 // False: neither HTTP/2 nor anything served here.
 bool Connection::ChooseProtocol(absl::string_view bytes) {
-  const size_t n = std::min(bytes.size(), kHttp2Preface.size());
+  const size_t n = std::min(bytes.size(), http2::kClientPreface.size());
   const bool agreed_http2 = tls_ != nullptr && tls_->Protocol() == "h2";
   // Without gRPC and TLS there is no reason for HTTP/2.
   const bool may_be_http2 = traits_.serves_grpc || agreed_http2;
-  if (may_be_http2 && bytes.substr(0, n) == kHttp2Preface.substr(0, n)) {
-    if (n < kHttp2Preface.size()) return true;
+  if (may_be_http2 && bytes.substr(0, n) == http2::kClientPreface.substr(0, n)) {
+    if (n < http2::kClientPreface.size()) return true;
     protocol_ = std::make_unique<Http2Connection>(*this);
     return true;
   }

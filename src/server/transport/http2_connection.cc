@@ -1,6 +1,5 @@
 #include "src/server/transport/http2_connection.h"
 
-#include <algorithm>
 #include <limits>
 #include <utility>
 

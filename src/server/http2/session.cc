@@ -5,7 +5,6 @@
 
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
-#include "src/base/release.h"
 
 namespace tidemark::server::http2 {
 namespace {
@@ -30,10 +29,8 @@ Session::Session(const SessionOptions& options, Owner& owner)
   AppendSetting(settings, Setting::kMaxHeaderListSize, options.max_header_list_bytes);
   // Nobody's wishes are asked for: every stream has its turn.
   AppendSetting(settings, Setting::kNoRfc7540Priorities, 1);
-  AppendFrame(control_, FrameType::kSettings, 0, 0, settings);
-  AppendWindowUpdate(control_, 0,
-                     static_cast<uint32_t>(options.connection_window_bytes - kInitialWindowBytes));
-  waiting_frames_ = 2;
+  control_.Frame(FrameType::kSettings, 0, 0, settings);
+  control_.WindowUpdate(0, options.connection_window_bytes - kInitialWindowBytes);
 }
 
 Session::~Session() = default;
@@ -80,8 +77,7 @@ bool Session::IsOver() const {
 void Session::Fail(ErrorCode code, absl::string_view reason) {
   if (std::exchange(failed_, true)) return;
   failure_ = reason;
-  AppendGoaway(control_, last_stream_id_, code, reason);
-  ++waiting_frames_;
+  control_.Goaway(last_stream_id_, code, reason);
 }
 
 // ---- what streams ask for ---------------------------------------------------------------------
@@ -117,11 +113,10 @@ void Session::AppendHeaders(uint32_t stream_id, absl::Span<const Header> headers
   do {
     const absl::string_view piece = rest.substr(0, client_max_frame_bytes_);
     rest.remove_prefix(piece.size());
-    AppendFrame(control_, type, flags | (rest.empty() ? kEndHeaders : 0), stream_id, piece);
+    control_.Frame(type, flags | (rest.empty() ? kEndHeaders : 0), stream_id, piece);
     type = FrameType::kContinuation;
     flags = 0;
   } while (!rest.empty());
-  ++waiting_frames_;
   ++answer_frames_;
 }
 
@@ -140,8 +135,7 @@ void Session::Reset(uint32_t stream_id, ErrorCode code) {
   stream->end_code = code;
   StreamList::Remove(*stream);
   NoteReset(stream_id);
-  AppendReset(control_, stream_id, code);
-  ++waiting_frames_;
+  control_.Reset(stream_id, code);
   MarkEnding(*stream);
 }
 
@@ -151,8 +145,7 @@ void Session::Consume(uint32_t stream_id, size_t byte_count) {
   if (stream == nullptr || stream->input_ended || stream->is_reset) return;
   stream->consumed_bytes += static_cast<int64_t>(byte_count);
   if (2 * stream->consumed_bytes < options_.stream_window_bytes) return;
-  AppendWindowUpdate(control_, stream_id, static_cast<uint32_t>(stream->consumed_bytes));
-  ++waiting_frames_;
+  control_.WindowUpdate(stream_id, stream->consumed_bytes);
   stream->receive_window += std::exchange(stream->consumed_bytes, 0);
 }
 
@@ -160,27 +153,23 @@ void Session::ConsumeForConnection(size_t byte_count) {
   consumed_bytes_ += static_cast<int64_t>(byte_count);
   CHECK(receive_window_ + consumed_bytes_ <= options_.connection_window_bytes);
   if (2 * consumed_bytes_ < options_.connection_window_bytes) return;
-  AppendWindowUpdate(control_, 0, static_cast<uint32_t>(consumed_bytes_));
-  ++waiting_frames_;
+  control_.WindowUpdate(0, consumed_bytes_);
   receive_window_ += std::exchange(consumed_bytes_, 0);
 }
 
 void Session::Ping(absl::string_view eight_bytes) {
-  AppendFrame(control_, FrameType::kPing, 0, 0, eight_bytes);
-  ++waiting_frames_;
+  control_.Frame(FrameType::kPing, 0, 0, eight_bytes);
 }
 
 void Session::AnnounceGoaway() {
   if (failed_) return;
-  AppendGoaway(control_, kMaxStreamId, ErrorCode::kNone, "");
-  ++waiting_frames_;
+  control_.Goaway(kMaxStreamId, ErrorCode::kNone, "");
 }
 
 void Session::Goaway() {
   refuses_new_ = true;
   if (failed_) return;
-  AppendGoaway(control_, last_stream_id_, ErrorCode::kNone, "");
-  ++waiting_frames_;
+  control_.Goaway(last_stream_id_, ErrorCode::kNone, "");
 }
 
 // ---- output -----------------------------------------------------------------------------------
@@ -189,7 +178,7 @@ void Session::Fill(OutputQueue& queue, size_t max_bytes) {
   while (true) {
     if (queue.size_bytes() >= max_bytes) return;
     EndStreams();
-    if (!FlushControl(queue, max_bytes) || failed_ || !WriteNextData(queue)) return;
+    if (!control_.Flush(queue, max_bytes) || failed_ || !WriteNextData(queue)) return;
   }
 }
 
@@ -201,8 +190,7 @@ void Session::EndStreams() {
       if (stream == nullptr) continue;
       if (!stream->is_reset && !stream->input_ended) {
         // Answered in full while the client is still sending: it may stop (section 8.1).
-        AppendReset(control_, id, ErrorCode::kNone);
-        ++waiting_frames_;
+        control_.Reset(id, ErrorCode::kNone);
         NoteReset(id);
       }
       Close(*stream, stream->end_code);
@@ -231,22 +219,6 @@ void Session::CloseAll() {
     StreamList::Remove(*stream);
     if (stream->handler != nullptr) stream->handler->OnClosed(ErrorCode::kCancel);
   }
-}
-
-// False: not all of it fits. Nothing else may be sent before the rest.
-bool Session::FlushControl(OutputQueue& queue, size_t max_bytes) {
-  constexpr size_t kKeptBytes = 8 << 10;
-  if (control_.empty()) return true;
-  const size_t room = max_bytes - std::min(max_bytes, queue.size_bytes());
-  const size_t n = PLANTED_BUG("http2_control_without_bound") ? waiting_bytes()
-                                                              : std::min(waiting_bytes(), room);
-  queue.AppendCopy(absl::string_view(control_).substr(control_taken_bytes_, n));
-  control_taken_bytes_ += n;
-  if (control_taken_bytes_ < control_.size()) return false;
-  if (control_.capacity() > kKeptBytes) Release(control_);
-  control_.clear();
-  control_taken_bytes_ = waiting_frames_ = 0;
-  return true;
 }
 
 // Whom the connection's window held up comes first, but only once there is something of it: else

@@ -19,6 +19,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "src/server/http2/control_queue.h"
 #include "src/server/http2/frame.h"
 #include "src/server/http2/frame_reader.h"
 #include "src/server/http2/header_block_reader.h"
@@ -99,10 +100,10 @@ class Session final : private FrameReader::Sink {
   std::vector<std::shared_ptr<Stream>> streams() const;
   size_t stream_count() const { return streams_.size(); }
   // Frames, besides DATA, that wait for Fill, and what is held for them and of unfinished input.
-  size_t waiting_frames() const { return waiting_frames_ + ended_.size(); }
-  size_t waiting_bytes() const { return control_.size() - control_taken_bytes_; }
+  size_t waiting_frames() const { return control_.frame_count() + ended_.size(); }
+  size_t waiting_bytes() const { return control_.waiting_bytes(); }
   size_t held_bytes() const {
-    return control_.capacity() + ended_.size() * sizeof(StreamState) + reader_.held_bytes();
+    return control_.held_bytes() + ended_.size() * sizeof(StreamState) + reader_.held_bytes();
   }
   // HEADERS and DATA given to Fill so far.
   uint64_t answer_frames() const { return answer_frames_; }
@@ -133,7 +134,6 @@ class Session final : private FrameReader::Sink {
 
   void Fail(ErrorCode code, absl::string_view reason);
   void EndStreams();
-  bool FlushControl(OutputQueue& queue, size_t max_bytes);
   StreamState* NextToSend() const;
   void Resume(StreamState& stream);
   void MarkEnding(StreamState& stream);
@@ -165,10 +165,8 @@ class Session final : private FrameReader::Sink {
   int64_t client_stream_window_ = kInitialWindowBytes;  // what streams begin with
   uint32_t client_max_frame_bytes_ = kLeastMaxFrameBytes;
 
-  std::string control_;  // all frames but DATA, on their way to the queue
-  size_t control_taken_bytes_ = 0;
+  ControlQueue control_;
   std::string block_;  // scratch
-  size_t waiting_frames_ = 0;
   uint64_t answer_frames_ = 0;
   StreamList ready_;    // may have something to send
   StreamList starved_;  // wait for the connection's window

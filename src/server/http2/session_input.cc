@@ -38,8 +38,7 @@ void Session::CountFault(ErrorCode code) {
 
 // A stream that nobody has heard of yet.
 void Session::RefuseStream(uint32_t stream_id, ErrorCode code) {
-  AppendReset(control_, stream_id, code);
-  ++waiting_frames_;
+  control_.Reset(stream_id, code);
   NoteReset(stream_id);
   CountFault(code);
 }
@@ -233,8 +232,7 @@ ErrorCode Session::OnSettingsFrame(const FrameHead& head, absl::string_view payl
   if (const ErrorCode error = SetInitialWindow(initial_window); error != ErrorCode::kNone) {
     return error;
   }
-  AppendFrame(control_, FrameType::kSettings, kAck, 0, "");
-  ++waiting_frames_;
+  control_.Frame(FrameType::kSettings, kAck, 0, "");
   return ErrorCode::kNone;
 }
 
@@ -280,8 +278,7 @@ ErrorCode Session::OnPingFrame(const FrameHead& head, absl::string_view payload)
     owner_.OnPingAnswer();
     return ErrorCode::kNone;
   }
-  AppendFrame(control_, FrameType::kPing, kAck, 0, payload);
-  ++waiting_frames_;
+  control_.Frame(FrameType::kPing, kAck, 0, payload);
   if (!owner_.OnPing()) Fail(ErrorCode::kEnhanceYourCalm, "too_many_pings");
   return ErrorCode::kNone;
 }

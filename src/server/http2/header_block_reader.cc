@@ -6,24 +6,13 @@
 namespace tidemark::server::http2 {
 namespace {
 
-// Section 6: what the first byte of a representation says.
-constexpr uint8_t kIndexed = 0x80;
-constexpr uint8_t kLiteralIntoTable = 0x40;
-constexpr uint8_t kTableSize = 0x20;
-constexpr int kIndexedBits = 7;
-constexpr int kIntoTableBits = 6;
-constexpr int kTableSizeBits = 5;
-constexpr int kLiteralBits = 4;
-constexpr uint8_t kHuffmanCoded = 0x80;
-constexpr int kTextSizeBits = 7;
-
 // No number that means anything here is larger.
 constexpr uint64_t kMaxNumber = 1 << 24;
 
 // Section 5.1. False: cut off, or too large.
-bool ReadNumber(absl::string_view& block, int bits, size_t& number) {
+bool ReadNumber(absl::string_view& block, const HpackForm& form, size_t& number) {
   if (block.empty()) return false;
-  const uint64_t limit = (uint64_t{1} << bits) - 1;
+  const uint64_t limit = (uint64_t{1} << form.number_bits) - 1;
   uint64_t value = static_cast<uint8_t>(block[0]) & limit;
   block.remove_prefix(1);
   if (value == limit) {
@@ -43,9 +32,9 @@ bool ReadNumber(absl::string_view& block, int bits, size_t& number) {
 // Section 5.2. Into `scratch` when it is Huffman-coded.
 bool ReadText(absl::string_view& block, std::string& scratch, absl::string_view& text) {
   if (block.empty()) return false;
-  const bool is_coded = (static_cast<uint8_t>(block[0]) & kHuffmanCoded) != 0;
+  const bool is_coded = (static_cast<uint8_t>(block[0]) & kHuffmanText.bits) != 0;
   size_t size_bytes = 0;
-  if (!ReadNumber(block, kTextSizeBits, size_bytes) || size_bytes > block.size()) return false;
+  if (!ReadNumber(block, kPlainText, size_bytes) || size_bytes > block.size()) return false;
   text = block.substr(0, size_bytes);
   block.remove_prefix(size_bytes);
   if (!is_coded) return true;
@@ -61,16 +50,16 @@ bool HeaderBlockReader::Read(absl::string_view block, OnHeader on_header) {
   bool had_header = false;
   while (!block.empty()) {
     const auto first = static_cast<uint8_t>(block[0]);
-    const bool is_table_size = (first & 0xe0) == kTableSize;
+    const bool is_table_size = (first & 0xe0) == kTableSize.bits;
     bool good = false;
-    if ((first & kIndexed) != 0) {
+    if ((first & kIndexed.bits) != 0) {
       good = ReadIndexed(block, on_header);
-    } else if ((first & kLiteralIntoTable) != 0) {
-      good = ReadLiteral(block, kIntoTableBits, /*into_table=*/true, on_header);
+    } else if ((first & kLiteralIntoTable.bits) != 0) {
+      good = ReadLiteral(block, kLiteralIntoTable, on_header);
     } else if (is_table_size) {
       good = !had_header && ReadTableSize(block);  // section 4.2
     } else {
-      good = ReadLiteral(block, kLiteralBits, /*into_table=*/false, on_header);
+      good = ReadLiteral(block, kLiteral, on_header);
     }
     if (!good) return false;
     had_header |= !is_table_size;
@@ -84,15 +73,15 @@ bool HeaderBlockReader::Read(absl::string_view block, OnHeader on_header) {
 
 bool HeaderBlockReader::ReadIndexed(absl::string_view& block, OnHeader on_header) {
   size_t number = 0;
-  if (!ReadNumber(block, kIndexedBits, number)) return false;
+  if (!ReadNumber(block, kIndexed, number)) return false;
   const HeaderTable::Found found = table_.Find(number);
   return found.note != nullptr && on_header(found.name, found.value, *found.note);
 }
 
-bool HeaderBlockReader::ReadLiteral(absl::string_view& block, int number_bits, bool into_table,
+bool HeaderBlockReader::ReadLiteral(absl::string_view& block, const HpackForm& form,
                                     OnHeader on_header) {
   size_t number = 0;
-  if (!ReadNumber(block, number_bits, number)) return false;
+  if (!ReadNumber(block, form, number)) return false;
   absl::string_view name;
   if (number == 0) {
     if (!ReadText(block, name_, name)) return false;
@@ -105,14 +94,14 @@ bool HeaderBlockReader::ReadLiteral(absl::string_view& block, int number_bits, b
   if (!ReadText(block, value_, value)) return false;
   HeaderNote note;
   if (!on_header(name, value, note)) return false;
-  if (into_table) table_.Add(name, value, note);
+  if (form.bits == kLiteralIntoTable.bits) table_.Add(name, value, note);
   return true;
 }
 
 bool HeaderBlockReader::ReadTableSize(absl::string_view& block) {
   size_t size_bytes = 0;
-  if (!ReadNumber(block, kTableSizeBits, size_bytes)) return false;
-  if (size_bytes > HeaderTable::kLimitBytes) return false;
+  if (!ReadNumber(block, kTableSize, size_bytes)) return false;
+  if (size_bytes > kHeaderTableBytes) return false;
   table_.SetMaxBytes(size_bytes);
   return true;
 }

@@ -15,6 +15,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "src/server/http2/header_table.h"
+#include "src/server/http2/hpack.h"
 
 namespace tidemark::server::http2 {
 
@@ -35,7 +36,7 @@ class HeaderBlockReader {
 
  private:
   bool ReadIndexed(absl::string_view& block, OnHeader on_header);
-  bool ReadLiteral(absl::string_view& block, int number_bits, bool into_table, OnHeader on_header);
+  bool ReadLiteral(absl::string_view& block, const HpackForm& form, OnHeader on_header);
   bool ReadTableSize(absl::string_view& block);
 
   HeaderTable table_;

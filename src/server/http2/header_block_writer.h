@@ -16,6 +16,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "src/server/http2/hpack.h"
 
 namespace tidemark::server::http2 {
 
@@ -41,7 +42,7 @@ class HeaderBlockWriter {
   std::array<Header, kMaxEntries> entries_;  // the oldest first
   size_t entry_count_ = 0;
   size_t table_bytes_ = 0;
-  size_t max_table_bytes_ = 4096;
+  size_t max_table_bytes_ = kHeaderTableBytes;
   bool must_tell_size_ = false;
 };
 

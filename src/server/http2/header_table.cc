@@ -23,7 +23,7 @@ HeaderTable::Found HeaderTable::Find(size_t number) {
 
 // What is larger than the whole table empties it, and is not in it (section 4.4).
 void HeaderTable::Add(absl::string_view name, absl::string_view value, const HeaderNote& note) {
-  const size_t size_bytes = name.size() + value.size() + kEntryOverheadBytes;
+  const size_t size_bytes = TableBytesOf(name, value);
   // Before what it may be a part of goes.
   std::string text;
   if (size_bytes <= max_bytes_) {
@@ -44,7 +44,7 @@ void HeaderTable::Add(absl::string_view name, absl::string_view value, const Hea
 }
 
 void HeaderTable::SetMaxBytes(size_t byte_count) {
-  CHECK(byte_count <= kLimitBytes);
+  CHECK(byte_count <= kHeaderTableBytes);
   max_bytes_ = byte_count;
   Evict(byte_count);
 }
@@ -59,7 +59,7 @@ size_t HeaderTable::held_bytes() const {
 void HeaderTable::Evict(size_t byte_count) {
   while (bytes_ > byte_count) {
     Entry& oldest = Newest(count_ - 1);
-    bytes_ -= oldest.text.size() + kEntryOverheadBytes;
+    bytes_ -= TableBytesOf(oldest.text, "");
     if (!PLANTED_BUG("http2_table_keeps_what_left")) Release(oldest.text);
     --count_;
   }

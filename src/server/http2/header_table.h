@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "src/server/http2/hpack.h"
 #include "src/server/http2/static_table.h"
 
 namespace tidemark::server::http2 {
@@ -27,8 +28,6 @@ struct HeaderNote {
 
 class HeaderTable {
  public:
-  static constexpr size_t kLimitBytes = 4096;  // what clients may make it, and what it begins with
-
   struct Found {
     absl::string_view name;
     absl::string_view value;
@@ -38,14 +37,13 @@ class HeaderTable {
   // By HPACK's number. A name that is nullptr: there is none. Valid until Add or SetMaxBytes.
   Found Find(size_t number);
   void Add(absl::string_view name, absl::string_view value, const HeaderNote& note);
-  // REQUIRES: no more than kLimitBytes.
+  // REQUIRES: no more than kHeaderTableBytes.
   void SetMaxBytes(size_t byte_count);
   // What its texts take. Looks at all places: for tests.
   size_t held_bytes() const;
 
  private:
-  static constexpr size_t kEntryOverheadBytes = 32;
-  static constexpr size_t kMaxEntries = kLimitBytes / kEntryOverheadBytes;
+  static constexpr size_t kMaxEntries = kHeaderTableBytes / TableBytesOf("", "");
 
   struct Entry {
     std::string text;  // name and value
@@ -61,7 +59,7 @@ class HeaderTable {
   size_t next_ = 0;             // where the next one goes
   size_t count_ = 0;
   size_t bytes_ = 0;
-  size_t max_bytes_ = kLimitBytes;
+  size_t max_bytes_ = kHeaderTableBytes;
 };
 
 }  // namespace tidemark::server::http2

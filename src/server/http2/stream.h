@@ -22,16 +22,6 @@ class Stream {
   // Whoever takes bytes returns them to flow control with Session::Consume.
   virtual void OnData(absl::string_view bytes) = 0;
   virtual void OnInputEnd() = 0;
-  // The connection has room again for calls that waited for it.
-  virtual void OnMayResume() {}
-  // Delivers what must not be delivered in the middle of sending.
-  virtual void OnSent() {}
-  // What clients do not take is holding too much.
-  virtual void OnMemoryShort() {}
-  virtual void OnShutdown() {}
-  // What a shutdown ended should have been taken by the client by now. False: it was not ended, and
-  // may take longer.
-  virtual bool OnCutOff() { return false; }
   virtual void OnClosed(ErrorCode code) = 0;
 
   struct Ready {
@@ -44,6 +34,18 @@ class Stream {
   virtual void TakeOutput(size_t byte_count, OutputQueue& queue) = 0;
   // Called once when the last byte is being sent: submit trailers, if any. True if it did.
   virtual bool SubmitTrailers() { return false; }
+
+  // From the session's owner, which finds its streams there; the session calls none of these.
+  // The connection has room again for calls that waited for it.
+  virtual void OnMayResume() {}
+  // Delivers what must not be delivered in the middle of sending.
+  virtual void OnSent() {}
+  // What clients do not take is holding too much.
+  virtual void OnMemoryShort() {}
+  virtual void OnShutdown() {}
+  // What a shutdown ended should have been taken by the client by now. False: it was not ended, and
+  // may take longer.
+  virtual bool OnCutOff() { return false; }
 };
 
 }  // namespace tidemark::server::http2

@@ -44,6 +44,8 @@ absl::StatusOr<std::unique_ptr<EmbeddedJournal>> EmbeddedJournal::Open(
 
 EmbeddedJournal::~EmbeddedJournal() { node_->Close(); }
 
+uint64_t EmbeddedJournal::payload_bytes_max() const { return node_->payload_bytes_max(); }
+
 void EmbeddedJournal::Append(Record record, AppendCallback done) {
   node_->Append(EntryKind::kData, std::move(record), std::move(done));
 }

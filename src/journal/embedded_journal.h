@@ -85,6 +85,7 @@ class EmbeddedJournal : public Journal {
   static absl::StatusOr<std::unique_ptr<EmbeddedJournal>> Open(EmbeddedJournalOptions options);
   ~EmbeddedJournal() override;
 
+  uint64_t payload_bytes_max() const override;
   void Append(Record record, AppendCallback done) override;
   absl::StatusOr<std::unique_ptr<Subscription>> Subscribe(Position from,
                                                           std::vector<PartitionId> partitions,

@@ -105,6 +105,10 @@ class Journal {
  public:
   virtual ~Journal() = default;
 
+  // What an append may carry; a larger one is refused and leaves a hole in its origin's numbers, so
+  // whoever appends looks first.
+  virtual uint64_t payload_bytes_max() const = 0;
+
   // `done` runs once the outcome is known. The entry itself also arrives by subscription; a caller
   // that applies it from there may pass a callback that only looks at errors.
   virtual void Append(Record record, AppendCallback done) = 0;

@@ -33,6 +33,7 @@ class JournalNode : public std::enable_shared_from_this<JournalNode> {
   // After it nothing of this journal runs, and nothing touches its directory.
   void Close();
 
+  uint64_t payload_bytes_max() const { return limits_.payload_bytes_max; }
   void Append(EntryKind kind, Record record, AppendCallback done);
   absl::StatusOr<std::unique_ptr<Subscription>> Subscribe(Position from,
                                                           std::vector<PartitionId> partitions,

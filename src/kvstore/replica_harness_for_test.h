@@ -56,6 +56,7 @@ class ManualClock final : public Clock {
 
 class FakeJournal final : public journal::Journal {
  public:
+  uint64_t payload_bytes_max() const override { return payload_bytes_max_; }
   void Append(journal::Record record, journal::AppendCallback done) override {
     uint64_t& last = last_number_[record.origin];
     if (record.origin_number != last + 1) return done(absl::AbortedError("hole"));
@@ -82,6 +83,7 @@ class FakeJournal final : public journal::Journal {
   journal::Tail KnownTail() const override { return tail_; }
   Position KnownFirst() const override { return Position(1); }
 
+  void LimitPayloads(uint64_t bytes_max) { payload_bytes_max_ = bytes_max; }
   // The next append is refused, and its caller hears of it in ReportFailures.
   void FailNext(absl::Status status) { fail_next_ = std::move(status); }
   void ReportFailures() {
@@ -136,6 +138,7 @@ class FakeJournal final : public journal::Journal {
   std::deque<Stored> undelivered_;
   std::vector<journal::TailCallback> questions_;
   absl::flat_hash_map<OriginId, uint64_t> last_number_;
+  uint64_t payload_bytes_max_ = 1 << 20;
   absl::Status fail_next_;
   std::vector<std::pair<journal::AppendCallback, absl::Status>> failures_;
 };

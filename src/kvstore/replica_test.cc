@@ -35,6 +35,12 @@ class ReplicaTest : public testing::Test {
     request.set_key(key);
     h_.replica->DeleteRange(request, Note<DeleteResult>(name));
   }
+  void DeletePrefix(std::string name, const std::string& prefix) {
+    etcdserverpb::DeleteRangeRequest request;
+    request.set_key(prefix);
+    request.set_range_end(prefix + "\xff");
+    h_.replica->DeleteRange(request, Note<DeleteResult>(name));
+  }
   // Create if absent.
   void Create(std::string name, const std::string& key) {
     etcdserverpb::TxnRequest request;
@@ -194,6 +200,19 @@ TEST_F(ReplicaTest, AnAppendThatIsTooLargeIsNotTheNextOnesFault) {
   Put("c", "j");
   h_.Settle();
   EXPECT_EQ(TakeLog(), "a!etcdserver: request is too large b!etcdserver: request timed out c=2 ");
+  h_.replica->CheckInvariants();
+}
+
+TEST_F(ReplicaTest, AnEntryThatIsTooLargeTakesNoNumber) {
+  for (int i = 0; i < 40; ++i) Put("", absl::StrCat("k", std::string(20, 'x'), i));
+  h_.Settle();
+  TakeLog();
+  h_.journal.LimitPayloads(500);
+  DeletePrefix("a", "k");  // its entry lists all the keys
+  Put("b", "kx");          // what it would have touched is free again
+  Put("c", "j");
+  h_.Settle();
+  EXPECT_EQ(TakeLog(), "a!etcdserver: request is too large b=42 c=43 ");
   h_.replica->CheckInvariants();
 }
 

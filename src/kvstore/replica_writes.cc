@@ -192,6 +192,10 @@ void ReplicaImpl::AppendChanges(Write* write, Evaluation evaluation) {
 
 void ReplicaImpl::AppendPayload(Write* write, std::string payload) {
   CHECK(failed_from_ == 0);
+  if (payload.size() > journal_.payload_bytes_max() &&
+      !PLANTED_BUG("kvstore_numbers_what_is_too_large")) {
+    return Fail(write, ErrRequestTooLarge());
+  }
   write->footprint.reads.clear();
   in_flight_.AddAppended(write->footprint);
   const uint64_t number = first_appended_ + appended_.size();

@@ -9,6 +9,13 @@
 namespace tidemark::partition {
 
 void JournalWriter::Append(journal::Record record, Announce announce, Done done) {
+  if (record.payload.size() > journal_.payload_bytes_max() &&
+      !PLANTED_BUG("coordinator_numbers_what_is_too_large")) {
+    home_.Post([done = std::move(done)]() mutable {
+      done(absl::InvalidArgumentError("larger than the journal takes"));
+    });
+    return;
+  }
   Waiting item{std::move(record), std::move(announce), std::move(done)};
   if (failed_) {
     waiting_.push_back(std::move(item));

@@ -27,7 +27,8 @@ class JournalWriter {
   JournalWriter(journal::Journal& journal, Executor& home, OriginId origin)
       : journal_(journal), home_(home), origin_(origin) {}
 
-  // origin and origin_number of `record` are filled in.
+  // origin and origin_number of `record` are filled in. One that is larger than the journal takes
+  // is refused without a number, so nothing behind it meets a hole, and is not announced.
   void Append(journal::Record record, Announce announce, Done done);
   bool idle() const { return in_flight_ == 0 && waiting_.empty(); }
 

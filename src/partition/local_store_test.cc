@@ -342,6 +342,34 @@ TEST(LocalStore, LeasesGrantAndRefuse) {
             "etcdserver: requested lease not found");
 }
 
+TEST(LocalStore, ARevokeThatIsTooLargeIsNoFaultOfOthers) {
+  StoreForTest store(Options(), 3, 2);
+  store.journal_payload_bytes_max = 500;
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Grant(1, 1000).ok());
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(store.Put(absl::StrCat("/registry/events/", i), "v", 1).ok());
+  }
+  std::optional<absl::Status> revoked;
+  store.router().LeaseRevoke(
+      LeaseId(1), [&](absl::StatusOr<kvstore::Reply<Nothing>> reply) { revoked = reply.status(); });
+  int64_t grants = 0, refused = 0;
+  while (!revoked.has_value()) {
+    store.router().LeaseGrant(++grants + 1, 60,
+                              [&](absl::StatusOr<kvstore::Reply<LeaseGranted>> r) {
+                                if (!r.ok()) ++refused;
+                              });
+    store.world().RunFor(absl::Microseconds(10));
+  }
+  EXPECT_EQ(revoked->message(), "etcdserver: request is too large");
+  store.world().RunFor(absl::Seconds(1));
+  EXPECT_GT(grants, 1);
+  EXPECT_EQ(refused, 0);
+  EXPECT_EQ(store.router().Status().leases, grants + 1);
+  EXPECT_TRUE(store.Put("/registry/events/0", "v", 0).ok());  // nothing is held any more
+  EXPECT_TRUE(store.Revoke(2).ok());
+}
+
 TEST(LocalStore, ExpiredLeaseTakesItsKeysInOneRevision) {
   StoreForTest store(Options(), 3, 2);
   ASSERT_TRUE(store.Start().ok());

@@ -53,6 +53,7 @@ class StoreForTest {
     journal::EmbeddedJournalOptions journal;
     journal.directory = "/data/journal";
     journal.segment_bytes = journal_segment_bytes;
+    journal.limits.payload_bytes_max = journal_payload_bytes_max;
     journal.file_system = disk_.get();
     journal.clock = &world_.clock();
     journal.random = &world_.random();
@@ -197,10 +198,11 @@ class StoreForTest {
     return Wait<Nothing>([&](auto done) { router().Defragment(std::move(done)); });
   }
 
-  uint64_t journal_segment_bytes = 1 << 20;  // for the next Start
-  absl::Duration journal_delay_max;          // the same
-  MemoryBudget* budget = nullptr;            // the same; must outlive this
-  ParallelRunner* workers = nullptr;         // the same
+  uint64_t journal_segment_bytes = 1 << 20;        // for the next Start
+  uint64_t journal_payload_bytes_max = 256 << 20;  // the same
+  absl::Duration journal_delay_max;                // the same
+  MemoryBudget* budget = nullptr;                  // the same; must outlive this
+  ParallelRunner* workers = nullptr;               // the same
   // Between Shut and Start.
   void LoseMemory() {
     for (const std::string& name : memory_.Leftovers()) memory_.Remove(name);

@@ -32,6 +32,7 @@ class DistantJournal : public journal::Journal {
   };
   explicit DistantJournal(Wiring wiring) : w_(wiring) {}
 
+  uint64_t payload_bytes_max() const override { return w_.inner.payload_bytes_max(); }
   void Append(journal::Record record, journal::AppendCallback done) override {
     w_.inner.Append(std::move(record), std::move(done));
   }

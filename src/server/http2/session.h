@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ class Session final : private FrameReader::Sink {
     virtual bool OnHeader(absl::string_view name, absl::string_view value, HeaderNote& note) = 0;
     // False: the stream ends, by PROTOCOL_ERROR.
     virtual bool IsGoodBlock() = 0;
+    // How long the request says that its body is (content-length). Another length ends the stream,
+    // by PROTOCOL_ERROR.
+    virtual std::optional<uint64_t> DeclaredBodyBytes() = 0;
     // Who answers; nullptr when that is done already.
     virtual std::shared_ptr<Stream> OnRequest(uint32_t stream_id) = 0;
     // Nobody asks about the block any more.
@@ -130,6 +134,7 @@ class Session final : private FrameReader::Sink {
   ErrorCode OnWindowUpdate(const FrameHead& head, absl::string_view payload);
   ErrorCode WidenStream(uint32_t stream_id, uint32_t byte_count);
   bool IsIdle(uint32_t stream_id) const;
+  bool CountBody(StreamState& stream, size_t byte_count);
   void EndInput(StreamState& stream);
 
   void Fail(ErrorCode code, absl::string_view reason);

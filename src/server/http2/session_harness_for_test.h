@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -124,6 +125,7 @@ class SessionHarness : private Session::Owner {
   bool has_trailers_ = true;
   bool holds_input_ = false;
   bool is_good_ = true;
+  std::optional<uint64_t> declared_bytes_;
   bool refuses_ = false;  // with nobody to answer
   bool allows_ = true;
   int ping_answers_ = 0;
@@ -132,6 +134,7 @@ class SessionHarness : private Session::Owner {
   void OnBlockBegin(Block) override {}
   bool OnHeader(absl::string_view, absl::string_view, HeaderNote&) override { return true; }
   bool IsGoodBlock() override { return is_good_; }
+  std::optional<uint64_t> DeclaredBodyBytes() override { return declared_bytes_; }
   std::shared_ptr<Stream> OnRequest(uint32_t stream_id) override {
     absl::StrAppend(&log_, stream_id, " asks; ");
     if (refuses_) {

@@ -64,7 +64,19 @@ bool Session::IsIdle(uint32_t stream_id) const {
   return stream_id > last_stream_id_ && !refuses_new_;
 }
 
+// Section 8.1.1.
+bool Session::CountBody(StreamState& stream, size_t byte_count) {
+  if (!stream.declared_bytes.has_value() || PLANTED_BUG("http2_content_length_ignored"))
+    return true;
+  if (byte_count > *stream.declared_bytes) return false;
+  *stream.declared_bytes -= byte_count;
+  return true;
+}
+
 void Session::EndInput(StreamState& stream) {
+  if (stream.declared_bytes.value_or(0) > 0 && !PLANTED_BUG("http2_content_length_ignored")) {
+    return Reset(stream.id, ErrorCode::kProtocolError);
+  }
   stream.input_ended = true;
   if (stream.handler != nullptr) stream.handler->OnInputEnd();
 }
@@ -102,6 +114,10 @@ void Session::OnDataOfClosed(uint32_t stream_id) {
 
 void Session::OnDataPiece(const FrameHead& head, absl::string_view bytes) {
   if (receiving_ == nullptr || receiving_->is_reset) return ConsumeForConnection(bytes.size());
+  if (!CountBody(*receiving_, bytes.size())) {
+    Reset(head.stream_id, ErrorCode::kProtocolError);
+    return ConsumeForConnection(bytes.size());
+  }
   if (receiving_->handler == nullptr) return Consume(head.stream_id, bytes.size());
   receiving_->handler->OnData(bytes);
 }
@@ -162,6 +178,7 @@ ErrorCode Session::BeginStream(const FrameHead& head, absl::string_view block) {
     return ErrorCode::kNone;
   }
   StreamState& stream = AddState(head.stream_id);
+  stream.declared_bytes = owner_.DeclaredBodyBytes();
   stream.handler = owner_.OnRequest(head.stream_id);
   if (head.Has(kEndStream)) EndInput(stream);
   return ErrorCode::kNone;

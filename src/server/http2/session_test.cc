@@ -67,6 +67,33 @@ TEST_F(SessionTest, ABodyMayEndWithoutTrailersAndBeEmpty) {
   EXPECT_EQ(harness_.OutputFrames(), "1/4@3 1/5@3 ");
 }
 
+TEST_F(SessionTest, ABodyIsAsLongAsItsRequestSays) {
+  Begin();
+  harness_.declared_bytes_ = 5;
+  harness_.Request(1, kEndHeaders);
+  harness_.Receive(FrameOf(FrameType::kData, 0, 1, "hel"));
+  harness_.Receive(FrameOf(FrameType::kData, kEndStream, 1, "lo"));
+  EXPECT_EQ(harness_.TakeLog(), "1 asks; 1 ended; ");
+  EXPECT_EQ(harness_.OutputFrames(), "1/4@1 0/0@1:5 1/5@1 ");
+  harness_.TakeLog();
+  // Too long, whatever follows; too short; too short, by trailers; none at all.
+  harness_.Request(3, kEndHeaders);
+  harness_.Receive(FrameOf(FrameType::kData, 0, 3, "hello!"));
+  harness_.Receive(FrameOf(FrameType::kData, kEndStream, 3, "more"));
+  harness_.Request(5, kEndHeaders);
+  harness_.Receive(FrameOf(FrameType::kData, kEndStream, 5, "hell"));
+  harness_.Request(7, kEndHeaders);
+  harness_.Receive(FrameOf(FrameType::kData, 0, 7, "hell"));
+  harness_.Request(7);
+  harness_.Request(9);
+  EXPECT_EQ(harness_.OutputFrames(), "3/0@3=1 3/0@5=1 3/0@7=1 3/0@9=1 ");
+  EXPECT_EQ(harness_.TakeLog(),
+            "3 asks; 5 asks; 7 asks; 9 asks; 3 closed 1; 5 closed 1; 7 closed 1; 9 closed 1; ");
+  harness_.declared_bytes_ = 0;
+  harness_.Request(11);
+  EXPECT_EQ(harness_.OutputFrames(), "1/4@11 1/5@11 ");
+}
+
 TEST_F(SessionTest, WhoIsAnsweredBeforeHeHasSentAllMayStop) {
   Begin();
   harness_.refuses_ = true;

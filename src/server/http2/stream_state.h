@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "src/base/check.h"
 #include "src/server/http2/frame.h"
@@ -18,11 +19,12 @@ class StreamList;
 
 struct StreamState {
   uint32_t id = 0;
-  std::shared_ptr<Stream> handler;  // nullptr: answered already
-  int64_t receive_window = 0;       // what the client may still send
-  int64_t consumed_bytes = 0;       // not yet given back to it
-  int64_t send_window = 0;          // below zero when the client made it smaller
-  bool has_body = false;            // headers were sent that something follows
+  std::shared_ptr<Stream> handler;         // nullptr: answered already
+  int64_t receive_window = 0;              // what the client may still send
+  int64_t consumed_bytes = 0;              // not yet given back to it
+  int64_t send_window = 0;                 // below zero when the client made it smaller
+  std::optional<uint64_t> declared_bytes;  // of its body, that did not come yet
+  bool has_body = false;                   // headers were sent that something follows
   bool input_ended = false;
   bool output_ended = false;
   bool is_reset = false;   // by us: what still comes is not for anybody

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "src/server/transport/grpc_wire.h"
 
 namespace tidemark::server {
@@ -47,6 +48,13 @@ HeaderField ReadPseudo(absl::string_view name, absl::string_view value,
   return {Kind::kPath, false, method == methods.end() ? nullptr : method->second};
 }
 
+// RFC 9110, section 8.6: digits only.
+bool IsLength(absl::string_view value) {
+  uint64_t length = 0;
+  return std::all_of(value.begin(), value.end(), absl::ascii_isdigit) &&
+         absl::SimpleAtoi(value, &length);
+}
+
 Kind KindOfGrpcHeader(absl::string_view name) {
   if (name == "grpc-timeout") return Kind::kTimeout;
   return name == "grpc-encoding" ? Kind::kEncoding : Kind::kUnused;
@@ -69,6 +77,7 @@ HeaderField HeaderField::Read(absl::string_view name, absl::string_view value,
   if (!IsName(name) || !IsValue(value)) return {Kind::kBroken};
   if (name[0] == ':') return ReadPseudo(name, value, methods);
   if (name == "content-type") return {Kind::kContentType, IsGrpcContentType(value)};
+  if (name == "content-length") return {IsLength(value) ? Kind::kContentLength : Kind::kBroken};
   if (name == "te") return {value == "trailers" ? Kind::kUnused : Kind::kBroken};
   if (absl::StartsWith(name, "grpc-")) return {KindOfGrpcHeader(name)};
   if (IsOfTheConnection(name)) return {Kind::kBroken};

@@ -27,6 +27,7 @@ struct HeaderField {
     kAuthority,
     // Regular ones.
     kContentType,
+    kContentLength,
     kTimeout,
     kEncoding,
     kMetadata,

@@ -1,5 +1,7 @@
 #include "src/server/transport/header_rules.h"
 
+#include <utility>
+
 namespace tidemark::server {
 namespace {
 
@@ -22,6 +24,8 @@ void HeaderRules::Add(const HeaderField& field) {
     is_broken_ |= !AddPseudo(field.kind);
   } else {
     has_regular_ = true;
+    // Two lengths could be read differently by two readers.
+    if (field.kind == Kind::kContentLength) is_broken_ |= std::exchange(has_length_, true);
   }
 }
 

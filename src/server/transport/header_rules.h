@@ -23,6 +23,7 @@ class HeaderRules {
   Block block_ = Block::kRequest;
   bool is_broken_ = false;
   bool has_regular_ = false;
+  bool has_length_ = false;
   uint32_t pseudo_seen_ = 0;  // a bit for each kind
 };
 

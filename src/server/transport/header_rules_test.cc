@@ -71,12 +71,21 @@ TEST(HeaderRulesTest, WhatHttp2Forbids) {
   }
 }
 
+// RFC 9110, section 8.6.
+TEST(HeaderRulesTest, ALengthIsOneNumber) {
+  EXPECT_TRUE(IsGood(With(kRequest, "content-length", "0")));
+  EXPECT_TRUE(IsGood(With(kRequest, "content-length", "18446744073709551615")));
+  for (const char* value : {"", "-1", "+1", " 1", "1 ", "1,1", "0x1", "18446744073709551616"}) {
+    EXPECT_FALSE(IsGood(With(kRequest, "content-length", value))) << value;
+  }
+  EXPECT_FALSE(IsGood(With(With(kRequest, "content-length", "1"), "content-length", "1")));
+}
+
 TEST(HeaderRulesTest, CharactersAreThoseOfAnotherImplementation) {
   for (int code = 0; code < 256; ++code) {
     const std::string text{'a', static_cast<char>(code), 'b'};
     const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
-    EXPECT_EQ(IsGood(With(kRequest, text, "x")),
-              nghttp2_check_header_name(bytes, text.size()) != 0)
+    EXPECT_EQ(IsGood(With(kRequest, text, "x")), nghttp2_check_header_name(bytes, text.size()) != 0)
         << code;
     EXPECT_EQ(IsGood(With(kRequest, "x", text)),
               nghttp2_check_header_value(bytes, text.size()) != 0)

@@ -63,9 +63,9 @@ class Http2Connection final : public Protocol, private http2::Session::Owner {
 
  private:
   void OnBlockBegin(Block block) override;
-  bool OnHeader(absl::string_view name, absl::string_view value,
-                http2::HeaderNote& note) override;
+  bool OnHeader(absl::string_view name, absl::string_view value, http2::HeaderNote& note) override;
   bool IsGoodBlock() override { return rules_.IsGood(); }
+  std::optional<uint64_t> DeclaredBodyBytes() override { return head_->body_bytes; }
   std::shared_ptr<http2::Stream> OnRequest(uint32_t stream_id) override;
   void OnBlockEnd() override { head_.reset(); }
   bool OnReset() override;

@@ -3,6 +3,8 @@
 // Bound to one thread; input is hostile.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -19,10 +21,11 @@ struct RequestHead {
   const Method* known_method = nullptr;  // the path, when it is that of a gRPC method
   std::string unknown_path;              // the path otherwise, with query
   std::string authority;
-  bool is_grpc = false;      // by its content type
-  std::string content_type;  // when not gRPC
-  std::string timeout;       // grpc-timeout
-  std::string encoding;      // grpc-encoding
+  bool is_grpc = false;                // by its content type
+  std::string content_type;            // when not gRPC
+  std::optional<uint64_t> body_bytes;  // content-length
+  std::string timeout;                 // grpc-timeout
+  std::string encoding;                // grpc-encoding
   Metadata metadata;
   size_t size_bytes = 0;  // as SETTINGS_MAX_HEADER_LIST_SIZE counts
   bool malformed_binary = false;

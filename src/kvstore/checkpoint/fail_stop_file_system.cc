@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "src/base/failpoint.h"
 #include "src/kvstore/checkpoint/table_tail.h"
 
 namespace tidemark::kvstore {
@@ -185,7 +186,15 @@ IOStatus FailStopFileSystem::NewRandomAccessFile(const std::string& path,
   if (status.ok() && !checked.ok()) {
     status = IOStatus::Corruption(path, std::string(checked.message()));
   }
-  if (!status.ok()) file->reset();
+  if (!status.ok()) {
+    file->reset();
+    return status;
+  }
+  // RocksDB reads ahead as far as it is told. The kernel may do so by megabytes at a time, and the
+  // journal's syncs would wait behind them.
+  if (!PLANTED_BUG("checkpoint_kernel_reads_ahead")) {
+    (*file)->Hint(rocksdb::FSRandomAccessFile::kRandom);
+  }
   return status;
 }
 

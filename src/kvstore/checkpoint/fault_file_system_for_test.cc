@@ -90,7 +90,17 @@ class FaultFileSystem::NotedFile : public rocksdb::FSRandomAccessFileOwnerWrappe
   NotedFile(FaultFileSystem& owner, std::string path,
             std::unique_ptr<rocksdb::FSRandomAccessFile> file)
       : FSRandomAccessFileOwnerWrapper(std::move(file)), owner_(owner), path_(std::move(path)) {}
+  ~NotedFile() override {
+    if (!absl::EndsWith(path_, ".sst")) return;
+    MutexLock lock(&owner_.mutex_);
+    owner_.closed_.insert(path_);
+    if (pattern_ != kRandom) owner_.read_ahead_.insert(path_);
+  }
 
+  void Hint(AccessPattern pattern) override {
+    pattern_ = pattern;
+    target()->Hint(pattern);
+  }
   IOStatus InvalidateCache(size_t offset, size_t length) override {
     {
       MutexLock lock(&owner_.mutex_);
@@ -102,6 +112,7 @@ class FaultFileSystem::NotedFile : public rocksdb::FSRandomAccessFileOwnerWrappe
  private:
   FaultFileSystem& owner_;
   const std::string path_;
+  AccessPattern pattern_ = kNormal;
 };
 
 FaultFileSystem::FaultFileSystem(std::string keep_directory)
@@ -262,6 +273,16 @@ void FaultFileSystem::Guard(const std::string& path,
 std::set<std::string> FaultFileSystem::forgotten() const {
   MutexLock lock(&mutex_);
   return forgotten_;
+}
+
+std::set<std::string> FaultFileSystem::read_ahead() const {
+  MutexLock lock(&mutex_);
+  return read_ahead_;
+}
+
+std::set<std::string> FaultFileSystem::closed() const {
+  MutexLock lock(&mutex_);
+  return closed_;
 }
 
 IOStatus FaultFileSystem::NewRandomAccessFile(const std::string& path, const FileOptions& options,

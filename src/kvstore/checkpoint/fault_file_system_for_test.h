@@ -41,6 +41,9 @@ class FaultFileSystem : public GatedFileSystem {
   bool was_struck() const;
   // Files that were to be read from the disk, whatever the kernel's cache holds.
   std::set<std::string> forgotten() const;
+  // Tables that were closed so far: those that the kernel might read ahead in, and all.
+  std::set<std::string> read_ahead() const;
+  std::set<std::string> closed() const;
 
   // REQUIRES: nobody has files open. Unsynced names of each directory, and unsynced bytes of each
   // file, are kept or lost as drawn.
@@ -105,6 +108,8 @@ class FaultFileSystem : public GatedFileSystem {
   bool by_quota_ ABSL_GUARDED_BY(mutex_) = false;
   bool was_struck_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<std::string> forgotten_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> read_ahead_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> closed_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tidemark::kvstore

@@ -210,6 +210,17 @@ TEST_F(FaultTest, TablesAreReadBackFromTheDisk) {
   }
 }
 
+// It may do so by megabytes at a time, and the journal's syncs would wait.
+TEST_F(FaultTest, TheKernelDoesNotReadAhead) {
+  Open();
+  SetUpImages();
+  for (const bool is_whole : {true, false}) Advance(Next(), is_whole);
+  ExpectStored(pods_, "advanced");
+  PowerLoss();  // closes all
+  EXPECT_GE(faults_->closed().size(), 4u);
+  EXPECT_EQ(faults_->read_ahead(), std::set<std::string>());
+}
+
 // A stop must not wait for gigabytes to be read back.
 TEST_F(FaultTest, InterruptEndsReadingBack) {
   Open();

@@ -38,7 +38,7 @@ struct RocksCheckpointOptions {
   uint64_t readahead_bytes = uint64_t{4} << 20;
   uint64_t compaction_bytes_per_second = uint64_t{32} << 20;
   // Of tables just written: usually, and when the journal hurries.
-  uint64_t read_back_bytes_per_second = uint64_t{8} << 20;
+  uint64_t read_back_bytes_per_second = uint64_t{16} << 20;
   uint64_t hurried_read_back_bytes_per_second = uint64_t{200} << 20;
   int background_threads = 2;
 

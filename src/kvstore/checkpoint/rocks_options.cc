@@ -68,6 +68,9 @@ rocksdb::DBOptions MakeDbOptions(const RocksCheckpointOptions& options, rocksdb:
   db.bytes_per_sync = kAtOnceBytes;
   db.strict_bytes_per_sync = true;
   db.writable_file_max_buffer_size = kAtOnceBytes;
+  // Nor is it read further ahead by compactions (FailStopFileSystem::NewRandomAccessFile).
+  db.access_hint_on_compaction_start = rocksdb::DBOptions::NONE;
+  db.compaction_readahead_size = kAtOnceBytes;
   db.max_manifest_file_size = 16 * kMebibyte;
   db.avoid_flush_during_shutdown = true;
   db.max_bgerror_resume_count = 0;  // see BackgroundErrorListener

@@ -18,11 +18,11 @@ import servers  # noqa: E402
 PATIENCE_S = 900
 
 
-def directory_bytes(path):
-    """What the files take on the disk."""
+def directory_bytes(path, prefix=""):
+    """What the files take on the disk whose names begin so."""
     total = 0
     for folder, _, files in os.walk(path):
-        for name in files:
+        for name in filter(lambda name: name.startswith(prefix), files):
             try:
                 total += os.lstat(os.path.join(folder, name)).st_blocks * 512
             except FileNotFoundError:
@@ -66,6 +66,10 @@ class Node:
 
     def disk_bytes(self, part=""):
         return directory_bytes(self.directory / "data" / part)
+
+    def journal_bytes(self):
+        """Of what a start reads: not the files of trimmed segments, which wait for their next use."""
+        return directory_bytes(self.directory / "data" / "journal", "segment-")
 
     def metrics(self):
         with urllib.request.urlopen(self.server.endpoint + "/metrics", timeout=60) as answer:

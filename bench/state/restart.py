@@ -36,7 +36,7 @@ def measure(make_node, make_client, keys):
         client.store(keys)
         wait_for_checkpoints(node)
         result = {"keys": keys, "checkpoint_bytes": node.disk_bytes("checkpoints"),
-                  "journal_bytes": node.disk_bytes("journal")}
+                  "journal_bytes": node.journal_bytes()}
         stored = client.count()
         if stored != keys:
             raise RuntimeError(f"{stored} keys were stored instead of {keys}")
@@ -58,7 +58,7 @@ TRIMMED_BYTES = 1_400_000_000
 def wait_for_checkpoints(node):
     """Until there is one of every partition and the journal behind them is gone, as it is most of the time."""
     deadline = time.monotonic() + 600
-    while node.metrics()["tidemark_checkpoint_position"] == 0 or node.disk_bytes("journal") > TRIMMED_BYTES:
+    while node.metrics()["tidemark_checkpoint_position"] == 0 or node.journal_bytes() > TRIMMED_BYTES:
         if time.monotonic() > deadline:
             raise RuntimeError(f"no checkpoints; its log ends with {node.server.last_words()}")
         time.sleep(1)

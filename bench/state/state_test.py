@@ -109,6 +109,15 @@ class NodeTest(WithFolder):
         self.log(made, {"msg": "partition starts", "partition": "pods", "way": "warm"})
         self.assertEqual(made.ways(), {"pods": "warm"})
 
+    def test_a_journal_is_what_a_start_reads(self):
+        made = self.node()
+        journal = made.directory / "data" / "journal"
+        journal.mkdir(parents=True)
+        for name in ["segment-7.log", "kept-segment-1.tmp", "next-segment.tmp"]:
+            (journal / name).write_bytes(b"x" * 4096)
+        self.assertEqual(made.journal_bytes(), 4096)
+        self.assertEqual(made.disk_bytes("journal"), 3 * 4096)
+
     def test_a_compaction_before_is_not_the_one_that_is_waited_for(self):
         made = self.node()
         client = node.Client("tidebench", made)

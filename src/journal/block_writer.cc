@@ -12,6 +12,9 @@ namespace tidemark::journal {
 void BlockWriter::Use(std::shared_ptr<File> file) {
   CHECK(!has_unsynced_);
   file_ = std::move(file);
+  if (!PLANTED_BUG("journal_direct_writes_given_up") || !told_) {
+    writes_directly_ = may_write_directly_;
+  }
 }
 
 absl::Status BlockWriter::Write(uint64_t offset, absl::Span<const absl::string_view> runs,
@@ -44,6 +47,7 @@ absl::Status BlockWriter::WriteDirectly(uint64_t offset, absl::Span<const absl::
   absl::Status written = file_->WriteDirectly(offset, runs, durability);
   if (absl::IsUnimplemented(written)) {
     writes_directly_ = false;
+    if (std::exchange(told_, true)) return written;
     TLOG(kInfo, "the journal's files cannot be written past the page cache: a block is two steps");
   }
   return written;

@@ -21,7 +21,7 @@ namespace tidemark::journal {
 
 class BlockWriter {
  public:
-  explicit BlockWriter(bool writes_directly) : writes_directly_(writes_directly) {}
+  explicit BlockWriter(bool writes_directly) : may_write_directly_(writes_directly) {}
 
   // REQUIRES that nothing is unsynced.
   void Use(std::shared_ptr<File> file);
@@ -50,7 +50,10 @@ class BlockWriter {
   absl::Status WriteDirectly(uint64_t offset, absl::Span<const absl::string_view> runs,
                              Durability durability);
 
-  bool writes_directly_;  // until a file cannot
+  const bool may_write_directly_;
+  // To this file. Each is tried: a short want of descriptors shall not last.
+  bool writes_directly_ = false;
+  bool told_ = false;
   std::shared_ptr<File> file_;
   bool has_unsynced_ = false;
 };

@@ -74,6 +74,12 @@ Lessor::Renewal Lessor::Renew(LeaseId id) {
   return Renewal::kRenewed;
 }
 
+void Lessor::Extend(LeaseId id) {
+  Lease* lease = leases_.Find(id);
+  if (lease == nullptr || lease->being_revoked || Remaining(*lease) <= absl::ZeroDuration()) return;
+  SetExpiry(id, lease, clock_.Monotonic() + absl::Seconds(lease->ttl_seconds));
+}
+
 int64_t Lessor::GrantedSeconds(LeaseId id) const {
   const Lease* lease = leases_.Find(id);
   CHECK(lease != nullptr);

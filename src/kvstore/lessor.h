@@ -8,8 +8,8 @@
 // Invariants:
 //  1. A lease never expires before its TTL (or journaled remaining time) has passed since it was
 //     granted, renewed, or serving started, whichever is latest.
-//  2. What the journal knows of a lease's remaining time is never less than the truth, and
-//     at most the truth plus max(TTL / 8, 5 s) plus the caller's delay.
+//  2. What the journal knows of a lease's remaining time is never less than the truth (but for
+//     Extend), and at most the truth plus max(TTL / 8, 5 s) plus the caller's delay.
 //  3. A lease handed out as expired is not renewed any more, unless given back.
 #pragma once
 
@@ -64,6 +64,9 @@ class Lessor {
     kUnknown,       // answer TTL 0
   };
   Renewal Renew(LeaseId id);
+  // The journal cannot be told: no promise over a restart, but while this process lives the lease
+  // of an owner that keeps asking does not end for want of disk space.
+  void Extend(LeaseId id);
   int64_t GrantedSeconds(LeaseId id) const;    // REQUIRES Exists
   int64_t RemainingSeconds(LeaseId id) const;  // whole seconds, truncated; REQUIRES Exists
   std::vector<LeaseId> ByExpiry() const;       // soonest first

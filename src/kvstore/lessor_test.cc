@@ -87,6 +87,22 @@ TEST_F(LessorTest, JournalHearsOfRemainingTimeInSteps) {
   EXPECT_EQ(lessor_.RemainingSeconds(kA), 80);
 }
 
+TEST_F(LessorTest, ExtendedWithoutTheJournalItLivesOnInThisProcess) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 80);
+  Advance(11);
+  ASSERT_EQ(lessor_.DueCheckpoints().size(), 1u);
+  lessor_.OnRemaining(kA, 69);
+  Advance(60);
+  lessor_.Extend(kA);
+  EXPECT_EQ(lessor_.RemainingSeconds(kA), 80);
+  EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);  // it promises more
+  Advance(80);
+  lessor_.Extend(kA);  // too late
+  lessor_.Extend(kB);  // unknown
+  EXPECT_EQ(lessor_.TakeExpired(), std::vector<LeaseId>{kA});
+}
+
 // Else the checkpoint, applied later, would take back what the renewal promised over a restart.
 TEST_F(LessorTest, RenewalWhileACheckpointIsOnItsWayGoesThroughTheJournal) {
   lessor_.StartServing();

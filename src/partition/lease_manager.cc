@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/base/log.h"
 #include "src/kvstore/etcd_errors.h"
 
@@ -28,7 +29,10 @@ void LeaseManager::OnRevoked(LeaseId id) {
   lessor_.OnRevoked(id);
   const auto it = waiting_for_revoke_.find(id);
   if (it == waiting_for_revoke_.end()) return;
-  for (Task& waiter : it->second) coordinator_.home().Post(std::move(waiter));
+  waiting_count_ -= it->second.size();
+  coordinator_.home().Post([id, waiters = std::move(it->second)]() mutable {
+    for (Waiter& waiter : waiters) waiter.done(Reply<LeaseRemaining>{waiter.header, {id, 0}});
+  });
   waiting_for_revoke_.erase(it);
 }
 
@@ -100,18 +104,40 @@ void LeaseManager::DoKeepAlive(LeaseId id, Revision header, ReplyCallback<LeaseR
       coordinator_.Leave();
       return done(Reply<LeaseRemaining>{header, {id, 0}});
     case Lessor::Renewal::kBeingRevoked:
-      waiting_for_revoke_[id].push_back([this, id, header, done = std::move(done)]() mutable {
-        DoKeepAlive(id, header, std::move(done));
-      });
-      return;
+      if (!PLANTED_BUG("lease_waiting_keep_alives_keep_their_place")) coordinator_.Leave();
+      return WaitForRevoke(id, {clock_.Monotonic(), header, std::move(done)});
     case Lessor::Renewal::kJournalFirst:
       return JournalRemaining(
           {{id, 0}}, [this, id, header, done = std::move(done)](absl::Status status) mutable {
             if (status.ok()) return DoKeepAlive(id, header, std::move(done));
+            if (!PLANTED_BUG("lease_ends_for_want_of_space")) lessor_.Extend(id);
             coordinator_.Leave();
             done(std::move(status));
           });
   }
+}
+
+void LeaseManager::WaitForRevoke(LeaseId id, Waiter waiter) {
+  // An expired lease never comes back: it may be said before the revoke, too.
+  if (waiting_count_ >= kWaitingKeepAlivesMax) {
+    return waiter.done(Reply<LeaseRemaining>{waiter.header, {id, 0}});
+  }
+  ++waiting_count_;
+  waiting_for_revoke_[id].push_back(std::move(waiter));
+}
+
+void LeaseManager::GiveUpOldWaiters() {
+  const absl::Duration too_old = clock_.Monotonic() - kKeepAlivePatience;
+  absl::erase_if(waiting_for_revoke_, [&](auto& lease) {
+    std::vector<Waiter>& waiters = lease.second;  // in order of arrival
+    const auto first_kept =
+        std::find_if(waiters.begin(), waiters.end(),
+                     [too_old](const Waiter& waiter) { return waiter.since > too_old; });
+    for (auto it = waiters.begin(); it != first_kept; ++it) it->done(kvstore::ErrTimeout());
+    waiting_count_ -= static_cast<size_t>(first_kept - waiters.begin());
+    waiters.erase(waiters.begin(), first_kept);
+    return waiters.empty();
+  });
 }
 
 void LeaseManager::TimeToLive(LeaseId id, bool with_keys, ReplyCallback<LeaseLife> done) {
@@ -175,6 +201,7 @@ void LeaseManager::ArmPass() {
 }
 
 void LeaseManager::Pass() {
+  GiveUpOldWaiters();
   // What the last pass found is revoked first; the rest keeps until then.
   if (expired_.empty()) {
     for (LeaseId id : lessor_.TakeExpired()) expired_.push_back(id);

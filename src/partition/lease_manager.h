@@ -10,7 +10,9 @@
 //  2. While a lease is being revoked nothing can be attached to it: it is held everywhere.
 //  3. At most kParallelRevokes expired leases are being revoked at a time. These are never refused
 //     for too many operations: keep-alives that wait for them may be all of those.
-//  4. An expired lease that was revoked and granted again by clients, while its turn had not come,
+//  4. Keep-alives of expired leases wait outside the coordinator's bound, so many at most and so
+//     long: they must not keep others out, however long a revoke takes.
+//  5. An expired lease that was revoked and granted again by clients, while its turn had not come,
 //     is left alone.
 #pragma once
 
@@ -31,6 +33,8 @@ namespace tidemark::partition {
 class LeaseManager {
  public:
   static constexpr size_t kParallelRevokes = 16;
+  static constexpr size_t kWaitingKeepAlivesMax = 10000;
+  static constexpr absl::Duration kKeepAlivePatience = absl::Seconds(7);  // nobody waits longer
 
   LeaseManager(Coordinator& coordinator, kvstore::LessorOptions options, Clock& clock,
                Random& random)
@@ -57,6 +61,12 @@ class LeaseManager {
 
  private:
   struct Revoking;
+  // A keep-alive of an expired lease.
+  struct Waiter {
+    absl::Duration since;
+    Revision header;
+    ReplyCallback<LeaseRemaining> done;
+  };
 
   // The newest known: of an answered write elsewhere the system partition may not know yet.
   Revision Current() const { return coordinator_.KnownTail().revision; }
@@ -65,6 +75,8 @@ class LeaseManager {
                   ReplyCallback<LeaseGranted> done);
   void AppendGrant(LeaseId id, int64_t ttl_seconds, ReplyCallback<LeaseGranted> done);
   void DoKeepAlive(LeaseId id, Revision header, ReplyCallback<LeaseRemaining> done);
+  void WaitForRevoke(LeaseId id, Waiter waiter);
+  void GiveUpOldWaiters();
 
   // lease_revoke.cc
   enum class Cause { kRequest, kExpiry };
@@ -87,8 +99,8 @@ class LeaseManager {
   TimerId timer_ = 0;
   // Grants on their way, and who else asked for the same id meanwhile.
   absl::flat_hash_map<LeaseId, std::vector<Task>> granting_;
-  // Keep-alives of expired leases.
-  absl::flat_hash_map<LeaseId, std::vector<Task>> waiting_for_revoke_;
+  absl::flat_hash_map<LeaseId, std::vector<Waiter>> waiting_for_revoke_;
+  size_t waiting_count_ = 0;
   std::deque<LeaseId> expired_;
   size_t revokes_running_ = 0;
   std::atomic<int64_t> expired_total_{0};

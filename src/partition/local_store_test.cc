@@ -259,6 +259,27 @@ TEST(LocalStore, AClientsNoSpaceAlarmStaysWhenTheQuotaIsReachedAsWell) {
   EXPECT_TRUE(store.Put("a", "1").ok());
 }
 
+TEST(LocalStore, OneNoSpaceAlarmIsRaisedForAllThatAreRefusedAtOnce) {
+  LocalStoreOptions options = Options();
+  options.quota_bytes = 100 << 10;
+  StoreForTest store(options);
+  ASSERT_TRUE(store.Start().ok());
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(store.Put("a", std::string(12 << 10, 'v')).ok());
+  const Position before = store.journal().KnownTail().position;
+  etcdserverpb::PutRequest request;
+  request.set_key("a");
+  request.set_value(std::string(12 << 10, 'v'));
+  int refused = 0;
+  for (int i = 0; i < 20; ++i) {
+    store.router().Put({}, request, [&](absl::StatusOr<kvstore::Reply<kvstore::PutResult>> reply) {
+      if (absl::IsResourceExhausted(reply.status())) ++refused;
+    });
+  }
+  store.world().RunFor(absl::Milliseconds(500));
+  EXPECT_EQ(refused, 20);
+  EXPECT_EQ(store.journal().KnownTail().position, before.Next());
+}
+
 TEST(LocalStore, AClientTakesOverTheNoSpaceAlarmThatTheNodeRaised) {
   LocalStoreOptions options = Options();
   options.quota_bytes = 100 << 10;
@@ -320,152 +341,6 @@ TEST(LocalStore, RequestSizeIsLimitedWithEtcdsMargin) {
   EXPECT_TRUE(put().ok());
   context.request_size_bytes += 1;
   EXPECT_EQ(put().status().message(), "etcdserver: request is too large");
-}
-
-TEST(LocalStore, LeasesGrantAndRefuse) {
-  StoreForTest store(Options());
-  ASSERT_TRUE(store.Start().ok());
-  const auto picked = store.Grant(0, 1);
-  ASSERT_TRUE(picked.ok());
-  EXPECT_GT(picked->result.id.value(), 0);
-  EXPECT_EQ(picked->result.ttl_seconds, 2);  // the minimum
-  EXPECT_EQ(picked->revision, Revision(1));
-  ASSERT_TRUE(store.Grant(-3, 100).ok());
-  EXPECT_EQ(store.Grant(-3, 100).status().message(), "etcdserver: lease already exists");
-  EXPECT_EQ(store.Grant(4, 9000000001).status().message(), "etcdserver: too large lease TTL");
-  EXPECT_EQ(store.Revoke(99).status().message(), "etcdserver: requested lease not found");
-  EXPECT_EQ(store.KeepAlive(99)->result.ttl_seconds, 0);
-  EXPECT_EQ(store.KeepAlive(-3)->result.ttl_seconds, 100);
-  EXPECT_EQ(store.TimeToLive(99, true)->result.remaining_seconds, -1);
-  EXPECT_EQ(store.router().Status().leases, 2);
-  EXPECT_EQ(store.Put("/registry/events/e", "1", 98).status().message(),
-            "etcdserver: requested lease not found");
-}
-
-TEST(LocalStore, ARevokeThatIsTooLargeIsNoFaultOfOthers) {
-  StoreForTest store(Options(), 3, 2);
-  store.journal_payload_bytes_max = 500;
-  ASSERT_TRUE(store.Start().ok());
-  ASSERT_TRUE(store.Grant(1, 1000).ok());
-  for (int i = 0; i < 40; ++i) {
-    ASSERT_TRUE(store.Put(absl::StrCat("/registry/events/", i), "v", 1).ok());
-  }
-  std::optional<absl::Status> revoked;
-  store.router().LeaseRevoke(
-      LeaseId(1), [&](absl::StatusOr<kvstore::Reply<Nothing>> reply) { revoked = reply.status(); });
-  int64_t grants = 0, refused = 0;
-  while (!revoked.has_value()) {
-    store.router().LeaseGrant(++grants + 1, 60,
-                              [&](absl::StatusOr<kvstore::Reply<LeaseGranted>> r) {
-                                if (!r.ok()) ++refused;
-                              });
-    store.world().RunFor(absl::Microseconds(10));
-  }
-  EXPECT_EQ(revoked->message(), "etcdserver: request is too large");
-  store.world().RunFor(absl::Seconds(1));
-  EXPECT_GT(grants, 1);
-  EXPECT_EQ(refused, 0);
-  EXPECT_EQ(store.router().Status().leases, grants + 1);
-  EXPECT_TRUE(store.Put("/registry/events/0", "v", 0).ok());  // nothing is held any more
-  EXPECT_TRUE(store.Revoke(2).ok());
-}
-
-TEST(LocalStore, ExpiredLeaseTakesItsKeysInOneRevision) {
-  StoreForTest store(Options(), 3, 2);
-  ASSERT_TRUE(store.Start().ok());
-  ASSERT_TRUE(store.Grant(1, 5).ok());
-  ASSERT_TRUE(store.Grant(2, 5).ok());
-  ASSERT_TRUE(store.Grant(3, 1000).ok());
-  ASSERT_TRUE(store.Put("/registry/events/a", "1", 1).ok());
-  ASSERT_TRUE(store.Put("/registry/pods/b", "1", 1).ok());
-  ASSERT_TRUE(store.Put("c", "1", 2).ok());
-  ASSERT_TRUE(store.Put("d", "1", 3).ok());
-  store.world().RunFor(absl::Seconds(4));
-  EXPECT_EQ(store.Range("a", "e")->result.count, 2);
-  ASSERT_EQ(store.KeepAlive(2)->result.ttl_seconds, 5);
-  store.world().RunFor(absl::Seconds(3));
-  const std::string zero(1, '\0');
-  EXPECT_EQ(store.Range(zero, zero)->result.count, 2);
-  EXPECT_EQ(store.router().Status().revision, Revision(6));  // one for lease 1
-  EXPECT_EQ(store.KeepAlive(1)->result.ttl_seconds, 0);
-  store.world().RunFor(absl::Seconds(5));
-  EXPECT_EQ(store.router().Status().revision, Revision(7));
-  EXPECT_EQ(store.Range(zero, zero)->result.count, 1);
-  EXPECT_EQ(store.router().Status().leases_expired_total, 2);
-}
-
-// A put races the revoke of its lease: either it comes first and goes with the lease, or it is
-// refused; the key never outlives the lease.
-TEST(LocalStore, S7_NothingAttachesToALeaseBeingRevoked) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
-    StoreForTest store(Options(), seed, 3);
-    ASSERT_TRUE(store.Start().ok());
-    ASSERT_TRUE(store.Grant(1, 1000).ok());
-    int answers = 0;
-    const auto put = [&](const std::string& key) {
-      etcdserverpb::PutRequest request;
-      request.set_key(key);
-      request.set_lease(1);
-      store.router().Put({}, request,
-                         [&](absl::StatusOr<kvstore::Reply<kvstore::PutResult>>) { ++answers; });
-    };
-    for (int i = 0; i < 5; ++i) put(absl::StrCat("/registry/pods/", i));
-    store.router().LeaseRevoke(LeaseId(1), [&](absl::StatusOr<kvstore::Reply<Nothing>> reply) {
-      EXPECT_TRUE(reply.ok());
-      ++answers;
-    });
-    for (int i = 5; i < 30; ++i) {
-      put(absl::StrCat("/registry/", i % 2 == 0 ? "pods/" : "events/", i));
-      store.world().RunFor(absl::Microseconds(50));
-    }
-    ASSERT_TRUE(store.world().RunUntil([&] { return answers == 31; }, absl::Minutes(1)));
-    const std::string zero(1, '\0');
-    EXPECT_EQ(store.Range(zero, zero)->result.count, 0) << "seed " << seed;
-    store.store().CheckIdle();
-  }
-}
-
-// Keep-alives of an expired lease wait for its revoke: however many, they must not keep it out.
-TEST(LocalStore, WaitingKeepAlivesDoNotKeepTheRevokeOut) {
-  LocalStoreOptions options = Options();
-  options.max_pending_writes = 4;
-  StoreForTest store(options);
-  ASSERT_TRUE(store.Start().ok());
-  ASSERT_TRUE(store.Grant(1, 2).ok());
-  int sent = 0;
-  int answered = 0;
-  int ended = 0;
-  store.world().RunFor(absl::Milliseconds(2050));  // it is over; the next pass has not come
-  for (; sent < 50; ++sent) {
-    store.router().LeaseKeepAlive(LeaseId(1), [&](auto reply) {
-      ++answered;
-      if (reply.ok() && reply->result.ttl_seconds == 0) ++ended;
-    });
-  }
-  store.world().RunFor(absl::Seconds(10));
-  EXPECT_EQ(answered, sent);
-  EXPECT_GT(ended, 0);
-  EXPECT_EQ(store.KeepAlive(1)->result.ttl_seconds, 0);
-  EXPECT_EQ(store.router().Status().leases_expired_total, 1);
-}
-
-// Its turn to be revoked had not come when clients revoked it and granted it anew.
-TEST(LocalStore, S7_AnExpiredLeaseThatWasGrantedAgainLivesOn) {
-  constexpr int kLeases = 300;
-  StoreForTest store(Options());
-  ASSERT_TRUE(store.Start().ok());
-  for (int id = 1; id <= kLeases; ++id) ASSERT_TRUE(store.Grant(id, 2).ok());
-  const auto expired = [&] { return store.router().Status().leases_expired_total; };
-  ASSERT_TRUE(store.world().RunUntil([&] { return expired() > 0; }, absl::Minutes(1)));
-  const int64_t last = store.router().Status().leases_expired_total + 100;
-  ASSERT_TRUE(store.Revoke(last).ok());
-  ASSERT_TRUE(store.Grant(last, 60).ok());
-  ASSERT_TRUE(store.Put("/registry/pods/a", "1", last).ok());
-  ASSERT_LT(expired(), last);
-  store.world().RunFor(absl::Seconds(20));
-  EXPECT_EQ(expired(), kLeases - 1);
-  EXPECT_EQ(store.TimeToLive(last, true)->result.granted_seconds, 60);
-  EXPECT_THAT(store.TimeToLive(last, true)->result.keys, ElementsAre("/registry/pods/a"));
 }
 
 TEST(LocalStore, CompactionsAnswersAndStoredHashes) {

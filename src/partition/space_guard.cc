@@ -122,17 +122,21 @@ void SpaceGuard::RaiseNoSpace(Task then) {
       coordinator_.Leave();
       return (*shared)();
     }
+    // One entry speaks for all writes that are refused meanwhile.
+    raising_for_.push_back(std::move(*shared));
+    if (raising_for_.size() > 1 && !PLANTED_BUG("partition_nospace_for_each_refusal")) return;
     TLOG(kWarn, "alarm raised",
          {{"alarm", "NOSPACE"},
           {"quota-size-bytes", quota_bytes_},
           {"free-memory-bytes", memory_.space().free_bytes},
           {"free-budget-bytes", budget_.free_bytes(MemoryAccount::kValues)}});
-    Change(OwnNoSpace(), true, /*by_node=*/true,
-           [this, shared](absl::StatusOr<journal::Placed> placed) {
-             if (placed.ok()) LookLater();
-             coordinator_.Leave();
-             (*shared)();
-           });
+    Change(OwnNoSpace(), true, /*by_node=*/true, [this](absl::StatusOr<journal::Placed> placed) {
+      if (placed.ok()) LookLater();
+      for (Task& refuse : std::exchange(raising_for_, {})) {
+        coordinator_.Leave();
+        refuse();
+      }
+    });
   });
   if (!entered.ok()) coordinator_.home().Post([shared] { (*shared)(); });
 }
@@ -202,9 +206,15 @@ void SpaceGuard::LookLater() {
 
 void SpaceGuard::Stop() { coordinator_.home().Cancel(look_timer_); }
 
+bool SpaceGuard::MayDisarm() const {
+  return serving_ && raised_by_quota_ && !disarming_ && client_raises_ == 0;
+}
+
 void SpaceGuard::OnSpaceFreed() {
-  if (!serving_ || !raised_by_quota_ || disarming_ || client_raises_ > 0 || !BelowMark()) return;
+  if (!MayDisarm() || !BelowMark()) return;
   const absl::Status entered = coordinator_.Enter([this] {
+    // A client may have made the alarm its own before this turn came.
+    if (!MayDisarm()) return coordinator_.Leave();
     disarming_ = true;
     Change(OwnNoSpace(), false, /*by_node=*/true, [this](absl::StatusOr<journal::Placed> placed) {
       disarming_ = false;

@@ -86,6 +86,7 @@ class SpaceGuard {
   AlarmEntry OwnNoSpace() const { return {member_id_, etcdserverpb::NOSPACE}; }
   bool Has(const AlarmEntry& entry) const ABSL_LOCKS_EXCLUDED(mutex_);
   bool BelowMark() const;
+  bool MayDisarm() const;
 
   // Space comes back also when a reader lets go of what it held: looks now and then.
   void LookLater();
@@ -105,7 +106,8 @@ class SpaceGuard {
   std::atomic<bool> corrupt_{false};
   bool raised_by_quota_ = false;
   bool disarming_ = false;
-  int client_raises_ = 0;  // on their way
+  std::vector<Task> raising_for_;  // refused writes that wait for the alarm on its way
+  int client_raises_ = 0;          // on their way
   TimerId look_timer_ = 0;
   mutable Mutex mutex_;
   std::set<AlarmEntry> alarms_ ABSL_GUARDED_BY(mutex_);

@@ -57,6 +57,7 @@ class HeapMapper final : public MemoryMapper {
     MutexLock lock(&shared_->mutex);
     auto it = shared_->buffers.find(name);
     if (it == shared_->buffers.end()) return absl::NotFoundError(name);
+    if (shared_->opens_left-- == 0) return absl::InternalError("open: too many open files");
     CHECK(!it->second->open);
     return std::make_unique<Region>(shared_, name, it->second);
   }
@@ -69,6 +70,11 @@ class HeapMapper final : public MemoryMapper {
   void SetCapacityBytes(size_t capacity_bytes) {
     MutexLock lock(&shared_->mutex);
     shared_->capacity_bytes = capacity_bytes;
+  }
+  // So many regions that are there can be opened; the next one cannot, once.
+  void FailOpenAfter(int64_t opens) {
+    MutexLock lock(&shared_->mutex);
+    shared_->opens_left = opens;
   }
   // Of regions that are open or left over.
   size_t used_bytes() const { return *shared_->used_bytes; }
@@ -105,6 +111,7 @@ class HeapMapper final : public MemoryMapper {
   struct Shared {
     Mutex mutex;
     size_t capacity_bytes = std::numeric_limits<size_t>::max();
+    int64_t opens_left = -1;
     std::map<std::string, std::shared_ptr<Buffer>> buffers;
     const Counter used_bytes = std::make_shared<std::atomic<size_t>>(0);
     const std::shared_ptr<std::atomic<int>> open_regions = std::make_shared<std::atomic<int>>(0);

@@ -73,6 +73,8 @@ absl::StatusOr<absl::Span<char>> OpenRegionFile(const std::string& path) {
   if (!file.ok()) return file.status();
   if (!file->has_all_pages) {
     absl::Status reserved = PreallocateFd(file->fd.get(), file->size_bytes, path);
+    // One with holes is none that was finished.
+    if (absl::IsResourceExhausted(reserved)) return absl::DataLossError(reserved.message());
     if (!reserved.ok()) return reserved;
   }
   return Map(file->fd.get(), MAP_SHARED, file->size_bytes, path);

@@ -70,6 +70,8 @@ void EmbeddedJournal::Claim(PartitionId partition, OriginId origin, ClaimCallbac
 
 void EmbeddedJournal::Trim(Position position) { node_->Trim(position); }
 
+void EmbeddedJournal::GiveSpaceBack() { node_->GiveSpaceBack(); }
+
 Tail EmbeddedJournal::KnownTail() const { return node_->KnownTail(); }
 Position EmbeddedJournal::KnownFirst() const { return node_->KnownFirst(); }
 

@@ -93,6 +93,7 @@ class EmbeddedJournal : public Journal {
   void ConfirmTail(TailCallback done) override;
   void Claim(PartitionId partition, OriginId origin, ClaimCallback done) override;
   void Trim(Position position) override;
+  void GiveSpaceBack() override;
   Tail KnownTail() const override;
   Position KnownFirst() const override;
 

@@ -290,6 +290,24 @@ TEST_P(EmbeddedJournalTest, TrimmedPositionsAreOutOfRangeAndStateSurvives) {
   EXPECT_EQ(seen.entries.size(), 102u - 90u);
 }
 
+TEST_P(EmbeddedJournalTest, FilesKeptForLaterGoWhenOthersNeedTheSpace) {
+  Epoch epoch = Claim(kPods);
+  for (uint64_t i = 1; i <= 100; ++i) {
+    ASSERT_TRUE(AppendNow(Data(kPods, epoch, i, std::string(1000, 'x'))).ok());
+  }
+  journal_->Trim(Position(90));
+  Settle();
+  const uint64_t used_bytes = disk_.used_bytes();
+  journal_->GiveSpaceBack();
+  Settle();
+  EXPECT_LE(disk_.used_bytes() + 3 * options_.segment_bytes, used_bytes);
+  const std::vector<std::string> names = *disk_.List("/data/journal");
+  for (const std::string& name : names) {
+    EXPECT_FALSE(name.starts_with("kept-")) << name;
+  }
+  ASSERT_TRUE(AppendNow(Data(kPods, epoch, 101, std::string(1000, 'x'))).ok());
+}
+
 // File systems that copy on write need space to remove a file.
 class StubbornDisk : public sim::SimDisk {
  public:

@@ -125,6 +125,8 @@ class Journal {
 
   // Entries at or before `position` are needed by nobody any more.
   virtual void Trim(Position position) = 0;
+  // Somebody found no space on a disk that the journal may share: what it keeps for later goes.
+  virtual void GiveSpaceBack() = 0;
 
   // The newest tail known here, without confirmation (status, metrics).
   virtual Tail KnownTail() const = 0;

@@ -95,6 +95,13 @@ bool JournalNode::IsStopped() const {
   return is_stopped_;
 }
 
+void JournalNode::GiveSpaceBack() {
+  executor_.Post([node = shared_from_this()] {
+    MutexLock step_lock(&node->step_mutex_);
+    if (node->log_ != nullptr) node->log_->GiveSpaceBack();
+  });
+}
+
 void JournalNode::PostStep() {
   if (step_is_posted_ || is_stopped_) return;
   step_is_posted_ = true;

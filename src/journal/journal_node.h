@@ -40,6 +40,7 @@ class JournalNode : public std::enable_shared_from_this<JournalNode> {
                                                           BatchCallback deliver);
   void ConfirmTail(TailCallback done);
   void Trim(Position position);
+  void GiveSpaceBack();
   Tail KnownTail() const;
   Position KnownFirst() const;
   // A subscriber made room or closed.

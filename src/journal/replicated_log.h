@@ -55,6 +55,8 @@ class ReplicatedLog {
   };
   virtual void Trim(TrimRequest request,
                     absl::AnyInvocable<void(absl::StatusOr<Position>)> done) = 0;
+  // Others found no space on the disk that the log lies on: it gives up what it keeps for later.
+  virtual void GiveSpaceBack() {}
   // No appends come any more, or not for a while.
   virtual void Settle() {}
 };

@@ -321,6 +321,10 @@ LogStorage::Removal SegmentedLog::Trim(Position up_to) {
   return [trimmed = trimmed_] { return trimmed->TakeAway(); };
 }
 
+LogStorage::Preparation SegmentedLog::GiveSpaceBack() {
+  return [trimmed = trimmed_] { trimmed->RemoveKept(); };
+}
+
 // The next segment is filled as the newest one is used, and a quarter faster: it is whole in time,
 // and an idle journal writes nothing.
 LogStorage::Preparation SegmentedLog::Prepare() {

@@ -65,6 +65,7 @@ class SegmentedLog : public LogStorage {
   bool CanTrim(Position up_to) const override;
   Removal Trim(Position up_to) override;
   Preparation Prepare() override;
+  Preparation GiveSpaceBack() override;
   bool IsSettled() const override { return !mark_is_due_; }
   void Settle() override;
   uint64_t size_bytes() const override;

@@ -226,6 +226,15 @@ LogStorage::Preparation SingleVoterLog::Disk::NextPreparation() {
   return IsClosed() ? nullptr : storage->Prepare();
 }
 
+void SingleVoterLog::GiveSpaceBack() {
+  LogStorage::Preparation give_back;
+  {
+    MutexLock lock(&disk_->mutex);
+    if (!disk_->IsClosed()) give_back = disk_->storage->GiveSpaceBack();
+  }
+  if (give_back) RunAside(disk_, std::move(give_back));
+}
+
 void SingleVoterLog::Settle() {
   disk_->options.runner->Run([disk = disk_] {
     MutexLock lock(&disk->mutex);

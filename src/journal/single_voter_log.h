@@ -82,6 +82,7 @@ class SingleVoterLog : public ReplicatedLog {
   void Read(Position from, size_t size_bytes, ReadDone done) override;
   void ConfirmLeadership(Done done) override;
   void Trim(TrimRequest request, absl::AnyInvocable<void(absl::StatusOr<Position>)> done) override;
+  void GiveSpaceBack() override;
   void Settle() override;
 
  private:

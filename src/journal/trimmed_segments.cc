@@ -58,4 +58,14 @@ bool TrimmedSegments::Reuse(const std::string& path) {
   return false;
 }
 
+void TrimmedSegments::RemoveKept() {
+  std::vector<std::string> kept;
+  {
+    MutexLock lock(&mutex_);
+    kept.swap(kept_);
+  }
+  // What cannot be removed, a start removes.
+  for (const std::string& path : kept) file_system_.Remove(path).IgnoreError();
+}
+
 }  // namespace tidemark::journal

@@ -5,8 +5,8 @@
 // what is freed: removing a gigabyte made one sync in a thousand take 33 ms instead of 3
 // (docs/performance.md).
 //
-// Add and TakeAway are called by one thread at a time (whoever owns the directory), Reuse by
-// another.
+// Add, TakeAway and RemoveKept are called by one thread at a time (whoever owns the directory),
+// Reuse by another.
 //
 // Invariants:
 //  1. Files lose their names oldest first, each durably before the next: whatever a crash brings
@@ -38,6 +38,8 @@ class TrimmedSegments {
 
   // One that was kept gets this name; what it held is still in it. False: there is none.
   bool Reuse(const std::string& path) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Others need the space.
+  void RemoveKept() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Trimmed {

@@ -24,8 +24,6 @@ std::vector<LeaseState> LeaseTable::States() const {
   leases_.ForEach([&](LeaseId id, const Lease& lease) {
     states.push_back({id, lease.ttl_seconds, lease.remaining_seconds});
   });
-  std::sort(states.begin(), states.end(),
-            [](const LeaseState& a, const LeaseState& b) { return a.id < b.id; });
   return states;
 }
 

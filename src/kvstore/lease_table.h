@@ -39,7 +39,7 @@ class LeaseTable {
 
   size_t attached_count() const { return attached_count_; }
   int64_t heap_bytes() const;              // estimated
-  std::vector<LeaseState> States() const;  // ascending id
+  std::vector<LeaseState> States() const;  // in no order
 
  private:
   struct Lease {

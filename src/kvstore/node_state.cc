@@ -1,11 +1,15 @@
 #include "src/kvstore/node_state.h"
 
+#include <algorithm>
+
 #include "proto/checkpoint.pb.h"
 #include "src/base/failpoint.h"
 
 namespace tidemark::kvstore {
 
-std::string EncodeImageState(const ImageState& state) {
+std::string EncodeImageState(ImageState state) {
+  std::sort(state.node.leases.begin(), state.node.leases.end(),
+            [](const LeaseState& a, const LeaseState& b) { return a.id < b.id; });
   CheckpointNodeState message;
   message.set_partition_map(state.partition_map);
   message.set_last_change(state.last_change.value());

@@ -26,7 +26,7 @@ struct LeaseState {
 using AlarmSet = absl::btree_set<std::pair<uint64_t, int32_t>>;
 
 struct NodeState {
-  std::vector<LeaseState> leases;  // ascending id
+  std::vector<LeaseState> leases;  // of a decoded one by ascending id
   AlarmSet alarms;
   friend bool operator==(const NodeState&, const NodeState&) = default;
 };
@@ -39,7 +39,8 @@ struct ImageState {
   uint64_t stored_hash = 0;  // mvcc::StoreStats
 };
 
-std::string EncodeImageState(const ImageState& state);
+// Takes long where there are many leases.
+std::string EncodeImageState(ImageState state);
 // DataLoss.
 absl::StatusOr<ImageState> DecodeImageState(absl::string_view bytes);
 

@@ -80,6 +80,7 @@ class FakeJournal final : public journal::Journal {
     done(Epoch(placed.position.value()));
   }
   void Trim(Position) override {}
+  void GiveSpaceBack() override {}
   journal::Tail KnownTail() const override { return tail_; }
   Position KnownFirst() const override { return Position(1); }
 

@@ -48,7 +48,8 @@ class SegmentLog {
   absl::Status StartEmpty();
   // With what a former process left: its records, all of them live, up to the last complete entry.
   // NotFound: nothing was left. DataLoss: it cannot be trusted. After an error StartEmpty is what
-  // remains. Cancelled, when `progress` is: a later process still finds everything.
+  // remains. Cancelled, when `progress` is, and Unavailable, when something is there and could not
+  // be opened: a later process still finds everything.
   struct Adopted {
     SegmentTable::Commit commit;
     RecordRuns records;

@@ -5,9 +5,26 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
+#include "src/base/failpoint.h"
 #include "src/mvcc/segment_log.h"
 
 namespace tidemark::mvcc {
+namespace {
+
+// It is there and could not be opened: for want of descriptors or address space, say, which tells
+// nothing of what it holds.
+bool MayOpenLater(const absl::Status& status) {
+  const bool is_verdict = status.ok() || absl::IsNotFound(status) || absl::IsDataLoss(status);
+  return !is_verdict && !PLANTED_BUG("start_throws_away_what_it_cannot_open");
+}
+
+absl::Status NotOpenedError(const absl::Status& why) {
+  return absl::UnavailableError(absl::StrCat(
+      "memory of a former process is there, and cannot be opened: ", why.message(),
+      "; start again when that is mended, or remove it to start from checkpoint and journal"));
+}
+
+}  // namespace
 
 absl::Status SegmentLog::StartEmpty() {
   DiscardAll();
@@ -25,6 +42,7 @@ absl::Status SegmentLog::DiscardUnless(
   CHECK(table_ == nullptr && slots_.empty());
   absl::StatusOr<std::unique_ptr<SegmentTable>> table =
       SegmentTable::Open(maker_.memory(), TableName(), maker_.identity());
+  if (MayOpenLater(table.status())) return NotOpenedError(table.status());
   if (!table.ok()) {
     RemoveLeftovers();  // what was not judged shall not be adopted, should that table open later
     return table.status();
@@ -48,13 +66,14 @@ absl::StatusOr<SegmentLog::Adopted> SegmentLog::Adopt(ParallelRunner& workers,
   CHECK(table_ == nullptr && slots_.empty());
   absl::StatusOr<std::unique_ptr<SegmentTable>> table =
       SegmentTable::Open(maker_.memory(), TableName(), maker_.identity());
+  if (MayOpenLater(table.status())) return NotOpenedError(table.status());
   if (!table.ok()) {
     RemoveLeftovers();
     return table.status();
   }
   table_ = *std::move(table);
   absl::StatusOr<Adopted> adopted = AdoptSegments(workers, progress);
-  if (absl::IsCancelled(adopted.status())) {
+  if (absl::IsCancelled(adopted.status()) || absl::IsUnavailable(adopted.status())) {
     table_.reset();
     return adopted;
   }
@@ -126,6 +145,7 @@ absl::StatusOr<std::vector<SegmentLog::Found>> SegmentLog::ScanListed(ParallelRu
   });
   if (progress.cancelled()) return absl::CancelledError("the server is stopping");
   if (first_failed == sequences.size()) return found;
+  if (absl::IsUnavailable(found[first_failed].status)) return found[first_failed].status;
   for (const Found& segment : found) {
     if (segment.region != nullptr) segment.region->Discard();
   }
@@ -136,6 +156,7 @@ absl::Status SegmentLog::Scan(uint64_t sequence, uint32_t slot, LoadProgress& pr
                               Found* found) const {
   absl::StatusOr<std::unique_ptr<MemoryRegion>> region =
       maker_.memory().Open(maker_.RegionName(sequence));
+  if (MayOpenLater(region.status())) return NotOpenedError(region.status());
   if (!region.ok()) {
     return absl::DataLossError(
         absl::StrCat("segment ", sequence, " is listed and missing: ", region.status().message()));

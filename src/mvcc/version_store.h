@@ -116,16 +116,18 @@ class VersionStore {
     uint64_t start_id = 0;  // StoreOptions' of that process
   };
   // Before StartEmpty and Adopt: throws away what was left, at once, when `judge` refuses it, and
-  // returns its error. NotFound: nothing was left; DataLoss: it cannot be read.
+  // returns its error. NotFound: nothing was left; DataLoss: it cannot be read. Unavailable: as
+  // Adopt.
   virtual absl::Status DiscardUnless(absl::FunctionRef<absl::Status(const Left&)> judge) = 0;
   // Throws away what a former process left, or what was adopted or restored. ResourceExhausted
   // when there is no memory for a start.
   virtual absl::Status StartEmpty() = 0;
   // Continues with what a former process left in memory: everything it had applied up to and
   // including last_change. NotFound: nothing was left; DataLoss: it is not what that process had.
-  // After an error StartEmpty is what remains. Cancelled, when `progress` is: everything is still
-  // there for a later process. The verdict and the store are the same however many
-  // threads `workers` has.
+  // After an error StartEmpty is what remains. Cancelled, when `progress` is, and Unavailable, when
+  // something is there that could not be opened: everything is still there for a later process, and
+  // StartEmpty would throw away what may be the only copy. The verdict and the store are the same
+  // however many threads `workers` has.
   virtual absl::Status Adopt(ParallelRunner& workers, LoadProgress& progress) = 0;
   absl::Status Adopt() {
     InlineParallelRunner alone;
@@ -221,8 +223,9 @@ class VersionStore {
   virtual RevisionKey VisitStored(RevisionKey from, int64_t max_records,
                                   absl::FunctionRef<void(StoredRecord)> visitor) const = 0;
   // From now on, which stored changes with main <= `bound` are removed is remembered, up to
-  // `limit` of them.
-  virtual void TrackRemovals(Revision bound, size_t limit) = 0;
+  // `limit` of them. Returns what was remembered until now, for the caller to free where that holds
+  // up nobody.
+  virtual std::deque<RevisionKey> TrackRemovals(Revision bound, size_t limit) = 0;
   // Those since TrackRemovals, in the order of removal; nullptr when there were more, or nobody
   // tracked. There may be millions: looked at and taken without touching each.
   struct TrackedRemovals {

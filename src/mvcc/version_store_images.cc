@@ -23,10 +23,10 @@ RevisionKey VersionStoreImpl::VisitStored(RevisionKey from, int64_t max_records,
   return next;
 }
 
-void VersionStoreImpl::TrackRemovals(Revision bound, size_t limit) {
+std::deque<RevisionKey> VersionStoreImpl::TrackRemovals(Revision bound, size_t limit) {
   track_removals_up_to_ = bound;
   removals_limit_ = limit;
-  removals_ = {};
+  return std::exchange(removals_, {}).revisions;
 }
 
 const VersionStore::TrackedRemovals* VersionStoreImpl::Removals() const {

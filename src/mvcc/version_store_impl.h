@@ -74,7 +74,7 @@ class VersionStoreImpl final : public VersionStore {
 
   RevisionKey VisitStored(RevisionKey from, int64_t max_records,
                           absl::FunctionRef<void(StoredRecord)> visitor) const override;
-  void TrackRemovals(Revision bound, size_t limit) override;
+  std::deque<RevisionKey> TrackRemovals(Revision bound, size_t limit) override;
   const TrackedRemovals* Removals() const override;
   std::deque<RevisionKey> TakeRemovals() override;
 

@@ -9,6 +9,7 @@
 #include "src/base/failpoint.h"
 #include "src/base/log.h"
 #include "src/base/post_after.h"
+#include "src/base/release.h"
 #include "src/kvstore/node_state.h"
 
 namespace tidemark::partition {
@@ -20,9 +21,11 @@ struct Checkpointer::Walk {
   kvstore::Replica* replica = nullptr;
   std::optional<Base> base;  // of an increment
   CheckpointHeader header;
-  uint64_t stored_hash = 0;  // what the store has: the records must add up to it
+  kvstore::ImageState state;  // becomes part of the header at the end
+  uint64_t stored_hash = 0;   // what the store has: the records must add up to it
   uint64_t walked_hash = 0;
   std::deque<mvcc::RevisionKey> removals;
+  std::deque<mvcc::RevisionKey> forgotten_removals;  // freed here: perhaps millions
   mvcc::RevisionKey next{Revision(0), 0};
   std::vector<mvcc::StoredRecord> step;
   bool last_step = false;
@@ -133,8 +136,8 @@ void Checkpointer::Begin(std::shared_ptr<Walk> walk) {
   header.state_hash = image.stats.state_hash;
   header.records = image.stats.versions;
   header.record_bytes = static_cast<uint64_t>(image.stats.wire_bytes);
-  header.node_state = kvstore::EncodeImageState(
-      {image.node, partition_map_, image.stats.last_change, image.stats.stored_hash});
+  walk->state = {std::move(image.node), partition_map_, image.stats.last_change,
+                 image.stats.stored_hash};
   walk->stored_hash = image.stats.stored_hash;
   Plan(walk.get());
   CollectStep(std::move(walk));
@@ -180,7 +183,8 @@ void Checkpointer::CollectStep(std::shared_ptr<Walk> walk) {
 // What is removed from now on, the checkpoint has; should it fail, the next is a whole one.
 void Checkpointer::EndImage(Walk* walk) const {
   if (!std::exchange(walk->has_image, false)) return;
-  walk->replica->store().TrackRemovals(walk->header.at.revision, policy_.tracked_removals_max);
+  walk->forgotten_removals =
+      walk->replica->store().TrackRemovals(walk->header.at.revision, policy_.tracked_removals_max);
   walk->replica->EndImage();
 }
 
@@ -204,6 +208,7 @@ void Checkpointer::WriteStep(const std::shared_ptr<Walk>& walk) {
     for (const mvcc::RevisionKey& revision : walk->removals) {
       if (absl::Status s = walk->writer->Remove(revision); !s.ok()) return End(walk, s);
     }
+    tidemark::Release(walk->removals);
   }
   for (const mvcc::StoredRecord& record : walk->step) {
     const absl::string_view wire = record.wire.view();
@@ -230,6 +235,7 @@ void Checkpointer::Commit(const std::shared_ptr<Walk>& walk) {
   CHECK_MSG(walk->walked_hash == walk->stored_hash,
             absl::StrCat("the checkpoint of partition ", walk->header.partition.value(),
                          " does not add up to the state it was made from"));
+  walk->header.node_state = kvstore::EncodeImageState(std::move(walk->state));
   FAIL_POINT("checkpoint.before_commit");
   const absl::Status committed = walk->writer->Commit(walk->header);
   FAIL_POINT("checkpoint.after_commit");
@@ -240,6 +246,8 @@ void Checkpointer::Commit(const std::shared_ptr<Walk>& walk) {
 void Checkpointer::End(std::shared_ptr<Walk> walk, absl::Status status) {
   walk->writer.reset();
   walk->step.clear();
+  tidemark::Release(walk->removals);
+  tidemark::Release(walk->forgotten_removals);
   Executor& executor = walk->replica->executor();
   executor.Post([this, walk = std::move(walk), status = std::move(status)] {
     EndImage(walk.get());
@@ -270,6 +278,9 @@ void Checkpointer::OnEnded(const Walk& walk, const absl::Status& status) {
   ++stats_.failures;
   bases_.erase(partition);
   last_round_position_ = Position(0);  // again also if nothing is written meanwhile
+  if (absl::IsResourceExhausted(status) && !PLANTED_BUG("checkpoint_journal_keeps_the_space")) {
+    doors_.journal.GiveSpaceBack();
+  }
   TLOG(kError, "a checkpoint failed; the journal is kept, and it is tried again",
        {{"partition", partition.value()}, {"error", status.message()}});
   NextPartition();

@@ -31,12 +31,21 @@ absl::string_view NameOf(ReplicaStarter::Way way) {
 
 }  // namespace
 
-void ReplicaStarter::JudgeMemory(const journal::History& history, const journal::Tail& tail) {
-  if (PLANTED_BUG("start_judges_memory_after_early_writes")) return;
-  LogRefused(doors_.replica.store().DiscardUnless([&](const mvcc::VersionStore::Left& left) {
-    return history.Check(left.start_id, {left.compacted_at, left.newest},
-                         {tail.position, tail.revision});
-  }));
+absl::Status ReplicaStarter::JudgeMemory(const journal::History& history,
+                                         const journal::Tail& tail) {
+  if (PLANTED_BUG("start_judges_memory_after_early_writes")) return absl::OkStatus();
+  const absl::Status judged =
+      doors_.replica.store().DiscardUnless([&](const mvcc::VersionStore::Left& left) {
+        return history.Check(left.start_id, {left.compacted_at, left.newest},
+                             {tail.position, tail.revision});
+      });
+  if (absl::IsUnavailable(judged)) return Named(judged);
+  LogRefused(judged);
+  return absl::OkStatus();
+}
+
+absl::Status ReplicaStarter::Named(const absl::Status& status) const {
+  return absl::Status(status.code(), absl::StrCat("partition ", name_, ": ", status.message()));
 }
 
 void ReplicaStarter::LogRefused(const absl::Status& memory) const {
@@ -66,7 +75,7 @@ absl::StatusOr<ReplicaStarter::Way> ReplicaStarter::Load() {
   }
   absl::Status adopted = Adopt();
   if (adopted.ok()) return Way::kWarm;
-  if (absl::IsCancelled(adopted)) return adopted;
+  if (absl::IsCancelled(adopted) || absl::IsUnavailable(adopted)) return adopted;
   LogRefused(adopted);
   return header_ ? LoadCheckpoint() : LoadNothing();
 }
@@ -201,8 +210,7 @@ absl::StatusOr<ReplicaStarter::Way> ReplicaStarter::LoadWithoutCheckpoint(const 
 
 void ReplicaStarter::Finish(absl::StatusOr<Way> way) {
   if (!way.ok()) {
-    return std::exchange(done_, nullptr)(absl::Status(
-        way.status().code(), absl::StrCat("partition ", name_, ": ", way.status().message())));
+    return std::exchange(done_, nullptr)(Named(way.status()));
   }
   doors_.progress.End();
   kvstore::Replica::StartFrom from;

@@ -59,13 +59,15 @@ class ReplicaStarter {
 
   // Before anything is written to the journal in this life: memory of another history, or that got
   // further than the tail, would no longer be told from this one's once the tail has moved on.
-  void JudgeMemory(const journal::History& history, const journal::Tail& tail);
+  // Unavailable: it is there and could not be opened.
+  absl::Status JudgeMemory(const journal::History& history, const journal::Tail& tail);
 
   // After JudgeMemory with that tail. `done` runs on the replica's sequence.
   void Start(const Journal& journal, Done done);
 
  private:
   void LogRefused(const absl::Status& memory) const;
+  absl::Status Named(const absl::Status& status) const;
 
   // On a thread of the pool.
   absl::StatusOr<Way> Load();

@@ -206,6 +206,28 @@ TEST_F(RestartTest, WarmMemoryMakesADamagedCheckpointHarmless) {
   EXPECT_EQ(StateOf(store_), before);
 }
 
+// It may be the only copy: nothing is thrown away for a short want of descriptors.
+TEST_F(RestartTest, MemoryThatCannotBeOpenedIsNotThrownAway) {
+  store_.MakeCheckpoints();
+  const State before = StateOf(store_);
+  store_.Shut();
+  ASSERT_TRUE(store_.checkpoints().FlipRecordBit(kPods, 0, 20, 1).ok());
+  int failures = 0;
+  absl::Status started;
+  do {
+    ASSERT_LT(failures, 100);
+    store_.memory().FailOpenAfter(failures);
+    started = store_.Start();
+    if (started.ok()) break;
+    ++failures;
+    EXPECT_TRUE(absl::IsUnavailable(started)) << started;
+    EXPECT_THAT(std::string(started.message()), HasSubstr("cannot be opened"));
+    store_.Shut();
+  } while (true);
+  EXPECT_GT(failures, 10);  // the table of each partition, twice, and segments
+  EXPECT_EQ(StateOf(store_), before);
+}
+
 TEST_F(RestartTest, AnotherMapThanTheCheckpointsIsRefused) {
   store_.MakeCheckpoints();
   LocalStoreOptions other = Options();
@@ -344,6 +366,31 @@ TEST(CheckpointRoundsTest, KeepTheJournalAsSmallForEver) {
     EXPECT_LE(store.journal().stats().log.size_bytes.load(), size_t{2} * (64 << 10)) << i;
   }
   EXPECT_GE(store.store().checkpoint_stats().rounds, 10);
+}
+
+TEST(CheckpointRoundsTest, WithoutSpaceForThemTheJournalKeepsNoFilesForLater) {
+  LocalStoreOptions options;
+  options.checkpoints.interval = absl::Hours(100);
+  options.checkpoints.journal_bytes = 64 << 10;
+  StoreForTest store(options);
+  store.journal_segment_bytes = 4096;
+  ASSERT_TRUE(store.Start().ok());
+  const auto write = [&store](int count) {
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(store.Put("/registry/pods/a", std::string(2000, 'v')).ok());
+    }
+    store.world().RunFor(absl::Seconds(5));
+  };
+  const auto kept_files = [&store] {
+    const std::vector<std::string> names = *store.disk().List("/data/journal");
+    return std::count_if(names.begin(), names.end(),
+                         [](const std::string& name) { return name.starts_with("kept-"); });
+  };
+  while (kept_files() == 0) write(10);
+  store.checkpoints().FailAddsAfter(0);
+  while (store.store().checkpoint_stats().failures == 0) write(10);
+  store.world().RunFor(absl::Seconds(1));
+  EXPECT_EQ(kept_files(), 0);
 }
 
 }  // namespace

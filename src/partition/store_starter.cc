@@ -56,7 +56,10 @@ void StoreStarter::OnTail(absl::StatusOr<journal::Tail> tail) {
       bytes = static_cast<int64_t>((*header)->record_bytes) * 3 / 2;
     }
   }
-  for (const auto& [id, starter] : starters_) starter->JudgeMemory(options_.history, tail_);
+  for (const auto& [id, starter] : starters_) {
+    absl::Status judged = starter->JudgeMemory(options_.history, tail_);
+    if (!judged.ok()) return Fail(std::move(judged));
+  }
   observer_.on_loading();
   progress_.Begin(tail_.position);
   LogProgress();

@@ -127,15 +127,22 @@ absl::StatusOr<std::optional<CheckpointHeader>> RocksCheckpointStore::Newest(
 }
 
 absl::Status RocksCheckpointStore::KnownDamage(PartitionId partition) const {
-  return CurrentOf(partition).damage;
+  MutexLock lock(&mutex_);
+  auto found = partitions_.find(partition);
+  return found == partitions_.end() ? absl::OkStatus() : found->second.current.damage;
 }
 
 uint64_t RocksCheckpointStore::DiskBytes(PartitionId partition) const {
-  Current current = CurrentOf(partition);
+  std::shared_ptr<Generation> generation;
+  {
+    MutexLock lock(&mutex_);
+    auto found = partitions_.find(partition);
+    if (found != partitions_.end()) generation = found->second.current.generation;
+  }
   uint64_t size_bytes = 0;
-  if (current.generation == nullptr) return 0;
-  CHECK(db_->GetIntProperty(current.generation->handle(),
-                            rocksdb::DB::Properties::kLiveSstFilesSize, &size_bytes));
+  if (generation == nullptr) return 0;
+  CHECK(db_->GetIntProperty(generation->handle(), rocksdb::DB::Properties::kLiveSstFilesSize,
+                            &size_bytes));
   return size_bytes;
 }
 

@@ -68,6 +68,7 @@ class DistantJournal : public journal::Journal {
     w_.inner.Claim(partition, origin, std::move(done));
   }
   void Trim(Position position) override { w_.inner.Trim(position); }
+  void GiveSpaceBack() override { w_.inner.GiveSpaceBack(); }
   journal::Tail KnownTail() const override { return w_.inner.KnownTail(); }
   Position KnownFirst() const override { return w_.inner.KnownFirst(); }
 

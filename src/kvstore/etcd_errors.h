@@ -8,10 +8,8 @@
 
 namespace tidemark::kvstore {
 
-#define TIDEMARK_ETCD_ERROR(name, code, text)                         \
-  inline absl::Status name() {                                        \
-    return absl::Status(absl::StatusCode::code, "etcdserver: " text); \
-  }
+#define TIDEMARK_ETCD_ERROR(name, code, text) \
+  inline absl::Status name() { return absl::Status(absl::StatusCode::code, "etcdserver: " text); }
 
 TIDEMARK_ETCD_ERROR(ErrEmptyKey, kInvalidArgument, "key is not provided")
 TIDEMARK_ETCD_ERROR(ErrKeyNotFound, kInvalidArgument, "key not found")
@@ -23,8 +21,8 @@ TIDEMARK_ETCD_ERROR(ErrInvalidClientApiVersion, kInvalidArgument, "invalid clien
 TIDEMARK_ETCD_ERROR(ErrInvalidSortOption, kInvalidArgument, "invalid sort option")
 TIDEMARK_ETCD_ERROR(ErrRequestTooLarge, kInvalidArgument, "request is too large")
 TIDEMARK_ETCD_ERROR(ErrCompacted, kOutOfRange, "mvcc: required revision has been compacted")
-TIDEMARK_ETCD_ERROR(ErrFutureRevision, kOutOfRange,
-                    "mvcc: required revision is a future revision")
+TIDEMARK_ETCD_ERROR(ErrFutureRevision, kOutOfRange, "mvcc: required revision is a future revision")
+TIDEMARK_ETCD_ERROR(ErrAuthNotEnabled, kFailedPrecondition, "authentication is not enabled")
 TIDEMARK_ETCD_ERROR(ErrNoSpace, kResourceExhausted, "mvcc: database space exceeded")
 // etcd sends UNKNOWN for this one (contract 8.2).
 TIDEMARK_ETCD_ERROR(ErrTooManyRequests, kUnknown, "too many requests")

@@ -19,29 +19,10 @@
 #include "absl/time/time.h"
 #include "src/base/bytes.h"
 #include "src/base/executor.h"
+#include "src/server/metadata.h"
 #include "src/server/outgoing_message.h"
 
 namespace tidemark::server {
-
-// Request headers (names in lower case); over HTTP/2 without those that the transport itself deals
-// with, and user-agent. Binary values ("-bin") arrive decoded.
-class Metadata {
- public:
-  void Add(std::string name, std::string value) {
-    if (items_.empty()) items_.reserve(4);
-    items_.emplace_back(std::move(name), std::move(value));
-  }
-  // nullptr when absent; the first value otherwise.
-  const std::string* Find(absl::string_view name) const {
-    for (const auto& [n, v] : items_)
-      if (n == name) return &v;
-    return nullptr;
-  }
-  const std::vector<std::pair<std::string, std::string>>& items() const { return items_; }
-
- private:
-  std::vector<std::pair<std::string, std::string>> items_;
-};
 
 // Who is at the other end.
 struct Peer {

@@ -1,5 +1,6 @@
 // HTTP/1 requests: strict, bounded, and the same however the bytes arrived.
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/server/transport/http1_parser.h"
 #include "tests/fuzz/fuzz_target.h"
@@ -13,12 +14,12 @@ constexpr Http1Limits kLimits = {
 std::string Text(const HttpRequest& request, bool keep_alive) {
   std::string text = absl::StrCat(request.method, " ", request.path, "?", request.query, " ",
                                   keep_alive ? "k" : "c", "\n");
-  for (const auto& [name, value] : request.headers.items()) {
-    CHECK(name == absl::AsciiStrToLower(name) && name.find(' ') == std::string::npos);
-    CHECK(value.find('\r') == std::string::npos && value.find('\n') == std::string::npos);
+  request.headers.ForEach([&text](absl::string_view name, absl::string_view value) {
+    CHECK(name == absl::AsciiStrToLower(name) && !absl::StrContains(name, ' '));
+    CHECK(!absl::StrContains(value, '\r') && !absl::StrContains(value, '\n'));
     absl::StrAppend(&text, name, "=", value, "\n");
-  }
-  CHECK(request.headers.items().size() <= kLimits.max_header_count);
+  });
+  CHECK(request.headers.size() <= kLimits.max_header_count);
   CHECK(request.body.size() <= kLimits.max_body_bytes);
   return absl::StrCat(text, request.body, "\n");
 }

@@ -74,27 +74,13 @@ std::vector<std::string> Texts(const std::vector<Url>& urls) {
   return texts;
 }
 
-// Counters of etcd_server_client_requests_total, resolved once per version.
 ServiceContext::CountClient ClientCounter(Metrics& metrics) {
-  struct Known {
-    Mutex mutex;
-    absl::flat_hash_map<std::string, prometheus::Counter*> counters[2];
-  };
-  auto known = std::make_shared<Known>();
-  return [known, &metrics](bool stream, const std::string& version) {
-    prometheus::Counter* counter = nullptr;
-    {
-      MutexLock lock(&known->mutex);
-      prometheus::Counter*& slot = known->counters[stream][version];
-      if (slot == nullptr) {
-        slot = &metrics.Counter(
-            "etcd_server_client_requests_total",
-            "The total number of client requests per client version.",
-            {{"type", stream ? "stream" : "unary"}, {"client_api_version", version}});
-      }
-      counter = slot;
-    }
-    counter->Increment();
+  return [&metrics](bool stream, const std::string& version) -> std::function<void()> {
+    prometheus::Counter& counter =
+        metrics.Counter("etcd_server_client_requests_total",
+                        "The total number of client requests per client version.",
+                        {{"type", stream ? "stream" : "unary"}, {"client_api_version", version}});
+    return [&counter] { counter.Increment(); };
   };
 }
 

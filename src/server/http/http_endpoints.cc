@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -144,9 +145,9 @@ void HttpEndpoints::Serve(HttpRequest request, Respond plain_respond, bool metri
     return;
   }
   if (!request.peer.tls && !options_.host_whitelist.empty()) {
-    const std::string* host = request.headers.Find("host");
-    if (host == nullptr) host = request.headers.Find(":authority");
-    const std::string name = host == nullptr ? "" : HostWithoutPort(*host);
+    std::optional<absl::string_view> host = request.headers.Find("host");
+    if (!host.has_value()) host = request.headers.Find(":authority");
+    const std::string name = HostWithoutPort(host.value_or(""));
     const auto& list = options_.host_whitelist;
     if (std::find(list.begin(), list.end(), "*") == list.end() &&
         std::find(list.begin(), list.end(), name) == list.end()) {
@@ -154,8 +155,7 @@ void HttpEndpoints::Serve(HttpRequest request, Respond plain_respond, bool metri
           421, absl::StrCat("host \"", name, "\" is not in --host-whitelist of this server\n")));
     }
   }
-  const std::string* sent = request.headers.Find("origin");
-  Respond respond = [this, origin = sent == nullptr ? std::string() : *sent,
+  Respond respond = [this, origin = std::string(request.headers.Find("origin").value_or("")),
                      plain_respond = std::move(plain_respond)](HttpResponse response) {
     AddCors(origin, response);
     plain_respond(std::move(response));

@@ -166,13 +166,14 @@ absl::Status AddEnvironment(absl::Span<const std::string> environment, FlagValue
     if (key == "ETCD_UNSUPPORTED_ARCH") continue;
     // Images set it to say what is in them; etcd ignores it too.
     if (key == "ETCD_VERSION" || key == "ETCD_HELP") {
-      warnings.push_back(absl::StrCat("ignored environment variable ", variable));
+      warnings.push_back(absl::StrCat("ignored environment variable ", key));
       continue;
     }
     std::string name = absl::StrReplaceAll(absl::AsciiStrToLower(key.substr(5)), {{"_", "-"}});
     const FlagSpec* spec = FindFlag(name);
     if (spec == nullptr || absl::StrContains(spec->name, '.')) {
-      warnings.push_back(absl::StrCat("unrecognized environment variable ", variable));
+      // Not its value: images have passwords under such names.
+      warnings.push_back(absl::StrCat("unrecognized environment variable ", key));
       continue;
     }
     // Like etcd: an empty variable is a variable that is not set.

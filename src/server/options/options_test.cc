@@ -142,12 +142,12 @@ TEST(Environment, SetsConflictsAndWarns) {
   EXPECT_EQ(o.name, "env");
   EXPECT_EQ(o.max_txn_ops, 7u);
   EXPECT_TRUE(o.client_tls.client_cert_auth);
-  EXPECT_THAT(o.warnings, ElementsAre("unrecognized environment variable ETCD_NOBODY_KNOWS=1"));
+  EXPECT_THAT(o.warnings, ElementsAre("unrecognized environment variable ETCD_NOBODY_KNOWS"));
 
   EXPECT_EQ(MustStart({"--warning-unary-request-duration=0s"}).warning_unary_request_duration,
             absl::Milliseconds(300));
   o = MustStart({}, {"ETCD_VERSION=v3.5.9"});  // as images of etcd set it
-  EXPECT_THAT(o.warnings, ElementsAre("ignored environment variable ETCD_VERSION=v3.5.9"));
+  EXPECT_THAT(o.warnings, ElementsAre("ignored environment variable ETCD_VERSION"));
 
   ExitAtOnce conflict = MustExit({"--name=flag"}, {"ETCD_NAME=env"});
   EXPECT_EQ(conflict.code, 1);

@@ -49,8 +49,9 @@ struct ServiceCounters {
 
 class ServiceContext {
  public:
-  // Counts etcd_server_client_requests_total; called with a bounded set of versions.
-  using CountClient = std::function<void(bool stream, const std::string& version)>;
+  // Gives what counts a request in etcd_server_client_requests_total; asked once for each of a
+  // bounded set of versions.
+  using CountClient = std::function<std::function<void()>(bool stream, const std::string& version)>;
 
   ServiceContext(ServiceOptions options, partition::Router& router, Clock& clock, Random& random,
                  CountClient count_client);
@@ -73,8 +74,14 @@ class ServiceContext {
   absl::Status Admit(const ServerCall& call, bool stream);
 
  private:
+  struct Client {
+    std::string version;
+    std::function<void()> count_unary;
+    std::function<void()> count_stream;
+  };
   // Beyond so many distinct versions clients are counted as "other".
   static constexpr size_t kMaxClientVersions = 64;
+  const Client& ClientOf(absl::string_view version) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const ServiceOptions options_;
   partition::Router& router_;
@@ -85,7 +92,8 @@ class ServiceContext {
   std::atomic<uint64_t> term_{0};
 
   Mutex mutex_;
-  absl::flat_hash_map<std::string, bool> client_versions_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<const Client*> newest_client_{nullptr};
+  absl::flat_hash_map<std::string, std::unique_ptr<const Client>> clients_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tidemark::server

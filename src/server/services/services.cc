@@ -37,8 +37,6 @@ constexpr Missing kMissing[] = {
     {"/etcdserverpb.Maintenance/Downgrade", "downgrade"},
     {"/etcdserverpb.Auth/AuthEnable", "auth"},
     {"/etcdserverpb.Auth/AuthDisable", "auth"},
-    {"/etcdserverpb.Auth/AuthStatus", "auth"},
-    {"/etcdserverpb.Auth/Authenticate", "auth"},
     {"/etcdserverpb.Auth/UserAdd", "auth"},
     {"/etcdserverpb.Auth/UserGet", "auth"},
     {"/etcdserverpb.Auth/UserList", "auth"},
@@ -87,6 +85,7 @@ std::vector<Method> AllMethods(ServiceContext& context) {
   AddLeaseService(context, methods);
   AddClusterService(context, methods);
   AddMaintenanceService(context, methods);
+  AddAuthService(context, methods);
   AddHealthService(context, methods);
   AddUnimplemented(methods);
   for (absl::string_view path : kEssential) {

@@ -16,6 +16,7 @@ void AddWatchService(ServiceContext& context, std::vector<Method>& methods);
 void AddLeaseService(ServiceContext& context, std::vector<Method>& methods);
 void AddClusterService(ServiceContext& context, std::vector<Method>& methods);
 void AddMaintenanceService(ServiceContext& context, std::vector<Method>& methods);
+void AddAuthService(ServiceContext& context, std::vector<Method>& methods);
 void AddHealthService(ServiceContext& context, std::vector<Method>& methods);
 // Known to etcd, not built yet: UNIMPLEMENTED with a clear text.
 void AddUnimplemented(std::vector<Method>& methods);

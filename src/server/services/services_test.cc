@@ -37,8 +37,11 @@ class ServicesTest : public ::testing::Test {
     options.max_request_bytes = 1000;
     options.watch_progress_notify_interval = absl::Seconds(10);
     context_ = std::make_unique<ServiceContext>(
-        options, router_, loop_, random_, [this](bool stream, const std::string& version) {
-          clients_.push_back((stream ? "stream " : "unary ") + version);
+        options, router_, loop_, random_,
+        [this](bool stream, const std::string& version) -> std::function<void()> {
+          return [this, name = (stream ? "stream " : "unary ") + version] {
+            clients_.push_back(name);
+          };
         });
     context_->RefreshTerm();
     methods_ = AllMethods(*context_);
@@ -268,6 +271,22 @@ TEST_F(ServicesTest, HashKv) {
   EXPECT_EQ(hash.compact_revision(), -1);
   EXPECT_EQ(hash.hash_revision(), 5);
   EXPECT_EQ(hash.header().revision(), 42);
+}
+
+// Contract 7.1: a client with a user and a password goes on without.
+TEST_F(ServicesTest, AuthenticationIsOff) {
+  etcdserverpb::AuthenticateRequest request;
+  request.set_name("root");
+  Started login = Ask("/etcdserverpb.Auth/Authenticate", request);
+  EXPECT_EQ(login.call->status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(login.call->status.message(), "etcdserver: authentication is not enabled");
+  Started asked = Ask("/etcdserverpb.Auth/AuthStatus", etcdserverpb::AuthStatusRequest());
+  router_.nothing_done.at(0)(kvstore::Reply<partition::Nothing>{Revision(42), {}});
+  loop_.RunTasks();
+  const auto status = Parse<etcdserverpb::AuthStatusResponse>(asked.call->sent.at(0));
+  EXPECT_FALSE(status.enabled());
+  EXPECT_EQ(status.authrevision(), 1u);
+  EXPECT_EQ(status.header().revision(), 42);
 }
 
 TEST_F(ServicesTest, UnimplementedSaysWhat) {

@@ -100,9 +100,9 @@ class ShowMetadata : public Handler {
   using Handler::Handler;
   void Handle(SharedBytes) override {
     std::string text;
-    for (const auto& [name, value] : call_->metadata().items()) {
+    call_->metadata().ForEach([&text](absl::string_view name, absl::string_view value) {
       absl::StrAppend(&text, name, "=", value, "\n");
-    }
+    });
     const Peer& peer = call_->peer();
     absl::StrAppend(&text, "peer=", peer.address, " tls=", peer.tls, " cn=", peer.common_name);
     Answer(ByteChain(std::move(text)));

@@ -171,7 +171,7 @@ void Http1Parser::ParseHeader() {
       if (http10_ && absl::EqualsIgnoreCase(option, "keep-alive")) keep_alive_ = true;
     }
   }
-  request_.headers.Add(std::move(name), std::string(value));
+  request_.headers.Add(name, value);
 }
 
 void Http1Parser::EndHead() {

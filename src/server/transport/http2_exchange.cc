@@ -34,10 +34,8 @@ Http2Exchange::Http2Exchange(Http2Connection& connection, uint32_t stream_id, Re
   request_.method = std::move(head.method);
   SplitTarget(head.path(), request_.path, request_.query);
   request_.headers = std::move(head.metadata);
-  if (!head.authority.empty()) request_.headers.Add("host", std::move(head.authority));
-  if (!head.content_type.empty()) {
-    request_.headers.Add("content-type", std::move(head.content_type));
-  }
+  if (!head.authority.empty()) request_.headers.Add("host", head.authority);
+  if (!head.content_type.empty()) request_.headers.Add("content-type", head.content_type);
   request_.peer = connection.connection().peer();
 }
 

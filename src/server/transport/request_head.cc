@@ -36,11 +36,11 @@ void RequestHead::Add(const HeaderField& field, absl::string_view name, absl::st
       encoding = std::string(value);
       return;
     case HeaderField::Kind::kMetadata:
-      return metadata.Add(std::string(name), std::string(value));
+      return metadata.Add(name, value);
     case HeaderField::Kind::kBinaryMetadata: {
       absl::optional<std::string> decoded = DecodeBinaryMetadata(value);
       malformed_binary |= !decoded.has_value();
-      if (decoded.has_value()) metadata.Add(std::string(name), *std::move(decoded));
+      if (decoded.has_value()) metadata.Add(name, *decoded);
       return;
     }
     case HeaderField::Kind::kBroken:

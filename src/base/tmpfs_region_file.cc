@@ -73,9 +73,8 @@ absl::StatusOr<absl::Span<char>> OpenRegionFile(const std::string& path) {
   if (!file.ok()) return file.status();
   if (!file->has_all_pages) {
     absl::Status reserved = PreallocateFd(file->fd.get(), file->size_bytes, path);
-    // One with holes is none that was finished.
-    if (absl::IsResourceExhausted(reserved)) return absl::DataLossError(reserved.message());
-    if (!reserved.ok()) return reserved;
+    // One with holes is none that was finished, whatever keeps them from being filled.
+    if (!reserved.ok()) return absl::DataLossError(reserved.message());
   }
   return Map(file->fd.get(), MAP_SHARED, file->size_bytes, path);
 }

@@ -77,7 +77,10 @@ class MemoryPart : public Part {
     row["records"] = adopted.ok() ? Json(stats.versions) : Json();
     row["live_keys"] = adopted.ok() ? Json(stats.live_keys) : Json();
     row["last_change"] = table.ok() ? Json((*table)->newest().main.value()) : Json();
-    if (!adopted.ok()) {
+    if (absl::IsUnavailable(adopted)) {
+      report->Add(Kind::kUnknown, absl::StrCat("partition ", id.value(), ": ", adopted.message(),
+                                               " (a start ends as well if it cannot)"));
+    } else if (!adopted.ok()) {
       report->Add(Kind::kNote, absl::StrCat("partition ", id.value(),
                                             " will not start from memory: ", adopted.message()));
     }

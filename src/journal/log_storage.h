@@ -79,8 +79,8 @@ class LogStorage {
   using Preparation = absl::AnyInvocable<void()>;
   virtual Preparation Prepare() { return nullptr; }
 
-  // What is kept for later use goes, as others found no space on this disk. nullptr: there is none.
-  // Done, or not, as a removal is.
+  // What would free the space that is kept for later use, as others found none on this disk; or
+  // nullptr. Done, or not, as a removal is.
   virtual Preparation GiveSpaceBack() { return nullptr; }
 
   // What is better done once appends pause than after each: nothing is left of it, or do it now.

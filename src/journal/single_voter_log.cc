@@ -227,12 +227,15 @@ LogStorage::Preparation SingleVoterLog::Disk::NextPreparation() {
 }
 
 void SingleVoterLog::GiveSpaceBack() {
-  LogStorage::Preparation give_back;
-  {
-    MutexLock lock(&disk_->mutex);
-    if (!disk_->IsClosed()) give_back = disk_->storage->GiveSpaceBack();
-  }
-  if (give_back) RunAside(disk_, std::move(give_back));
+  disk_->options.side_runner->Run([disk = disk_] {
+    MutexLock directory_lock(&disk->directory_mutex);
+    LogStorage::Preparation give_back;
+    {
+      MutexLock lock(&disk->mutex);
+      if (!disk->IsClosed()) give_back = disk->storage->GiveSpaceBack();
+    }
+    if (give_back) give_back();
+  });
 }
 
 void SingleVoterLog::Settle() {

@@ -60,6 +60,10 @@ class FakeJournal final : public journal::Journal {
   void Append(journal::Record record, journal::AppendCallback done) override {
     uint64_t& last = last_number_[record.origin];
     if (record.origin_number != last + 1) return done(absl::AbortedError("hole"));
+    if (record.payload.size() > payload_bytes_max_) {
+      failures_.push_back({std::move(done), absl::InvalidArgumentError("payload")});
+      return;
+    }
     if (!fail_next_.ok()) {
       failures_.push_back({std::move(done), std::exchange(fail_next_, absl::OkStatus())});
       return;

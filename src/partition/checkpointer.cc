@@ -25,7 +25,7 @@ struct Checkpointer::Walk {
   uint64_t stored_hash = 0;   // what the store has: the records must add up to it
   uint64_t walked_hash = 0;
   std::deque<mvcc::RevisionKey> removals;
-  std::deque<mvcc::RevisionKey> forgotten_removals;  // freed here: perhaps millions
+  std::deque<mvcc::RevisionKey> forgotten_removals;  // to be freed off the loops: perhaps millions
   mvcc::RevisionKey next{Revision(0), 0};
   std::vector<mvcc::StoredRecord> step;
   bool last_step = false;

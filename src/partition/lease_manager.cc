@@ -127,7 +127,7 @@ void LeaseManager::WaitForRevoke(LeaseId id, Waiter waiter) {
 }
 
 void LeaseManager::GiveUpOldWaiters() {
-  const absl::Duration too_old = clock_.Monotonic() - kKeepAlivePatience;
+  const absl::Duration too_old = clock_.Monotonic() - patience_;
   absl::erase_if(waiting_for_revoke_, [&](auto& lease) {
     std::vector<Waiter>& waiters = lease.second;  // in order of arrival
     const auto first_kept =
@@ -234,9 +234,14 @@ void LeaseManager::RevokeNextExpired() {
       }
       if (serving_) RevokeNextExpired();
     };
-    coordinator_.EnterUnrefused([this, id, done = std::move(done)]() mutable {
+    auto revoke = [this, id, done = std::move(done)]() mutable {
       StartRevoke(id, Cause::kExpiry, std::move(done));
-    });
+    };
+    if (PLANTED_BUG("lease_expiry_is_refused")) {
+      if (!coordinator_.Enter(std::move(revoke)).ok()) --revokes_running_;
+      continue;
+    }
+    coordinator_.EnterUnrefused(std::move(revoke));
   }
 }
 

@@ -9,7 +9,7 @@
 //  1. A lease's keys go in one entry together with the lease (S7), one lease per entry.
 //  2. While a lease is being revoked nothing can be attached to it: it is held everywhere.
 //  3. At most kParallelRevokes expired leases are being revoked at a time. These are never refused
-//     for too many operations: keep-alives that wait for them may be all of those.
+//     for too many operations: what ends leases does not wait for what clients ask.
 //  4. Keep-alives of expired leases wait outside the coordinator's bound, so many at most and so
 //     long: they must not keep others out, however long a revoke takes.
 //  5. An expired lease that was revoked and granted again by clients, while its turn had not come,
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "src/base/check.h"
 #include "src/base/clock.h"
 #include "src/base/random.h"
 #include "src/kvstore/lessor.h"
@@ -34,11 +35,15 @@ class LeaseManager {
  public:
   static constexpr size_t kParallelRevokes = 16;
   static constexpr size_t kWaitingKeepAlivesMax = 10000;
-  static constexpr absl::Duration kKeepAlivePatience = absl::Seconds(7);  // nobody waits longer
 
+  // `patience`: clients' keep-alives have been answered after that.
   LeaseManager(Coordinator& coordinator, kvstore::LessorOptions options, Clock& clock,
-               Random& random)
-      : coordinator_(coordinator), clock_(clock), random_(random), lessor_(options, clock) {}
+               Random& random, absl::Duration patience)
+      : coordinator_(coordinator),
+        clock_(clock),
+        random_(random),
+        patience_(patience),
+        lessor_(options, clock) {}
 
   // --- From applied entries ---
   void OnGranted(LeaseId id, int64_t ttl_seconds) { lessor_.OnGranted(id, ttl_seconds); }
@@ -57,6 +62,7 @@ class LeaseManager {
 
   size_t size() const { return lessor_.size(); }
   // Leases that ended because their time was over. Any thread.
+  void CheckIdle() const { CHECK(waiting_count_ == 0 && waiting_for_revoke_.empty()); }
   int64_t expired_total() const { return expired_total_.load(std::memory_order_relaxed); }
 
  private:
@@ -94,6 +100,7 @@ class LeaseManager {
   Coordinator& coordinator_;
   Clock& clock_;
   Random& random_;
+  const absl::Duration patience_;
   kvstore::Lessor lessor_;
   bool serving_ = false;
   TimerId timer_ = 0;

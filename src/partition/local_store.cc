@@ -134,7 +134,8 @@ void LocalStoreImpl::AssembleServices() {
   reads_ = std::make_unique<ReadGate>(budget(), home(), *doors_.clock);
   kvstore::LessorOptions lessor;
   lessor.min_ttl_seconds = options_.min_lease_ttl_seconds;
-  leases_ = std::make_unique<LeaseManager>(*coordinator_, lessor, *doors_.clock, *doors_.random);
+  leases_ = std::make_unique<LeaseManager>(*coordinator_, lessor, *doors_.clock, *doors_.random,
+                                           options_.request_patience);
   compactions_ = std::make_unique<CompactionRunner>(
       *coordinator_, *doors_.clock,
       CompactionRunner::Observers{[this] { guard_->OnSpaceFreed(); }, options_.observe_compaction});
@@ -144,7 +145,7 @@ void LocalStoreImpl::AssembleServices() {
       RouterLimits{options_.max_request_bytes, options_.max_txn_ops, options_.watch_credit_bytes});
   StartGate::Limits gate;
   gate.waiting_max = options_.max_pending_writes;
-  gate.patience = options_.start_patience;
+  gate.patience = options_.request_patience;
   gate_ = std::make_unique<StartGate>(parts_.size(), home(), *doors_.clock, gate);
   gated_router_ = std::make_unique<GatedRouter>(
       GatedRouter::Wiring{*router_, *gate_, parts_.map(), *guard_}, options_.max_txn_ops);
@@ -232,6 +233,7 @@ void LocalStoreImpl::OnLeaseRevoked(LeaseId id) {
 
 void LocalStoreImpl::CheckIdle() const {
   coordinator_->CheckIdle();
+  leases_->CheckIdle();
   CHECK(gate_->idle());
   CHECK(room_->reserved_bytes() == 0);
   for (PartitionId id : parts_.ids()) parts_.replica(id).CheckInvariants();

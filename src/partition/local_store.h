@@ -53,8 +53,9 @@ struct LocalStoreOptions {
   // How long each compaction took, its memory freed. On a store sequence; may be empty.
   std::function<void(absl::Duration)> observe_compaction;
   absl::Duration progress_log_interval = absl::Seconds(1);
-  // How long a request waits for partitions that are not whole yet: the server's time limit.
-  absl::Duration start_patience = absl::Seconds(7);
+  // How long a request waits for partitions that are not whole yet, or for a lease's end: the
+  // server's time limit.
+  absl::Duration request_patience = absl::Seconds(7);
 };
 
 struct LocalStoreDoors {
@@ -80,7 +81,7 @@ class LocalStore {
 
   // `done` runs on a store sequence once all requests are served; FailedPrecondition when the data
   // was written under another partition map. Each partition serves as soon as it is whole; what
-  // needs others waits, for options.start_patience at most.
+  // needs others waits, for options.request_patience at most.
   virtual void Start(absl::AnyInvocable<void(absl::Status)> done) = 0;
   // Ends the subscriptions and timers; requests from now on get "etcdserver: server stopped".
   virtual void Stop() = 0;

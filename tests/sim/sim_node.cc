@@ -81,7 +81,7 @@ void SimNode::Start() {
   store_options.map = map_;
   store_options.segment_size_bytes = knobs_.store_segment_bytes;
   store_options.watch_credit_bytes = knobs_.watch_credit_bytes;
-  store_options.start_patience = knobs_.start_patience;
+  store_options.request_patience = knobs_.request_patience;
   doors.clock = &world_.clock();
   doors.random = &world_.random();
   process->distant_journal = std::make_unique<DistantJournal>(

@@ -34,7 +34,7 @@ struct NodeKnobs {
   int64_t memory_budget_bytes = MemoryBudget::kUnlimited;
   absl::Duration sync_latency_max = absl::Milliseconds(5);
   absl::Duration load_delay_max;  // of each partition at a start; zero: at once
-  absl::Duration start_patience = absl::Seconds(7);
+  absl::Duration request_patience = absl::Seconds(7);
   absl::Duration journal_delay_max;  // zero: embedded, as the journal is; see DistantJournal
   partition::CheckpointPolicy checkpoints;
 };

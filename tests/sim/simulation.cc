@@ -54,7 +54,7 @@ RunKnobs DrawKnobs(Random& random) {
     // serve.
     knobs.node.load_delay_max =
         absl::Milliseconds(1 + DrawBelow(random, 4 << DrawBelow(random, 10)));
-    knobs.node.start_patience = absl::Milliseconds(20 + DrawBelow(random, 3000));
+    knobs.node.request_patience = absl::Milliseconds(20 + DrawBelow(random, 3000));
   }
   knobs.network.delay_max = latency();
   if (one_in(2)) knobs.network.lose_one_in = 10 + DrawBelow(random, 200);

@@ -259,7 +259,7 @@ void Node::CreateStore(partition::PartitionMap map) {
   store.min_lease_ttl_seconds = options_.min_lease_ttl_seconds();
   store.auto_compaction = MakeAutoCompaction(options_.compaction);
   store.slow_apply = options_.warning_apply_duration;
-  store.start_patience = options_.request_timeout();
+  store.request_patience = options_.request_timeout();
   store.observe_compaction = CompactionObserver(metrics_, clock_);
   store_ = partition::LocalStore::Create(std::move(store), std::move(doors));
 }

@@ -10,6 +10,8 @@ namespace {
 
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
+using grpc::health::v1::HealthListRequest;
+using grpc::health::v1::HealthListResponse;
 
 ByteChain EncodeHealth(HealthCheckResponse::ServingStatus status) {
   HealthCheckResponse response;
@@ -42,6 +44,13 @@ void AddHealthService(ServiceContext& context, std::vector<Method>& methods) {
       [](const UnaryCallPtr& call, const HealthCheckRequest& request, size_t) {
         if (!request.service().empty()) return call->Refuse(absl::NotFoundError("unknown service"));
         call->Reply(EncodeHealth(HealthCheckResponse::SERVING));
+      }));
+  methods.push_back(UnaryMethod<HealthListRequest>(
+      context, "/grpc.health.v1.Health/List",
+      [](const UnaryCallPtr& call, const HealthListRequest&, size_t) {
+        HealthListResponse response;
+        (*response.mutable_statuses())[""].set_status(HealthCheckResponse::SERVING);
+        call->Reply(Encode(response));
       }));
   methods.push_back(
       {.path = "/grpc.health.v1.Health/Watch",

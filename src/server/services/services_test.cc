@@ -303,6 +303,10 @@ TEST_F(ServicesTest, Health) {
   other.set_service("etcdserverpb.KV");
   EXPECT_EQ(Ask("/grpc.health.v1.Health/Check", other).call->status.code(),
             absl::StatusCode::kNotFound);
+  Started listed = Ask("/grpc.health.v1.Health/List", grpc::health::v1::HealthListRequest());
+  const auto list = Parse<grpc::health::v1::HealthListResponse>(listed.call->sent.at(0));
+  ASSERT_EQ(list.statuses_size(), 1);
+  EXPECT_EQ(list.statuses().at("").status(), grpc::health::v1::HealthCheckResponse::SERVING);
 }
 
 // --- RangeStream ---

@@ -116,16 +116,9 @@ void Coordinator::AppendNodeEffects(std::vector<PartitionId> partitions,
       [this, partitions = std::move(partitions),
        done = std::move(done)](absl::StatusOr<journal::Placed> placed) mutable {
         if (!placed.ok()) return done(std::move(placed));
-        AskAll<bool>(
-            parts_, partitions, home_,
-            [position = placed->position](kvstore::Replica& replica, size_t,
-                                          absl::AnyInvocable<void(bool)> answer) {
-              replica.WhenApplied(
-                  position, [answer = std::move(answer)](journal::Tail) mutable { answer(true); });
-            },
-            [placed = *placed, done = std::move(done)](std::vector<bool>) mutable {
-              done(placed);
-            });
+        const Position position = placed->position;
+        WhenAllApplied(parts_, std::move(partitions), position, home_,
+                       [placed = *placed, done = std::move(done)]() mutable { done(placed); });
       });
 }
 

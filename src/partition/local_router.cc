@@ -311,17 +311,11 @@ void LocalRouter::Barrier(ReplyCallback<Nothing> done) {
         w_.coordinator.Leave();
         return d(kvstore::ErrTimeout());
       }
-      AskAll<bool>(
-          w_.parts, w_.parts.ids(), w_.coordinator.home(),
-          [position = tail->position](Replica& replica, size_t,
-                                      absl::AnyInvocable<void(bool)> answer) {
-            replica.WhenApplied(
-                position, [answer = std::move(answer)](journal::Tail) mutable { answer(true); });
-          },
-          [this, revision = tail->revision, d = std::move(d)](std::vector<bool>) mutable {
-            w_.coordinator.Leave();
-            d(Reply<Nothing>{revision, {}});
-          });
+      WhenAllApplied(w_.parts, w_.parts.ids(), tail->position, w_.coordinator.home(),
+                     [this, revision = tail->revision, d = std::move(d)]() mutable {
+                       w_.coordinator.Leave();
+                       d(Reply<Nothing>{revision, {}});
+                     });
     });
   });
 }

@@ -44,6 +44,11 @@ class Parts {
   std::vector<std::unique_ptr<WatchHub>> hubs_;
 };
 
+// Posts `done` to `home` once each of `partitions` has applied everything up to `position`. One
+// task for each sequence, however many of them it runs.
+void WhenAllApplied(const Parts& parts, std::vector<PartitionId> partitions, Position position,
+                    Executor& home, Task done);
+
 // Asks each of `partitions` on its sequence; all answers, in that order, are posted to `home`.
 // `ask` must see to it that its last argument is called once, on any sequence.
 template <typename Answer>

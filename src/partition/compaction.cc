@@ -214,16 +214,11 @@ void CompactionRunner::JudgeHash(AskedHash asked, absl::StatusOr<journal::Tail> 
   HashWalkSpec spec;
   spec.at = at;
   spec.compacted = compacted;
-  AskAll<bool>(
-      coordinator_.parts(), coordinator_.parts().ids(), coordinator_.home(),
-      [position = tail->position](kvstore::Replica& replica, size_t,
-                                  absl::AnyInvocable<void(bool)> applied) {
-        replica.WhenApplied(
-            position, [applied = std::move(applied)](journal::Tail) mutable { applied(true); });
-      },
-      [this, spec, current = tail->revision, asked = std::move(asked)](std::vector<bool>) mutable {
-        WalkFor(std::move(asked), spec, current);
-      });
+  WhenAllApplied(coordinator_.parts(), coordinator_.parts().ids(), tail->position,
+                 coordinator_.home(),
+                 [this, spec, current = tail->revision, asked = std::move(asked)]() mutable {
+                   WalkFor(std::move(asked), spec, current);
+                 });
 }
 
 void CompactionRunner::WalkFor(AskedHash asked, HashWalkSpec spec, Revision current) {

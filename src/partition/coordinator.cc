@@ -53,6 +53,7 @@ absl::Status Coordinator::Enter(absl::AnyInvocable<void()> operation) {
 }
 
 void Coordinator::EnterUnrefused(absl::AnyInvocable<void()> operation) {
+  if (operations_ >= max_operations_ && PLANTED_BUG("lease_expiry_is_refused")) return;
   operations_.fetch_add(1);
   home_.Post(std::move(operation));
 }

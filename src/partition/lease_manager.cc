@@ -234,14 +234,9 @@ void LeaseManager::RevokeNextExpired() {
       }
       if (serving_) RevokeNextExpired();
     };
-    auto revoke = [this, id, done = std::move(done)]() mutable {
+    coordinator_.EnterUnrefused([this, id, done = std::move(done)]() mutable {
       StartRevoke(id, Cause::kExpiry, std::move(done));
-    };
-    if (PLANTED_BUG("lease_expiry_is_refused")) {
-      if (!coordinator_.Enter(std::move(revoke)).ok()) --revokes_running_;
-      continue;
-    }
-    coordinator_.EnterUnrefused(std::move(revoke));
+    });
   }
 }
 

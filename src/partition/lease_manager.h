@@ -61,8 +61,9 @@ class LeaseManager {
   void Leases(ReplyCallback<std::vector<LeaseId>> done);
 
   size_t size() const { return lessor_.size(); }
-  // Leases that ended because their time was over. Any thread.
+  // Nobody waits.
   void CheckIdle() const { CHECK(waiting_count_ == 0 && waiting_for_revoke_.empty()); }
+  // Leases that ended because their time was over. Any thread.
   int64_t expired_total() const { return expired_total_.load(std::memory_order_relaxed); }
 
  private:

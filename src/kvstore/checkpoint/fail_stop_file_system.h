@@ -10,7 +10,8 @@
 // cut short, which RocksDB and its recovery understand. A sync that found no space does freeze,
 // except below `scratch_directory`: those files become part of the store only by being linked
 // later, and a file whose sync failed is thrown away.
-// Tables are opened only after table_tail.h found their ends undamaged.
+// Tables are opened only after table_tail.h found their ends undamaged, and the kernel does not
+// read ahead in them.
 // Thread-safe.
 #pragma once
 

@@ -144,6 +144,9 @@ class RocksCheckpointStore : public CheckpointStore {
 
   absl::Status Failed(const rocksdb::Status& status, absl::string_view operation) const;
   std::string ScratchPath(absl::string_view name) const;
+  // nullptr: there is none.
+  const Current* FindCurrent(PartitionId partition) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A copy, with the header and all its leases.
   Current CurrentOf(PartitionId partition) const;
 
   RocksCheckpointOptions options_;  // `store` is set once, by OpenReadOnly

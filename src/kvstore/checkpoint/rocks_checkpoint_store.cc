@@ -106,10 +106,16 @@ std::string RocksCheckpointStore::ScratchPath(absl::string_view name) const {
   return absl::StrCat(scratch_directory_, "/", name);
 }
 
+const RocksCheckpointStore::Current* RocksCheckpointStore::FindCurrent(
+    PartitionId partition) const {
+  auto found = partitions_.find(partition);
+  return found == partitions_.end() ? nullptr : &found->second.current;
+}
+
 RocksCheckpointStore::Current RocksCheckpointStore::CurrentOf(PartitionId partition) const {
   MutexLock lock(&mutex_);
-  auto found = partitions_.find(partition);
-  return found == partitions_.end() ? Current{} : found->second.current;
+  const Current* current = FindCurrent(partition);
+  return current == nullptr ? Current{} : *current;
 }
 
 std::vector<PartitionId> RocksCheckpointStore::Partitions() const {
@@ -128,16 +134,15 @@ absl::StatusOr<std::optional<CheckpointHeader>> RocksCheckpointStore::Newest(
 
 absl::Status RocksCheckpointStore::KnownDamage(PartitionId partition) const {
   MutexLock lock(&mutex_);
-  auto found = partitions_.find(partition);
-  return found == partitions_.end() ? absl::OkStatus() : found->second.current.damage;
+  const Current* current = FindCurrent(partition);
+  return current == nullptr ? absl::OkStatus() : current->damage;
 }
 
 uint64_t RocksCheckpointStore::DiskBytes(PartitionId partition) const {
   std::shared_ptr<Generation> generation;
   {
     MutexLock lock(&mutex_);
-    auto found = partitions_.find(partition);
-    if (found != partitions_.end()) generation = found->second.current.generation;
+    if (const Current* current = FindCurrent(partition)) generation = current->generation;
   }
   uint64_t size_bytes = 0;
   if (generation == nullptr) return 0;

@@ -66,8 +66,8 @@ bool Session::IsIdle(uint32_t stream_id) const {
 
 // Section 8.1.1.
 bool Session::CountBody(StreamState& stream, size_t byte_count) {
-  if (!stream.declared_bytes.has_value() || PLANTED_BUG("http2_content_length_ignored"))
-    return true;
+  if (!stream.declared_bytes.has_value()) return true;
+  if (PLANTED_BUG("http2_content_length_ignored")) return true;
   if (byte_count > *stream.declared_bytes) return false;
   *stream.declared_bytes -= byte_count;
   return true;

@@ -48,13 +48,6 @@ HeaderField ReadPseudo(absl::string_view name, absl::string_view value,
   return {Kind::kPath, false, method == methods.end() ? nullptr : method->second};
 }
 
-// RFC 9110, section 8.6: digits only.
-bool IsLength(absl::string_view value) {
-  uint64_t length = 0;
-  return std::all_of(value.begin(), value.end(), absl::ascii_isdigit) &&
-         absl::SimpleAtoi(value, &length);
-}
-
 Kind KindOfGrpcHeader(absl::string_view name) {
   if (name == "grpc-timeout") return Kind::kTimeout;
   return name == "grpc-encoding" ? Kind::kEncoding : Kind::kUnused;
@@ -72,12 +65,21 @@ HeaderField HeaderField::FromNote(const http2::HeaderNote& note) {
           static_cast<const Method*>(note.subject)};
 }
 
+std::optional<uint64_t> HeaderField::LengthOf(absl::string_view value) {
+  uint64_t length = 0;
+  const bool is_number = std::all_of(value.begin(), value.end(), absl::ascii_isdigit) &&
+                         absl::SimpleAtoi(value, &length);
+  return is_number ? std::make_optional(length) : std::nullopt;
+}
+
 HeaderField HeaderField::Read(absl::string_view name, absl::string_view value,
                               const MethodTable& methods) {
   if (!IsName(name) || !IsValue(value)) return {Kind::kBroken};
   if (name[0] == ':') return ReadPseudo(name, value, methods);
   if (name == "content-type") return {Kind::kContentType, IsGrpcContentType(value)};
-  if (name == "content-length") return {IsLength(value) ? Kind::kContentLength : Kind::kBroken};
+  if (name == "content-length") {
+    return {LengthOf(value).has_value() ? Kind::kContentLength : Kind::kBroken};
+  }
   if (name == "te") return {value == "trailers" ? Kind::kUnused : Kind::kBroken};
   if (absl::StartsWith(name, "grpc-")) return {KindOfGrpcHeader(name)};
   if (IsOfTheConnection(name)) return {Kind::kBroken};

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
@@ -37,6 +38,8 @@ struct HeaderField {
 
   static HeaderField Read(absl::string_view name, absl::string_view value,
                           const MethodTable& methods);
+  // Of a content-length; nullopt: it is none (RFC 9110, section 8.6: digits only).
+  static std::optional<uint64_t> LengthOf(absl::string_view value);
   // As it is kept beside a header in HPACK's table.
   http2::HeaderNote ToNote() const;
   static HeaderField FromNote(const http2::HeaderNote& note);

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/types/optional.h"
 #include "src/server/transport/grpc_wire.h"
 
@@ -24,11 +23,9 @@ void RequestHead::Add(const HeaderField& field, absl::string_view name, absl::st
       is_grpc = field.is_grpc;
       if (!is_grpc) content_type = std::string(value);
       return;
-    case HeaderField::Kind::kContentLength: {
-      uint64_t length = 0;
-      if (absl::SimpleAtoi(value, &length)) body_bytes = length;
+    case HeaderField::Kind::kContentLength:
+      body_bytes = HeaderField::LengthOf(value);
       return;
-    }
     case HeaderField::Kind::kTimeout:
       timeout = std::string(value);
       return;

@@ -1,7 +1,7 @@
 // Named places where tests kill, delay or fail the process; and planted bugs that prove the tests.
 //
 //   FAIL_POINT("journal.before_sync");          // a no-op costing one relaxed load unless armed
-//   if (PLANTED_BUG("ack_before_sync")) ...     // constant false unless TIDEMARK_PLANTED_BUGS
+//   if (PLANTED_BUG("journal_ack_before_sync")) ...  // constant false unless TIDEMARK_PLANTED_BUGS
 //
 // Armed by the environment (TIDEMARK_FAILPOINTS="journal.before_sync=kill@20;...": at the 20th
 // pass; actions kill, abort, sleep:MILLISECONDS) or by a test's handler.

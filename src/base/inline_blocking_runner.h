@@ -1,4 +1,5 @@
-// A BlockingRunner without a thread: blocks the caller. For tools, benchmarks and tests.
+// A BlockingRunner without a thread: blocks the caller, who may have a thread for nothing else (the
+// journal), or no other work (tools, benchmarks, tests).
 //
 // Thread class: bound to the sequence that uses it.
 #pragma once

@@ -2,8 +2,8 @@
 //
 //   TLOG(kInfo, "opened journal", {{"dir", dir}, {"last-position", position.value()}});
 //
-// What is done with them is the sink's business (server/logging writes JSON in zap's shape; the
-// default sink writes errors to stderr; the simulator keeps the last ones).
+// What is done with them is the sink's business (server/observability writes JSON in zap's shape;
+// the default sink writes errors to stderr; the simulator keeps the last ones).
 // Never log values of keys, tokens or passwords. Thread-safe.
 #pragma once
 

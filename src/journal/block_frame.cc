@@ -4,7 +4,7 @@
 
 #include "src/base/check.h"
 #include "src/base/crc32c.h"
-#include "src/journal/little_endian.h"
+#include "src/base/little_endian.h"
 
 namespace tidemark::journal {
 namespace {

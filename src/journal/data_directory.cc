@@ -11,9 +11,9 @@
 #include "src/base/check.h"
 #include "src/base/crc32c.h"
 #include "src/base/failpoint.h"
+#include "src/base/little_endian.h"
 #include "src/journal/damage.h"
 #include "src/journal/durable_file.h"
-#include "src/journal/little_endian.h"
 
 namespace tidemark::journal {
 namespace {

@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/base/crc32c.h"
+#include "src/base/little_endian.h"
 #include "src/journal/damage.h"
 #include "src/journal/disk_errors.h"
-#include "src/journal/little_endian.h"
 
 namespace tidemark::journal {
 namespace {

@@ -1,7 +1,7 @@
 #include "src/journal/entry_codec.h"
 
 #include "gtest/gtest.h"
-#include "src/journal/little_endian.h"
+#include "src/base/little_endian.h"
 
 namespace tidemark::journal {
 namespace {

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
-#include "src/journal/little_endian.h"
+#include "src/base/little_endian.h"
 
 namespace tidemark::journal {
 

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "src/journal/memory_log.h"
+#include "src/journal/memory_log_for_test.h"
 #include "tests/sim/env/crash.h"
 #include "tests/sim/env/seeded_random.h"
 #include "tests/sim/env/sim_disk.h"

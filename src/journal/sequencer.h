@@ -26,9 +26,11 @@
 #include "absl/status/statusor.h"
 #include "src/journal/journal.h"
 
-namespace tidemark::journal {
-
+namespace tidemark {
 class ByteReader;
+}  // namespace tidemark
+
+namespace tidemark::journal {
 
 class Sequencer {
  public:

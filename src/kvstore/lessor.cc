@@ -28,7 +28,8 @@ void Lessor::OnGranted(LeaseId id, int64_t ttl_seconds) {
 void Lessor::OnRevoked(LeaseId id) {
   const Lease* lease = leases_.Find(id);
   CHECK(lease != nullptr);
-  Unschedule(id, *lease);
+  by_expiry_.erase({lease->listed_at, id});
+  by_checkpoint_due_.erase({lease->checkpoint_listed_at, id});
   leases_.Erase(id);
 }
 
@@ -36,12 +37,11 @@ void Lessor::OnRemaining(LeaseId id, int64_t remaining_seconds) {
   Lease* const found = leases_.Find(id);
   if (found == nullptr) return;
   Lease& lease = *found;
-  by_checkpoint_due_.erase({CheckpointDueAt(lease), id});
   // A reset may have been ordered before the checkpoint that is still on its way.
   if (remaining_seconds > 0) lease.being_journaled = false;
   lease.journaled_seconds =
       remaining_seconds > 0 ? std::min(remaining_seconds, lease.ttl_seconds) : lease.ttl_seconds;
-  ScheduleCheckpoint(id, &lease);
+  List(by_checkpoint_due_, id, lease.checkpoint_listed_at, CheckpointDueAt(lease));
 }
 
 void Lessor::StartServing() {
@@ -93,9 +93,13 @@ int64_t Lessor::RemainingSeconds(LeaseId id) const {
 }
 
 std::vector<LeaseId> Lessor::ByExpiry() const {
+  std::vector<std::pair<absl::Duration, LeaseId>> leases;
+  leases.reserve(leases_.size());
+  for (const auto& [when, id] : by_expiry_) leases.emplace_back(leases_.Find(id)->expires_at, id);
+  std::sort(leases.begin(), leases.end());
   std::vector<LeaseId> ids;
-  ids.reserve(by_expiry_.size());
-  for (const auto& [when, id] : by_expiry_) ids.push_back(id);
+  ids.reserve(leases.size());
+  for (const auto& [when, id] : leases) ids.push_back(id);
   return ids;
 }
 
@@ -103,11 +107,24 @@ std::vector<LeaseId> Lessor::TakeExpired() {
   std::vector<LeaseId> expired;
   if (!serving_) return expired;
   const absl::Duration now = clock_.Monotonic();
+  std::vector<LeaseId> moved;
+  expiry_moves_left_ = false;
   for (const auto& [when, id] : by_expiry_) {
     if (when > now || expired.size() == options_.max_expired_per_pass) break;
     Lease& lease = *leases_.Find(id);
-    if (std::exchange(lease.being_revoked, true)) continue;
-    expired.push_back(id);
+    if (lease.expires_at > now && !PLANTED_BUG("lease_ends_where_it_is_listed")) {
+      if (moved.size() == options_.max_moves_per_pass) {
+        expiry_moves_left_ = true;
+        break;
+      }
+      moved.push_back(id);
+    } else if (!std::exchange(lease.being_revoked, true)) {
+      expired.push_back(id);
+    }
+  }
+  for (LeaseId id : moved) {
+    Lease& lease = *leases_.Find(id);
+    List(by_expiry_, id, lease.listed_at, lease.expires_at);
   }
   return expired;
 }
@@ -125,14 +142,28 @@ std::vector<LeaseRemainingEffect> Lessor::DueCheckpoints() {
   std::vector<LeaseRemainingEffect> due;
   if (!serving_) return due;
   const absl::Duration now = clock_.Monotonic();
+  std::vector<LeaseId> moved;
+  checkpoint_moves_left_ = false;
   for (const auto& [when, id] : by_checkpoint_due_) {
     if (when > now || due.size() == options_.max_checkpoints_per_pass) break;
     Lease& lease = *leases_.Find(id);
+    if (CheckpointDueAt(lease) > now) {
+      if (moved.size() == options_.max_moves_per_pass) {
+        checkpoint_moves_left_ = true;
+        break;
+      }
+      moved.push_back(id);
+      continue;
+    }
     // Rounded up: the journal must never make a lease shorter.
     const int64_t remaining = CeilSeconds(Remaining(lease));
     if (lease.being_revoked || lease.being_journaled || remaining <= 0) continue;
     lease.being_journaled = true;
     due.push_back({id, remaining});
+  }
+  for (LeaseId id : moved) {
+    Lease& lease = *leases_.Find(id);
+    List(by_checkpoint_due_, id, lease.checkpoint_listed_at, CheckpointDueAt(lease));
   }
   return due;
 }
@@ -152,27 +183,23 @@ absl::Duration Lessor::Remaining(const Lease& lease) const {
   return lease.expires_at - clock_.Monotonic();
 }
 
-void Lessor::Unschedule(LeaseId id, const Lease& lease) {
-  by_expiry_.erase({lease.expires_at, id});
-  by_checkpoint_due_.erase({CheckpointDueAt(lease), id});
-}
-
 void Lessor::SetExpiry(LeaseId id, Lease* lease, absl::Duration expires_at) {
-  Unschedule(id, *lease);
   lease->expires_at = expires_at;
-  CHECK(by_expiry_.insert({expires_at, id}).second);
-  ScheduleCheckpoint(id, lease);
+  ListSooner(by_expiry_, id, lease->listed_at, expires_at);
+  ListSooner(by_checkpoint_due_, id, lease->checkpoint_listed_at, CheckpointDueAt(*lease));
 }
 
 absl::Duration Lessor::CheckpointDueAt(const Lease& lease) const {
-  return lease.expires_at -
-         absl::Seconds(lease.journaled_seconds - CheckpointLagSeconds(lease.ttl_seconds));
+  const int64_t lag_seconds = CheckpointLagSeconds(lease.ttl_seconds);
+  // Less than one lag left: the lease may as well run out once more after a restart.
+  if (lease.journaled_seconds <= lag_seconds) return absl::InfiniteDuration();
+  return lease.expires_at - absl::Seconds(lease.journaled_seconds - lag_seconds);
 }
 
-void Lessor::ScheduleCheckpoint(LeaseId id, Lease* lease) {
-  // Less than one lag left: the lease may as well run out once more after a restart.
-  if (lease->journaled_seconds <= CheckpointLagSeconds(lease->ttl_seconds)) return;
-  by_checkpoint_due_.insert({CheckpointDueAt(*lease), id});
+void Lessor::List(ByTime& list, LeaseId id, absl::Duration& listed_at, absl::Duration when) {
+  if (listed_at != absl::InfiniteDuration()) list.erase({listed_at, id});
+  listed_at = when;
+  if (when != absl::InfiniteDuration()) list.insert({when, id});
 }
 
 }  // namespace tidemark::kvstore

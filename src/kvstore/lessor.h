@@ -11,6 +11,8 @@
 //  2. What the journal knows of a lease's remaining time is never less than the truth (but for
 //     Extend), and at most the truth plus max(TTL / 8, 5 s) plus the caller's delay.
 //  3. A lease handed out as expired is not renewed any more, unless given back.
+//  4. A lease is listed no later than its time. A renewal leaves it where it is: the passes move it
+//     when they come to it, a bounded number at a time.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +33,7 @@ struct LessorOptions {
   int64_t max_ttl_seconds = 9'000'000'000;
   size_t max_expired_per_pass = 500;
   size_t max_checkpoints_per_pass = 1000;
+  size_t max_moves_per_pass = 1000;  // of each list
 };
 
 class Lessor {
@@ -69,16 +72,19 @@ class Lessor {
   void Extend(LeaseId id);
   int64_t GrantedSeconds(LeaseId id) const;    // REQUIRES Exists
   int64_t RemainingSeconds(LeaseId id) const;  // whole seconds, truncated; REQUIRES Exists
-  std::vector<LeaseId> ByExpiry() const;       // soonest first
+  std::vector<LeaseId> ByExpiry() const;       // soonest first; sorts them
 
   // --- Passes ---
-  // Leases whose time is over, soonest first, at most the options' number; each is handed out once.
+  // Leases whose time is over, at most the options' number; each is handed out once.
   std::vector<LeaseId> TakeExpired();
+  // It did not get through: ask again soon.
+  bool has_expiries_to_move() const { return expiry_moves_left_; }
   // The revoke failed: it will be handed out again.
   void GiveBack(LeaseId id);
   // Remaining times that the journal should be told. They count as journaled once they are applied
   // (OnRemaining); each is handed out once until then, unless given up.
   std::vector<LeaseRemainingEffect> DueCheckpoints();
+  bool has_checkpoints_to_move() const { return checkpoint_moves_left_; }
   // They could not be appended.
   void GiveUpCheckpoints(const std::vector<LeaseRemainingEffect>& leases);
   // Nobody knows whether they were: the next life may find them.
@@ -89,23 +95,30 @@ class Lessor {
     int64_t ttl_seconds = 0;
     int64_t journaled_seconds = 0;  // remaining time that a restart would begin with
     absl::Duration expires_at;      // meaningful once serving
+    absl::Duration listed_at = absl::InfiniteDuration();             // in by_expiry_
+    absl::Duration checkpoint_listed_at = absl::InfiniteDuration();  // in by_checkpoint_due_
     bool being_revoked = false;
     bool being_journaled = false;  // a remaining time is on its way into the journal
   };
-  using ExpiryKey = std::pair<absl::Duration, LeaseId>;
+  using ByTime = absl::btree_set<std::pair<absl::Duration, LeaseId>>;
 
   absl::Duration Remaining(const Lease& lease) const;
   void SetExpiry(LeaseId id, Lease* lease, absl::Duration expires_at);
+  // InfiniteDuration: no checkpoint is.
   absl::Duration CheckpointDueAt(const Lease& lease) const;
-  void ScheduleCheckpoint(LeaseId id, Lease* lease);
-  void Unschedule(LeaseId id, const Lease& lease);
+  static void List(ByTime& list, LeaseId id, absl::Duration& listed_at, absl::Duration when);
+  static void ListSooner(ByTime& list, LeaseId id, absl::Duration& listed_at, absl::Duration when) {
+    if (when < listed_at) List(list, id, listed_at, when);
+  }
 
   const LessorOptions options_;
   Clock& clock_;
   bool serving_ = false;
   ShardedMap<LeaseId, Lease> leases_;
-  absl::btree_set<ExpiryKey> by_expiry_;          // every lease
-  absl::btree_set<ExpiryKey> by_checkpoint_due_;  // every lease that may need one
+  ByTime by_expiry_;          // every lease
+  ByTime by_checkpoint_due_;  // every lease that may need one
+  bool expiry_moves_left_ = false;
+  bool checkpoint_moves_left_ = false;
 };
 
 }  // namespace tidemark::kvstore

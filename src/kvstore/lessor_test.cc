@@ -1,6 +1,9 @@
 // Expected values: contract section 4.
 #include "src/kvstore/lessor.h"
 
+#include <map>
+#include <random>
+
 #include "gtest/gtest.h"
 #include "src/kvstore/etcd_errors.h"
 #include "src/kvstore/replica_harness_for_test.h"
@@ -58,6 +61,67 @@ TEST_F(LessorTest, RenewalGivesTheFullTtl) {
   EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
   EXPECT_EQ(lessor_.RemainingSeconds(kA), 60);
   EXPECT_EQ(lessor_.GrantedSeconds(kA), 60);
+}
+
+TEST_F(LessorTest, RenewedLeasesAreMovedAFewAtATime) {
+  LessorOptions options;
+  options.max_moves_per_pass = 10;
+  Lessor lessor(options, clock_);
+  lessor.StartServing();
+  for (int id = 1; id <= 25; ++id) lessor.OnGranted(LeaseId(id), 5);
+  lessor.OnGranted(LeaseId(26), 5);
+  Advance(4);
+  for (int id = 1; id <= 25; ++id) ASSERT_EQ(lessor.Renew(LeaseId(id)), Lessor::Renewal::kRenewed);
+  Advance(1);
+  for (int pass = 0; pass < 2; ++pass) {
+    EXPECT_TRUE(lessor.TakeExpired().empty());
+    EXPECT_TRUE(lessor.has_expiries_to_move());
+  }
+  EXPECT_EQ(lessor.TakeExpired(), std::vector<LeaseId>{LeaseId(26)});
+  EXPECT_FALSE(lessor.has_expiries_to_move());
+  lessor.OnRevoked(LeaseId(26));
+  Advance(4);
+  EXPECT_EQ(lessor.TakeExpired().size(), 25u);
+}
+
+// Against a map of when each ends, whatever is renewed, ended or granted again in between.
+TEST_F(LessorTest, EachEndsWhenItsTimeIsOverAndNotBefore) {
+  std::mt19937 random(1);
+  LessorOptions options;
+  options.max_moves_per_pass = 3;
+  Lessor lessor(options, clock_);
+  lessor.StartServing();
+  std::map<LeaseId, double> ends;
+  double now = 0;
+  for (int step = 0; step < 20'000; ++step) {
+    const LeaseId id(1 + static_cast<int64_t>(random() % 50));
+    const auto known = ends.find(id);
+    const double ttl_seconds = 2 + static_cast<double>(id.value() % 3);  // no checkpoints
+    if (known == ends.end()) {
+      lessor.OnGranted(id, static_cast<int64_t>(ttl_seconds));
+      ends[id] = now + ttl_seconds;
+    } else if (random() % 8 == 0) {
+      lessor.OnRevoked(id);
+      ends.erase(known);
+    } else if (lessor.Renew(id) == Lessor::Renewal::kRenewed) {
+      ASSERT_GT(known->second, now);
+      known->second = now + ttl_seconds;
+    } else {
+      ASSERT_LE(known->second, now);
+    }
+    const double passed = static_cast<double>(random() % 8) / 8;
+    Advance(passed);
+    now += passed;
+    do {
+      for (const LeaseId expired : lessor.TakeExpired()) {
+        ASSERT_LE(ends.at(expired), now);
+        lessor.OnRevoked(expired);
+        ends.erase(expired);
+      }
+    } while (lessor.has_expiries_to_move());
+    for (const auto& [alive, end] : ends) ASSERT_GT(end, now) << alive.value();
+    ASSERT_EQ(lessor.size(), ends.size());
+  }
 }
 
 TEST_F(LessorTest, AtMost500PerPass) {

@@ -346,6 +346,21 @@ TEST(EarlyFirstStartTest, ThePartitionMapIsWrittenOnceAndBeforeAnyData) {
   EXPECT_EQ(store.Restart(other).code(), absl::StatusCode::kFailedPrecondition);
 }
 
+// Nothing is trimmed before all partitions are whole: the disk may fill up meanwhile.
+TEST_F(EarlyTest, AClaimThatIsRefusedWaitsWhereOthersServe) {
+  store_.journal_segment_bytes = 1 << 16;
+  RestartHolding({kPods});
+  store_.FillDisk("/registry/leases/fill");
+  Release(kPods);
+  store_.world().RunFor(absl::Seconds(10));
+  EXPECT_FALSE(store_.started());
+  EXPECT_EQ(store_.Range("/registry/leases/a", "/registry/leases/b")->result.count, 1);
+  store_.disk().ClearFaults();
+  FinishStart();
+  EXPECT_EQ(store_.Range("/registry/pods/a", "/registry/pods/c")->result.count, 2);
+  EXPECT_TRUE(store_.Put("/registry/pods/c", "1").ok());
+}
+
 // With entries that reach each subscription at a time of its own, partitions of one thread are at
 // different places when their subscriptions become one.
 TEST(EarlyTrafficTest, NothingIsLostWhenTheSubscriptionsOfAStartBecomeOne) {

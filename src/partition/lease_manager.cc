@@ -17,7 +17,7 @@ void LeaseManager::StartServing() {
   CHECK(!serving_);
   serving_ = true;
   lessor_.StartServing();
-  ArmPass();
+  ArmPass(Lessor::kPassInterval);
 }
 
 void LeaseManager::Stop() {
@@ -192,24 +192,26 @@ void LeaseManager::JournalRemaining(std::vector<kvstore::LeaseRemainingEffect> l
       });
 }
 
-void LeaseManager::ArmPass() {
-  timer_ = coordinator_.home().PostAt(clock_.Monotonic() + Lessor::kPassInterval, [this] {
+void LeaseManager::ArmPass(absl::Duration pause) {
+  timer_ = coordinator_.home().PostAt(clock_.Monotonic() + pause, [this] {
     if (!serving_) return;
-    Pass();
-    ArmPass();
+    ArmPass(Pass() ? absl::ZeroDuration() : Lessor::kPassInterval);
   });
 }
 
-void LeaseManager::Pass() {
+bool LeaseManager::Pass() {
+  bool has_more = false;
   GiveUpOldWaiters();
   // What the last pass found is revoked first; the rest keeps until then.
   if (expired_.empty()) {
     for (LeaseId id : lessor_.TakeExpired()) expired_.push_back(id);
+    has_more = lessor_.has_expiries_to_move();
   }
   RevokeNextExpired();
-  if (journaling_) return;
+  if (journaling_) return has_more;
   std::vector<kvstore::LeaseRemainingEffect> due = lessor_.DueCheckpoints();
-  if (due.empty()) return;
+  has_more |= lessor_.has_checkpoints_to_move();
+  if (due.empty()) return has_more;
   journaling_ = true;
   JournalRemaining(due, [this, due](absl::Status status) {
     journaling_ = false;
@@ -217,6 +219,7 @@ void LeaseManager::Pass() {
     if (absl::IsUnavailable(status)) return lessor_.CountAsJournaled(due);  // it may be found later
     lessor_.GiveUpCheckpoints(due);
   });
+  return has_more;
 }
 
 void LeaseManager::RevokeNextExpired() {

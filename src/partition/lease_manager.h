@@ -92,8 +92,8 @@ class LeaseManager {
   void AppendRevoke(std::shared_ptr<Revoking> revoking);
   void FinishRevoke(std::shared_ptr<Revoking> revoking, absl::Status status);
 
-  void ArmPass();
-  void Pass();
+  void ArmPass(absl::Duration pause);
+  bool Pass();  // true: another one is due at once
   void RevokeNextExpired();
   void JournalRemaining(std::vector<kvstore::LeaseRemainingEffect> leases,
                         absl::AnyInvocable<void(absl::Status)> done);

@@ -168,15 +168,6 @@ TEST(Leases, WhoWaitsForARevokeHearsThatTheLeaseIsGone) {
   store.store().CheckIdle();
 }
 
-// Until not even the smallest entry finds room.
-void FillDisk(StoreForTest& store) {
-  store.disk().SetCapacityBytes(store.disk().used_bytes());
-  for (const size_t bytes : {4096, 1}) {
-    while (store.Put("/registry/pods/fill", std::string(bytes, 'v')).ok()) {
-    }
-  }
-}
-
 // However long that takes: here the disk is full.
 TEST(Leases, WhoWaitsForARevokeKeepsNobodyOut) {
   LocalStoreOptions options = Options();
@@ -186,7 +177,7 @@ TEST(Leases, WhoWaitsForARevokeKeepsNobodyOut) {
   ASSERT_TRUE(store.Start().ok());
   ASSERT_TRUE(store.Grant(1, 2).ok());
   ASSERT_TRUE(store.Grant(2, 1000).ok());
-  FillDisk(store);
+  store.FillDisk();
   store.world().RunFor(absl::Seconds(5));
   int answered = 0;
   for (int i = 0; i < 50; ++i) {
@@ -213,7 +204,7 @@ TEST(Leases, ALeaseOfWhoKeepsAskingDoesNotEndForWantOfSpace) {
   ASSERT_TRUE(store.Grant(1, 60).ok());
   ASSERT_TRUE(store.Put("/registry/pods/a", "1", 1).ok());
   store.world().RunFor(absl::Seconds(10));  // the journal hears how much is left
-  FillDisk(store);
+  store.FillDisk();
   for (int i = 0; i < 10; ++i) {
     store.world().RunFor(absl::Seconds(20));
     EXPECT_EQ(store.KeepAlive(1).status().code(), absl::StatusCode::kResourceExhausted);

@@ -244,6 +244,21 @@ TEST(LocalStore, AClientsNoSpaceAlarmStays) {
   EXPECT_TRUE(store.Put("a", "1").ok());
 }
 
+// One such number marks, in the journal, what the node itself raised.
+TEST(LocalStore, NoAlarmsNumberChangesNothing) {
+  StoreForTest store(Options());
+  ASSERT_TRUE(store.Start().ok());
+  ASSERT_TRUE(store.Alarm(AlarmRequest::ACTIVATE, kMember, etcdserverpb::NOSPACE).ok());
+  for (const int number : {3, 1000}) {
+    const auto type = static_cast<etcdserverpb::AlarmType>(number);
+    EXPECT_TRUE(store.Alarm(AlarmRequest::ACTIVATE, kMember, type)->result.empty());
+  }
+  store.world().RunFor(absl::Minutes(1));
+  ASSERT_TRUE(store.Compact(1, true).ok());
+  EXPECT_THAT(store.Alarm(AlarmRequest::GET, 0, etcdserverpb::NONE)->result,
+              ElementsAre(AlarmEntry{kMember, etcdserverpb::NOSPACE}));
+}
+
 TEST(LocalStore, AClientsNoSpaceAlarmStaysWhenTheQuotaIsReachedAsWell) {
   LocalStoreOptions options = Options();
   options.quota_bytes = 100 << 10;

@@ -177,27 +177,6 @@ std::vector<PartitionId> PartitionMap::Owners(const mvcc::KeyRangeView& range) c
   return owners;
 }
 
-std::vector<std::pair<PartitionId, mvcc::KeyRange>> PartitionMap::Split(
-    const mvcc::KeyRangeView& range) const {
-  if (range.Empty()) return {};
-  if (range.single) return {{Owner(range.begin), mvcc::KeyRange(range)}};
-  std::vector<std::pair<PartitionId, mvcc::KeyRange>> pieces;
-  for (size_t i = TileOf(range.begin); i < tiles_.size(); ++i) {
-    if (!range.to_infinity && absl::string_view(tiles_[i].begin) >= range.end) break;
-    mvcc::KeyRangeView piece;
-    piece.begin = std::max(range.begin, absl::string_view(tiles_[i].begin));
-    const bool last = i + 1 == tiles_.size();
-    piece.to_infinity = range.to_infinity && last;
-    if (!piece.to_infinity) {
-      piece.end = range.to_infinity || (!last && tiles_[i + 1].begin < range.end)
-                      ? absl::string_view(tiles_[i + 1].begin)
-                      : range.end;
-    }
-    pieces.emplace_back(tiles_[i].owner, mvcc::KeyRange(piece));
-  }
-  return pieces;
-}
-
 std::string PartitionMap::CanonicalText() const {
   std::vector<std::string> items;
   for (size_t i = 0; i < named_.size(); ++i) {

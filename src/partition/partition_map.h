@@ -51,8 +51,6 @@ class PartitionMap {
   PartitionId Owner(absl::string_view key) const;
   // Owners of the keys of a range, ascending; for an empty range the owner of its begin.
   std::vector<PartitionId> Owners(const mvcc::KeyRangeView& range) const;
-  // The range cut along the tiles, in key order; empty for an empty range.
-  std::vector<std::pair<PartitionId, mvcc::KeyRange>> Split(const mvcc::KeyRangeView& range) const;
 
   // What data written under this map depends on: ids and prefixes, not names.
   std::string CanonicalText() const;

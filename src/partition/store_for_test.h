@@ -227,6 +227,14 @@ class StoreForTest {
   sim::SimDisk& disk() { return *disk_; }
   // Between Shut and Start.
   void ReplaceDisk(std::unique_ptr<sim::SimDisk> disk) { disk_ = std::move(disk); }
+  // Until not even the smallest entry finds room.
+  void FillDisk(const std::string& key = "/registry/pods/fill") {
+    disk_->SetCapacityBytes(disk_->used_bytes());
+    for (const size_t bytes : {4096, 1}) {
+      while (Put(key, std::string(bytes, 'v')).ok()) {
+      }
+    }
+  }
   journal::EmbeddedJournal& journal() { return *journal_; }
   // Until a round that began after this call is over: one may be running. Each needs a write.
   void MakeCheckpoints() {

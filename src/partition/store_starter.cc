@@ -9,6 +9,17 @@
 #include "src/base/log.h"
 
 namespace tidemark::partition {
+namespace {
+
+constexpr absl::Duration kClaimAgainAfter = absl::Milliseconds(200);
+
+// Of an append (journal.h): a full disk or mailbox, in which nothing was ordered.
+bool PassesByItself(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) || absl::IsUnknown(status) ||
+         absl::IsDeadlineExceeded(status);
+}
+
+}  // namespace
 
 StoreStarter::StoreStarter(const LocalStoreOptions& options, const LocalStoreDoors& doors,
                            const Parts& parts)
@@ -117,10 +128,27 @@ void StoreStarter::Claim(PartitionId id) {
   kvstore::Replica& replica = parts_.replica(id);
   replica.executor().Post([this, id, &replica] {
     replica.BecomePrimary([this, id, &replica](absl::Status status) {
-      if (!status.ok()) return Fail(std::move(status));
+      if (!status.ok()) {
+        return home().Post([this, id, status = std::move(status)] { OnClaimRefused(id, status); });
+      }
       parts_.hub(id).SetWhole();
       home().Post([this, id, epoch = replica.epoch()] { OnClaimed(id, epoch); });
     });
+  });
+}
+
+// The other partitions' clients write already, and nothing is trimmed before all are whole: what is
+// a polite answer to them must not end the process. A claim that is made twice does no harm.
+void StoreStarter::OnClaimRefused(PartitionId id, const absl::Status& status) {
+  if (ended()) return;
+  const bool some_serve = bytes_to_load_.size() < parts_.size();
+  if (!some_serve || !PassesByItself(status) || PLANTED_BUG("start_ends_where_a_claim_waits")) {
+    return Fail(status);
+  }
+  TLOG(kWarn, "partition is not claimed yet",
+       {{"partition", parts_.map().name(id)}, {"error", status.message()}});
+  home().PostAt(doors_.clock->Monotonic() + kClaimAgainAfter, [this, id, alive = alive_] {
+    if (*alive && !ended()) Claim(id);
   });
 }
 

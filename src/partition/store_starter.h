@@ -9,6 +9,7 @@
 //  1. A partition is told whole once: loaded, replayed up to the tail that was confirmed at the
 //     beginning, and its claim applied, which is behind everything that was ordered before.
 //  2. No partition is claimed before the partition map is known to be in the journal.
+//  3. Once some partition serves, nothing ends the start that passes by itself.
 #pragma once
 
 #include <atomic>
@@ -58,6 +59,7 @@ class StoreStarter {
   void OnReplayed(PartitionId id, bool map_seen);
   void WriteMap();
   void Claim(PartitionId id);
+  void OnClaimRefused(PartitionId id, const absl::Status& status);
   void OnClaimed(PartitionId id, Epoch epoch);
   void OnAllWhole();
   void Fail(absl::Status status);  // any thread

@@ -79,10 +79,10 @@ class WatchMailbox : public std::enable_shared_from_this<WatchMailbox> {
     MutexLock lock(&mutex_);
     if (!closed_) WakeLocked();
   }
-  // Reader's sequence.
-  Contents Take() ABSL_LOCKS_EXCLUDED(mutex_) {
+  // Reader's sequence. `into` is empty; what it has of memory is for what comes next.
+  void Take(Contents& into) ABSL_LOCKS_EXCLUDED(mutex_) {
     MutexLock lock(&mutex_);
-    return std::exchange(contents_, {});
+    std::swap(contents_, into);
   }
   // Reader's sequence: on_wake will not run again.
   void Close() ABSL_LOCKS_EXCLUDED(mutex_) {

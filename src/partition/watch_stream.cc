@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <variant>
 
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
@@ -14,6 +15,8 @@ namespace {
 // On the heap, here, in ports and in partitions; a watch's keys are there several times.
 constexpr int64_t kWatchBytes = 3 << 9;
 constexpr int64_t kWatchKeyCopies = 4;
+// A burst leaves no more room behind.
+constexpr size_t kKeptMessages = 16;
 
 constexpr absl::string_view kRangeEmpty = "mvcc: watcher range is empty";
 constexpr absl::string_view kDuplicateId = "mvcc: duplicate watch ID provided on the WatchStream";
@@ -114,11 +117,14 @@ void WatchStreamImpl::Consumed(size_t bytes) {
 }
 
 void WatchStreamImpl::OnWake() {
-  WatchMailbox::Contents contents = mailbox_->Take();
-  for (WatchMessage& message : contents.messages) {
+  mailbox_->Take(taken_);
+  for (WatchMessage& message : taken_.messages) {
     std::visit([this](auto& m) { OnMessage(m); }, message);
   }
-  TakeFloors(contents.floors);
+  TakeFloors(taken_.floors);
+  taken_.floors.clear();
+  taken_.messages.clear();
+  if (taken_.messages.capacity() > kKeptMessages) taken_.messages = {};
   ReleaseMerged();
   FinishRounds();
   RunControls();

@@ -135,6 +135,7 @@ class WatchStreamImpl final : public WatchStream {
   absl::btree_map<int64_t, std::unique_ptr<Watch>> by_id_;
   absl::flat_hash_map<WatchKey, Watch*> by_key_;
   absl::btree_map<WatchKey, Watch*> merged_;
+  WatchMailbox::Contents taken_;  // empty between wake-ups
   WatchKey next_key_ = 1;
   int64_t next_id_ = 0;
   uint64_t next_ticket_ = 1;

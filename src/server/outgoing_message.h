@@ -22,7 +22,7 @@ class MessageRest {
 };
 
 struct OutgoingMessage {
-  OutgoingMessage(ByteChain whole) : begin(std::move(whole)) {}  // NOLINT: most are whole
+  OutgoingMessage(ByteChain&& whole) : begin(std::move(whole)) {}  // NOLINT: most are whole
   OutgoingMessage(ByteChain first_piece, std::unique_ptr<MessageRest> other_pieces)
       : begin(std::move(first_piece)), rest(std::move(other_pieces)) {}
 

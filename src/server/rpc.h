@@ -42,7 +42,7 @@ class ServerCall : public std::enable_shared_from_this<ServerCall> {
   virtual Executor& loop() = 0;
 
   // One protobuf message, not yet framed. Order is kept per sending thread. After Finish ignored.
-  virtual void Send(OutgoingMessage message) = 0;
+  virtual void Send(OutgoingMessage&& message) = 0;
   // Ends the call. The status' code and message go to grpc-status and grpc-message.
   virtual void Finish(absl::Status status) = 0;
   // True once the client cancelled, the deadline passed, the connection broke or a shutdown ended

@@ -1,7 +1,7 @@
 // Frames of segment files: what decodes is what would have been encoded.
 #include "src/base/crc32c.h"
+#include "src/base/little_endian.h"
 #include "src/journal/block_frame.h"
-#include "src/journal/little_endian.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace tidemark::journal {

@@ -4,7 +4,7 @@
 // Input: kind, whether the checksum is put right, then the bytes. A record: its key's size, key,
 // value.
 #include "src/base/crc32c.h"
-#include "src/journal/little_endian.h"
+#include "src/base/little_endian.h"
 #include "src/kvstore/checkpoint/record_codec.h"
 #include "src/kvstore/checkpoint/table_tail.h"
 #include "src/kvstore/node_state.h"
@@ -18,8 +18,8 @@ constexpr RecordHome kHome{7, PartitionId(3), 5};
 std::string WithChecksum(absl::string_view bytes, bool repaired) {
   std::string out(bytes);
   if (!repaired || out.size() < 4) return out;
-  journal::StoreLittle<uint32_t>(out.data() + out.size() - 4,
-                                 Crc32c(absl::string_view(out).substr(0, out.size() - 4)));
+  StoreLittle<uint32_t>(out.data() + out.size() - 4,
+                        Crc32c(absl::string_view(out).substr(0, out.size() - 4)));
   return out;
 }
 
@@ -47,7 +47,7 @@ void CheckRecord(fuzz::Input in, bool repaired) {
     uint32_t crc = ExtendCrc32c(HomeCrc(kHome), key);
     crc = ExtendCrc32c(crc, absl::string_view(value).substr(0, 1));
     crc = ExtendCrc32c(crc, absl::string_view(value).substr(kRecordPrefixBytes));
-    journal::StoreLittle<uint32_t>(value.data() + 1, crc);
+    StoreLittle<uint32_t>(value.data() + 1, crc);
   }
   // On the heap in their own sizes, so that a byte too many is seen.
   absl::StatusOr<CheckpointRecord> record = DecodeRecord(HomeCrc(kHome), key, value);

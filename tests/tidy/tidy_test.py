@@ -118,6 +118,14 @@ class TidyTest(unittest.TestCase):
         with self.assertRaises(ValueError):
             tidy.read_allowed("file-length src/base/a.cc\n")
 
+    def test_planted_bugs(self):
+        bug = tidy.Source("src/mvcc/a.cc", 'if (PLANTED_BUG("mvcc_x")) return;\n')
+        self.assertEqual(len(tidy.run([bug], set())), 1)
+        for path in ["scripts/stages/30-checked", "tests/sim/planted_bugs.h",
+                     "tests/fuzz/planted_bugs.txt", "src/mvcc/a_test.cc"]:
+            self.assertEqual(tidy.run([bug, tidy.Source(path, "// \nmvcc_x\n")], set()), [], path)
+            self.assertEqual(len(tidy.run([bug, tidy.Source(path, "// \nmvcc_xy\n")], set())), 1)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -4,15 +4,10 @@
 #include "src/base/check.h"
 #include "src/base/crc32c.h"
 #include "src/base/failpoint.h"
-#include "src/journal/little_endian.h"
+#include "src/base/little_endian.h"
 
 namespace tidemark::kvstore {
 namespace {
-
-using journal::AppendLittle;
-using journal::ByteReader;
-using journal::LoadLittle;
-using journal::StoreLittle;
 
 constexpr uint32_t kHeaderMagic = 0x48434d54;    // "TMCH"
 constexpr uint32_t kIdentityMagic = 0x53434d54;  // "TMCS"

@@ -3,7 +3,7 @@
 #include "absl/strings/escaping.h"
 #include "gtest/gtest.h"
 #include "src/base/crc32c.h"
-#include "src/journal/little_endian.h"
+#include "src/base/little_endian.h"
 
 namespace tidemark::kvstore {
 namespace {
@@ -23,8 +23,8 @@ StoredHeader Example() {
 }
 
 std::string Reseal(std::string bytes) {
-  journal::StoreLittle<uint32_t>(bytes.data() + bytes.size() - 4,
-                                 Crc32c(absl::string_view(bytes).substr(0, bytes.size() - 4)));
+  StoreLittle<uint32_t>(bytes.data() + bytes.size() - 4,
+                        Crc32c(absl::string_view(bytes).substr(0, bytes.size() - 4)));
   return bytes;
 }
 
@@ -87,7 +87,7 @@ TEST(RecordCodecTest, NoFlippedOrMissingByteOfAHeaderIsTaken) {
 
 TEST(RecordCodecTest, NewerFormatsAreRefusedInWords) {
   for (std::string bytes : {EncodeHeader(Example()), EncodeIdentity(9)}) {
-    journal::StoreLittle<uint32_t>(bytes.data() + 4, 2);
+    StoreLittle<uint32_t>(bytes.data() + 4, 2);
     bytes = Reseal(bytes.substr(0, bytes.size() - 4) + "something new" + "....");
     absl::Status status =
         bytes[3] == 'H' ? DecodeHeader(bytes).status() : DecodeIdentity(bytes).status();

@@ -14,9 +14,9 @@
 #include "rocksdb/table.h"
 #include "src/base/crc32c.h"
 #include "src/base/failpoint.h"
+#include "src/base/little_endian.h"
 #include "src/base/posix_file_system.h"
 #include "src/base/temporary_directory.h"
-#include "src/journal/little_endian.h"
 #include "src/kvstore/checkpoint/checkpoint_images_for_test.h"
 #include "src/kvstore/checkpoint/fault_file_system_for_test.h"
 #include "src/kvstore/checkpoint/record_codec.h"
@@ -111,9 +111,9 @@ class RocksCheckpointStoreTest : public ::testing::Test {
     });
   }
   static std::string OfNextVersion(std::string bytes) {
-    journal::StoreLittle<uint32_t>(bytes.data() + 4, kCheckpointFormatVersion + 1);
+    StoreLittle<uint32_t>(bytes.data() + 4, kCheckpointFormatVersion + 1);
     bytes.resize(bytes.size() - 4);
-    journal::AppendLittle<uint32_t>(&bytes, Crc32c(bytes));
+    AppendLittle<uint32_t>(&bytes, Crc32c(bytes));
     return bytes;
   }
 

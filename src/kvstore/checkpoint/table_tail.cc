@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "src/base/crc32c.h"
-#include "src/journal/little_endian.h"
+#include "src/base/little_endian.h"
 
 namespace tidemark::kvstore {
 namespace {
@@ -60,7 +60,7 @@ absl::StatusOr<std::string> ReadBlock(uint64_t file_bytes, const Handle& handle,
   absl::StatusOr<std::string> block = read(handle.offset, handle.size + kTrailerBytes);
   if (!block.ok()) return block;
   absl::string_view covered = absl::string_view(*block).substr(0, handle.size + 1);
-  if (Crc32c(covered) != Unmask(journal::LoadLittle<uint32_t>(block->data() + handle.size + 1))) {
+  if (Crc32c(covered) != Unmask(LoadLittle<uint32_t>(block->data() + handle.size + 1))) {
     return Damage(what);
   }
   block->resize(handle.size);
@@ -91,8 +91,8 @@ absl::Status CheckTableTail(uint64_t file_bytes, ReadTableBytes read) {
   absl::StatusOr<std::string> footer = read(file_bytes - kFooterBytes, kFooterBytes);
   if (!footer.ok()) return footer.status();
   if ((*footer)[0] != kCrc32cType ||
-      journal::LoadLittle<uint32_t>(footer->data() + kFooterBytes - 12) != kTableFormatVersion ||
-      journal::LoadLittle<uint64_t>(footer->data() + kFooterBytes - 8) != kMagic) {
+      LoadLittle<uint32_t>(footer->data() + kFooterBytes - 12) != kTableFormatVersion ||
+      LoadLittle<uint64_t>(footer->data() + kFooterBytes - 8) != kMagic) {
     return Damage("footer (or another program wrote it, or a newer tidemark)");
   }
   absl::string_view handles = absl::string_view(*footer).substr(1, 40);

@@ -181,6 +181,7 @@ int Run(int argc, char** argv) {
   SetFatalHandler(LogAndAbort);
   SetLogLevel(LevelOf(options.log.level));
   failpoint::ArmFromEnvironment();
+  if (failpoint::any_armed) TLOG(kWarn, "fail points are armed: this process may be killed", {});
   RaiseFileLimit();
   LogConfiguration(options);
   int code = RunNode(std::move(options), stop_signals);

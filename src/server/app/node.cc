@@ -14,8 +14,8 @@
 #include "src/base/tmpfs_mapper.h"
 #include "src/kvstore/checkpoint/rocks_checkpoint_store.h"
 #include "src/server/app/file_limit.h"
+#include "src/server/app/machine_share.h"
 #include "src/server/app/memory_dir.h"
-#include "src/server/app/memory_limit.h"
 #include "src/server/app/node_metrics.h"
 #include "src/server/app/systemd.h"
 #include "src/server/options/version.h"
@@ -24,7 +24,7 @@
 namespace tidemark::server {
 namespace {
 
-size_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
+size_t Cores() { return AvailableCores(std::thread::hardware_concurrency()); }
 
 // The other half is for the journal, checkpoints and the kernel; a second loop on two cores only
 // adds hand-overs (docs/performance.md).
@@ -416,9 +416,9 @@ void Node::Stop() {
   }
   scrapes_.reset();  // what it still answers knows the store
   if (store_ != nullptr) store_->Stop();
+  for (auto& executor : store_executors_) executor->Stop();  // they may still give the workers work
   workers_.reset();
   if (journal_ != nullptr) journal_->Stop();
-  for (auto& executor : store_executors_) executor->Stop();
   if (journal_executor_ != nullptr) journal_executor_->Drain();  // what a stop has to write
   if (journal_executor_ != nullptr) journal_executor_->Stop();
   services_.reset();

@@ -31,7 +31,7 @@ constexpr FlagSpec kFlags[] = {
     {kMember, "data-dir", kString, "", kUse, "Path to the data directory (default: <name>.etcd)."},
     {kMember, "wal-dir", kString, "", kUse, "Path to a directory for the journal's segment files."},
     {kMember, "snapshot-count", kUint, "10000", kIgnore,
-     "Number of writes between checkpoints of the store."},
+     "Accepted for compatibility: see checkpoint-journal-bytes."},
     {kMember, "heartbeat-interval", kUint, "100", kUse, "Heartbeat interval in milliseconds."},
     {kMember, "election-timeout", kUint, "1000", kUse, "Election timeout in milliseconds."},
     {kMember, "initial-election-tick-advance", kBool, "true", kIgnore,
@@ -64,7 +64,8 @@ constexpr FlagSpec kFlags[] = {
     {kMember, "grpc-keepalive-timeout", kDuration, "20s", kUse,
      "Close a connection that leaves a ping unanswered for so long (0 disables)."},
     {kMember, "socket-reuse-port", kBool, "false", kUse, "Set SO_REUSEPORT on listeners."},
-    {kMember, "socket-reuse-address", kBool, "false", kUse, "Set SO_REUSEADDR on listeners."},
+    {kMember, "socket-reuse-address", kBool, "false", kSilent,
+     "Accepted for compatibility: SO_REUSEADDR is always set."},
     {kMember, "raft-read-timeout", kDuration, "5s", kIgnore, "Accepted for compatibility."},
     {kMember, "raft-write-timeout", kDuration, "5s", kIgnore, "Accepted for compatibility."},
     // --- Clustering ---

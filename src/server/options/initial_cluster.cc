@@ -28,8 +28,13 @@ bool MayResolveAlike(const std::set<std::string>& a, const std::set<std::string>
 }  // namespace
 
 absl::Status CheckInitialCluster(const Options& o) {
-  std::string text = o.flags.Get("initial-cluster");
-  if (text.empty()) return absl::OkStatus();
+  if (o.flags.Get("initial-cluster-state") == "existing") {
+    return absl::InvalidArgumentError(
+        "--initial-cluster-state=existing with an empty data directory would join a cluster, "
+        "which this version of Tidemark cannot; use new");
+  }
+  const std::string text = o.flags.Get("initial-cluster");
+  if (text.empty()) return absl::OkStatus();  // the default: this member alone
   std::map<std::string, std::set<std::string>> members;
   for (absl::string_view item : absl::StrSplit(text, ',')) {
     std::vector<std::string> parts = absl::StrSplit(item, absl::MaxSplits('=', 1));
@@ -58,11 +63,6 @@ absl::Status CheckInitialCluster(const Options& o) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--initial-cluster names ", members.size(),
         " members: this version of Tidemark runs as a single node; name only this member"));
-  }
-  if (o.flags.Get("initial-cluster-state") == "existing") {
-    return absl::InvalidArgumentError(
-        "--initial-cluster-state=existing with an empty data directory would join a cluster, "
-        "which this version of Tidemark cannot; use new");
   }
   return absl::OkStatus();
 }

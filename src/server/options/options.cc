@@ -408,7 +408,6 @@ absl::Status BuildLimits(Options& o) {
   }
   o.max_concurrent_streams = static_cast<uint32_t>(streams);
   o.socket_reuse_port = Bool(o.flags, "socket-reuse-port");
-  o.socket_reuse_address = Bool(o.flags, "socket-reuse-address");
   o.enable_grpc_gateway = Bool(o.flags, "enable-grpc-gateway");
   o.cors = List(o.flags, "cors");
   o.host_whitelist = List(o.flags, "host-whitelist");

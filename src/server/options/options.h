@@ -72,7 +72,6 @@ struct Options {
   absl::Duration keepalive_interval;  // zero: off
   absl::Duration keepalive_timeout;   // zero: off
   bool socket_reuse_port = false;
-  bool socket_reuse_address = false;
   bool enable_grpc_gateway = true;
   std::vector<std::string> cors;
   std::vector<std::string> host_whitelist;

@@ -418,6 +418,7 @@ TEST(InitialCluster, Consistency) {
   EXPECT_FALSE(CheckInitialCluster(MustStart({"--initial-cluster-state=existing",
                                               "--initial-cluster=default=http://localhost:2380"}))
                    .ok());
+  EXPECT_FALSE(CheckInitialCluster(MustStart({"--initial-cluster-state=existing"})).ok());
   EXPECT_EQ(MustExit({"--initial-cluster-state=old"}).code, 1);
 }
 

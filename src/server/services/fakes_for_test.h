@@ -80,7 +80,7 @@ class FakeCall : public ServerCall {
   const Peer& peer() const override { return peer_; }
   absl::Duration deadline() const override { return absl::InfiniteDuration(); }
   Executor& loop() override { return loop_; }
-  void Send(OutgoingMessage message) override {
+  void Send(OutgoingMessage&& message) override {
     std::string bytes = message.begin.Flatten();
     while (message.rest != nullptr && message.rest->size_bytes() > 0) {
       bytes += message.rest->Next().Flatten();

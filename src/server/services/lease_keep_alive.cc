@@ -73,19 +73,10 @@ void KeepAliveStream::OnAnswer(uint64_t number,
   CHECK(number >= first_number_ && number - first_number_ < slots_.size());
   Slot& slot = slots_[number - first_number_];
   CHECK(!slot.answer.has_value());
-  etcdserverpb::LeaseKeepAliveResponse response;
-  response.set_id(slot.id);
-  if (reply.ok()) {
-    SetHeader(context_.MakeHeader(reply->revision), response);
-    response.set_ttl(reply->result.ttl_seconds);
-    context_.counters().leases_renewed.fetch_add(1, std::memory_order_relaxed);
-  } else if (absl::IsNotFound(reply.status())) {
-    // Not an error here: TTL 0 says that the lease is gone.
-    SetHeader(context_.MakeHeader(context_.router().Status().revision), response);
-  } else {
-    return Finish(reply.status());
-  }
-  slot.answer = Encode(response);
+  if (!reply.ok()) return Finish(reply.status());
+  const int64_t ttl_seconds = reply->result.ttl_seconds;  // 0: the lease is gone
+  if (ttl_seconds > 0) context_.counters().leases_renewed.fetch_add(1, std::memory_order_relaxed);
+  slot.answer = EncodeLease(context_.MakeHeader(reply->revision), slot.id, ttl_seconds);
   if (PLANTED_BUG("keepalive_out_of_order")) {
     call_->Send(*std::exchange(slot.answer, ByteChain()));
   }

@@ -22,11 +22,7 @@ void AddGrantAndRevoke(ServiceContext& context, std::vector<Method>& methods) {
               context.counters().leases_granted.fetch_add(1, std::memory_order_relaxed);
               const auto& observe_ttl = context.options().observe_lease_ttl;
               if (observe_ttl) observe_ttl(lease.ttl_seconds);
-              etcdserverpb::LeaseGrantResponse response;
-              SetHeader(header, response);
-              response.set_id(lease.id.value());
-              response.set_ttl(lease.ttl_seconds);
-              return Encode(response);
+              return EncodeLease(header, lease.id.value(), lease.ttl_seconds);
             }));
       }));
   methods.push_back(UnaryMethod<etcdserverpb::LeaseRevokeRequest>(

@@ -12,8 +12,6 @@ using partition::AlarmEntry;
 using partition::HashKvResult;
 using partition::Nothing;
 
-constexpr int64_t kDefaultQuotaBytes = int64_t{2} * 1024 * 1024 * 1024;
-
 ByteChain EncodeStatus(ServiceContext& context) {
   context.RefreshTerm();
   partition::NodeStatus status = context.router().Status();
@@ -24,7 +22,7 @@ ByteChain EncodeStatus(ServiceContext& context) {
   response.set_storageversion(context.options().storage_version);
   response.set_dbsize(status.logical_bytes);
   response.set_dbsizeinuse(status.logical_live_bytes);
-  response.set_dbsizequota(status.quota_bytes == 0 ? kDefaultQuotaBytes : status.quota_bytes);
+  response.set_dbsizequota(status.quota_bytes);
   response.set_leader(context.HasLeader() ? context.options().member_id : 0);
   response.set_raftindex(status.committed.value());
   response.set_raftappliedindex(status.applied.value());

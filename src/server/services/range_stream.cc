@@ -6,6 +6,7 @@
 
 #include "src/base/check.h"
 #include "src/base/failpoint.h"
+#include "src/kvstore/request_checks.h"
 #include "src/server/services/unary_call.h"
 
 namespace tidemark::server {
@@ -72,13 +73,10 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
 
 absl::Status RangeStream::Check() const {
   bool key_order = request_.sort_target() == RangeRequest::KEY;
-  // Numbers that nobody knows are Range's to refuse.
-  bool known = RangeRequest::SortOrder_IsValid(request_.sort_order()) &&
-               RangeRequest::SortTarget_IsValid(request_.sort_target());
   bool plain = request_.sort_order() == RangeRequest::NONE
                    ? key_order
                    : request_.sort_order() == RangeRequest::ASCEND && key_order;
-  if (known && !plain) {
+  if (!plain) {
     return absl::UnimplementedError("RangeStream does not support custom sort orders");
   }
   if (request_.min_mod_revision() != 0 || request_.max_mod_revision() != 0 ||
@@ -92,10 +90,9 @@ void RangeStream::Start(RangeRequest request, size_t request_size_bytes) {
   request_ = std::move(request);
   request_size_bytes_ = request_size_bytes;
   limit_ = std::max<int64_t>(request_.limit(), 0);
-  // The store refuses an empty key before it looks at anything else.
-  if (!request_.key().empty()) {
-    if (absl::Status status = Check(); !status.ok()) return Finish(std::move(status));
-  }
+  absl::Status status = kvstore::CheckRange(request_);
+  if (status.ok()) status = Check();
+  if (!status.ok()) return Finish(std::move(status));
   ReadPage();
 }
 

@@ -148,6 +148,14 @@ ByteChain EncodeTxn(const Header& header, const TxnResult& result) {
   return out.Finish();
 }
 
+ByteChain EncodeLease(const Header& header, int64_t id, int64_t ttl_seconds) {
+  WireWriter out(kFrameBytes);
+  Write(out, header);
+  out.Signed(2, id);
+  out.Signed(3, ttl_seconds);
+  return out.Finish();
+}
+
 ByteChain EncodeHeaderOnly(const Header& header) {
   WireWriter out(kFrameBytes);
   Write(out, header);

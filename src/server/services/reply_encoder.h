@@ -29,6 +29,8 @@ ByteChain EncodeRangeEnd(const kvstore::RangeResult& result);
 ByteChain EncodePut(const Header& header, const kvstore::PutResult& result);
 ByteChain EncodeDelete(const Header& header, const kvstore::DeleteResult& result);
 ByteChain EncodeTxn(const Header& header, const kvstore::TxnResult& result);
+// LeaseGrantResponse and LeaseKeepAliveResponse, which are alike.
+ByteChain EncodeLease(const Header& header, int64_t id, int64_t ttl_seconds);
 // A message that has nothing but a header.
 ByteChain EncodeHeaderOnly(const Header& header);
 

@@ -37,7 +37,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall> {
     return {request_size_bytes, call_->cancelled()};
   }
 
-  void Reply(OutgoingMessage message) {
+  void Reply(OutgoingMessage&& message) {
     if (ended_) return;
     End();
     CountReply(message.begin);

@@ -1,5 +1,6 @@
 // etcdserverpb.Watch: a client's stream in front of a partition::WatchStream.
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -19,7 +20,7 @@ class WatchCall final : public partition::WatchOutput,
                         public std::enable_shared_from_this<WatchCall> {
  public:
   WatchCall(ServiceContext& context, ServerCallPtr call)
-      : context_(context), call_(std::move(call)) {
+      : context_(context), call_(std::move(call)), cancelled_(call_->cancelled()) {
     context_.counters().watch_streams.fetch_add(1, std::memory_order_relaxed);
   }
   ~WatchCall() override {
@@ -53,6 +54,7 @@ class WatchCall final : public partition::WatchOutput,
 
   ServiceContext& context_;
   const ServerCallPtr call_;
+  const std::shared_ptr<const std::atomic<bool>> cancelled_;
   std::unique_ptr<partition::WatchStream> stream_;  // nullptr once closed
   size_t owed_bytes_ = 0;                           // of events, not yet given back as credit
   TimerId ticker_ = 0;
@@ -102,7 +104,7 @@ void WatchCall::Tick() {
 }
 
 void WatchCall::GiveCredit() {
-  if (stream_ == nullptr || owed_bytes_ == 0 || call_->cancelled()->load()) return;
+  if (stream_ == nullptr || owed_bytes_ == 0 || cancelled_->load()) return;
   size_t unsent_bytes = std::min(call_->unsent_bytes(), owed_bytes_);
   size_t left_bytes = owed_bytes_ - unsent_bytes;
   owed_bytes_ = unsent_bytes;

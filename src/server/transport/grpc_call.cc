@@ -133,7 +133,7 @@ std::shared_ptr<const std::atomic<bool>> GrpcCall::cancelled() const {
 
 // ---- from any thread --------------------------------------------------------------------------
 
-void GrpcCall::Send(OutgoingMessage message) {
+void GrpcCall::Send(OutgoingMessage&& message) {
   if (loop_.IsCurrent()) return SendNow(std::move(message));
   HandOver({std::move(message), absl::OkStatus(), false});
 }
@@ -171,7 +171,7 @@ void GrpcCall::RunHandedOver() {
 
 // ---- output -----------------------------------------------------------------------------------
 
-void GrpcCall::SendNow(OutgoingMessage message) {
+void GrpcCall::SendNow(OutgoingMessage&& message) {
   if (finished_ || connection_ == nullptr) return;
   if (message.size_bytes() > INT32_MAX) {
     return FinishNow(absl::ResourceExhaustedError("grpc: trying to send message larger than max"));

@@ -43,7 +43,7 @@ class GrpcCall final : public ServerCall, public http2::Stream, private Deadline
   const Peer& peer() const override { return *peer_; }
   absl::Duration deadline() const override { return deadline_; }
   Executor& loop() override { return loop_; }
-  void Send(OutgoingMessage message) override;
+  void Send(OutgoingMessage&& message) override;
   void Finish(absl::Status status) override;
   std::shared_ptr<const std::atomic<bool>> cancelled() const override;
   size_t unsent_bytes() const override { return output_.size_bytes(); }
@@ -72,7 +72,7 @@ class GrpcCall final : public ServerCall, public http2::Stream, private Deadline
   void Begin();
   void HandOver(HandedOver item);
   void RunHandedOver();
-  void SendNow(OutgoingMessage message);
+  void SendNow(OutgoingMessage&& message);
   void FinishNow(absl::Status status);
   void ArmDeadline();
   void OnDeadline() override;

@@ -8,7 +8,7 @@
 
 namespace tidemark::server {
 
-void GrpcOutput::Add(OutgoingMessage message) {
+void GrpcOutput::Add(OutgoingMessage&& message) {
   const size_t size_bytes = message.size_bytes();
   size_bytes_ += kGrpcPrefixBytes + size_bytes;
   messages_.push_back({GrpcPrefix(static_cast<uint32_t>(size_bytes)), std::move(message.begin),

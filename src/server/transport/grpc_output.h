@@ -16,7 +16,7 @@ namespace tidemark::server {
 
 class GrpcOutput {
  public:
-  void Add(OutgoingMessage message);
+  void Add(OutgoingMessage&& message);
   size_t size_bytes() const { return size_bytes_; }
   bool empty() const { return size_bytes_ == 0; }
   // REQUIRES: byte_count <= size_bytes().

@@ -1,4 +1,4 @@
-#include "src/journal/memory_log.h"
+#include "src/journal/memory_log_for_test.h"
 
 #include <utility>
 

@@ -1,6 +1,6 @@
-// Reading and writing the fixed-width little-endian integers that all journal files consist of.
+// Reading and writing the fixed-width little-endian integers of files.
 //
-// ByteReader never reads past its end: after the first short read it stays failed.
+// ByteReader never reads past its end: after the first short read it stays failed. Values.
 #pragma once
 
 #include <bit>
@@ -10,7 +10,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace tidemark::journal {
+namespace tidemark {
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -64,4 +64,4 @@ class ByteReader {
   bool failed_ = false;
 };
 
-}  // namespace tidemark::journal
+}  // namespace tidemark

@@ -53,11 +53,16 @@ class ByteChain {
   ByteChain(const ByteChain&) = default;
   ByteChain& operator=(const ByteChain&) = default;
   // What was moved from is empty, and what is replaced frees its list.
-  ByteChain(ByteChain&& other) noexcept { Swap(other); }
+  ByteChain(ByteChain&& other) noexcept
+      : runs_(std::move(other.runs_)),
+        size_bytes_(std::exchange(other.size_bytes_, 0)),
+        own_bytes_(std::exchange(other.own_bytes_, 0)) {
+    other.runs_.clear();
+  }
   ByteChain& operator=(ByteChain&& other) noexcept {
-    ByteChain taken(std::move(other));
-    Swap(taken);
-    return *this;
+    if (this == &other) return *this;
+    std::destroy_at(this);
+    return *std::construct_at(this, std::move(other));
   }
 
   void Append(SharedBytes bytes) {
@@ -96,12 +101,6 @@ class ByteChain {
   }
 
  private:
-  void Swap(ByteChain& other) noexcept {
-    runs_.swap(other.runs_);
-    std::swap(size_bytes_, other.size_bytes_);
-    std::swap(own_bytes_, other.own_bytes_);
-  }
-
   static constexpr size_t kStringBytes = 48;  // a shared string, besides its bytes
   // Most answers are one run, an event for a watcher is two or three.
   static constexpr size_t kInlineRuns = 3;

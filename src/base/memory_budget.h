@@ -94,7 +94,10 @@ class MemoryCharge {
  public:
   MemoryCharge() = default;  // of no budget: everything is allowed and nothing is counted
   MemoryCharge(MemoryBudget& budget, MemoryAccount account) : budget_(&budget), account_(account) {}
-  MemoryCharge(MemoryCharge&& other) noexcept { *this = std::move(other); }
+  MemoryCharge(MemoryCharge&& other) noexcept
+      : budget_(std::exchange(other.budget_, nullptr)),
+        account_(other.account_),
+        bytes_(std::exchange(other.bytes_, 0)) {}
   MemoryCharge& operator=(MemoryCharge&& other) noexcept;
   ~MemoryCharge();
 

@@ -18,13 +18,6 @@ size_t MessageBytes(const RangeItem& item) {
 
 }  // namespace
 
-void RangeItems::Swap(RangeItems& other) noexcept {
-  pieces_.swap(other.pieces_);
-  std::swap(first_, other.first_);
-  std::swap(size_, other.size_);
-  std::swap(message_bytes_, other.message_bytes_);
-}
-
 void RangeItems::Append(RangeItem item) {
   if (first_ == pieces_.size() || pieces_.back().items.size() == kPieceItems) {
     pieces_.emplace_back();
@@ -44,7 +37,10 @@ void RangeItems::AddTo(Piece& piece, RangeItem item) {
 }
 
 void RangeItems::Append(RangeItems other) {
-  if (empty()) return Swap(other);
+  if (empty()) {
+    *this = std::move(other);
+    return;
+  }
   for (size_t i = other.first_; i < other.pieces_.size(); ++i) {
     pieces_.push_back(std::move(other.pieces_[i]));
   }

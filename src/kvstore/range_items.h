@@ -11,6 +11,8 @@
 
 #include <cstddef>
 #include <iterator>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -64,11 +66,18 @@ class RangeItems {
   };
 
   RangeItems() = default;
-  RangeItems(RangeItems&& other) noexcept { Swap(other); }
+  // What was moved from is empty.
+  RangeItems(RangeItems&& other) noexcept
+      : pieces_(std::move(other.pieces_)),
+        first_(std::exchange(other.first_, 0)),
+        size_(std::exchange(other.size_, 0)),
+        message_bytes_(std::exchange(other.message_bytes_, 0)) {
+    other.pieces_.clear();
+  }
   RangeItems& operator=(RangeItems&& other) noexcept {
-    RangeItems taken(std::move(other));
-    Swap(taken);
-    return *this;
+    if (this == &other) return *this;
+    std::destroy_at(this);
+    return *std::construct_at(this, std::move(other));
   }
 
   size_t size() const { return size_; }
@@ -92,7 +101,6 @@ class RangeItems {
   void Truncate(size_t count);
 
  private:
-  void Swap(RangeItems& other) noexcept;
   static void AddTo(Piece& piece, RangeItem item);
   const std::vector<RangeItem>& first_items() const { return pieces_[first_].items; }
   void AppendPiece(Piece piece);

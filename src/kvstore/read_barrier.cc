@@ -42,6 +42,10 @@ void ReadBarrier::OnAnswer(absl::StatusOr<journal::Tail> tail) {
     return;
   }
   for (Done& done : answered) {
+    if (tail->position <= applied_) {
+      done(*tail);
+      continue;
+    }
     WhenApplied(tail->position, [done = std::move(done), tail = *tail]() mutable { done(tail); });
   }
 }

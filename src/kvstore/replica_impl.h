@@ -137,7 +137,8 @@ class ReplicaImpl final : public Replica {
   void StepReadLater(std::shared_ptr<ReadJob> job);
   bool HoldMemory(ReadJob* job, int64_t bytes) const;
   void EndRead();
-  void FinishRead(ReadJob* job);
+  void FinishRange(ReadJob* job, RangeResult&& range);
+  void FinishTxn(ReadJob* job);
   void FailRead(ReadJob* job, const absl::Status& status);
 
   const ReplicaOptions options_;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "src/base/check.h"
 #include "src/kvstore/etcd_errors.h"
 #include "src/kvstore/range_reader.h"
@@ -39,7 +40,7 @@ struct ReplicaImpl::ReadJob {
     Revision at;
     RangeReader reader;
   };
-  std::vector<Reader> readers;
+  absl::InlinedVector<Reader, 1> readers;
   size_t next_reader = 0;
   std::vector<OpResult> results;
   int64_t finished_readers_bytes = 0;
@@ -170,6 +171,7 @@ void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
     if (!complete) return StepReadLater(std::move(job));
     job->finished_readers_bytes += next.reader.heap_bytes();
     RangeResult range = std::move(next.reader).Take();
+    if (!job->txn_done) return FinishRange(job.get(), std::move(range));
     const size_t least = next.reader.reads_one_key() ? 1 : options_.step_keys / kRangesPerTurn;
     keys_read += std::max({range.items.size(), least, size_t{1}});
     OpResult result;
@@ -177,7 +179,7 @@ void ReplicaImpl::StepRead(std::shared_ptr<ReadJob> job) {
     result.result = std::move(range);
     job->results.push_back(std::move(result));
   }
-  FinishRead(job.get());
+  FinishTxn(job.get());
 }
 
 void ReplicaImpl::StepReadLater(std::shared_ptr<ReadJob> job) {
@@ -199,19 +201,19 @@ void ReplicaImpl::EndRead() {
   stats_.open_reads.store(static_cast<int64_t>(--reads_running_), std::memory_order_relaxed);
 }
 
-void ReplicaImpl::FinishRead(ReadJob* job) {
+void ReplicaImpl::FinishRange(ReadJob* job, RangeResult&& range) {
+  EndRead();
+  range.charge = std::move(job->charge);
+  job->range_done(Reply<RangeResult>{job->current, std::move(range)});
+}
+
+void ReplicaImpl::FinishTxn(ReadJob* job) {
   EndRead();
   if (!job->results.empty()) {
     std::get<RangeResult>(job->results.front().result).charge = std::move(job->charge);
   }
-  if (job->txn_done) {
-    job->txn_done(
-        Reply<TxnResult>{job->current, BuildTxnResult(job->shape, std::move(job->results))});
-    return;
-  }
-  CHECK(job->results.size() == 1);
-  job->range_done(Reply<RangeResult>{
-      job->current, std::get<RangeResult>(std::move(job->results.front().result))});
+  job->txn_done(
+      Reply<TxnResult>{job->current, BuildTxnResult(job->shape, std::move(job->results))});
 }
 
 void ReplicaImpl::FailRead(ReadJob* job, const absl::Status& status) {

@@ -71,8 +71,8 @@ class GatedRouter final : public Router {
   void Pass(Partitions needed, const CallContext& context, ReplyCallback<Result> done, Run go);
   // The same for what concerns the partitions that `needed(request)` names.
   template <typename Result, typename Request, typename Needed>
-  void PassOne(Call<Result, Request> call, CallContext context, Request request,
-               ReplyCallback<Result> done, Needed needed);
+  void PassOne(Call<Result, Request> call, CallContext&& context, Request&& request,
+               ReplyCallback<Result>&& done, Needed needed);
   template <typename Result, typename Run>
   void PassAll(const CallContext& context, ReplyCallback<Result> done, Run go);
 

@@ -57,18 +57,18 @@ void LocalRouter::Operate(ReplyCallback<Result> done, Operation operation) {
 }
 
 template <typename Result, typename Run>
-void LocalRouter::OnPartition(PartitionId id, CallContext context, ReplyCallback<Result> done,
-                              Run run) {
+void LocalRouter::OnPartition(PartitionId id, CallContext&& context, ReplyCallback<Result>&& done,
+                              Run&& run) {
   Replica& replica = w_.parts.replica(id);
   replica.executor().Post([&replica, context = std::move(context), done = std::move(done),
-                           run = std::move(run)]() mutable {
+                           run = std::forward<Run>(run)]() mutable {
     if (IsGone(context)) return done(GoneStatus());
     run(replica, std::move(done));
   });
 }
 
-void LocalRouter::ReadRange(CallContext context, etcdserverpb::RangeRequest request,
-                            kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult> done) {
+void LocalRouter::ReadRange(CallContext&& context, etcdserverpb::RangeRequest&& request,
+                            kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult>&& done) {
   if (absl::Status status = Available(); !status.ok()) return Refuse(status, std::move(done));
   if (absl::Status status = kvstore::CheckRange(request); !status.ok()) {
     return Refuse(status, std::move(done));
@@ -79,19 +79,19 @@ void LocalRouter::ReadRange(CallContext context, etcdserverpb::RangeRequest requ
   ReadNow(std::move(context), std::move(request), count, std::move(done));
 }
 
-void LocalRouter::ReadMany(CallContext context, etcdserverpb::RangeRequest request,
-                           kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult> done) {
+void LocalRouter::ReadMany(CallContext&& context, etcdserverpb::RangeRequest&& request,
+                           kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult>&& done) {
   auto cancelled = context.cancelled;
   w_.reads.Run<kvstore::RangeResult>(
       std::move(cancelled), std::move(done),
       [this, context = std::move(context), request = std::move(request),
        count](ReplyCallback<kvstore::RangeResult> d) {
-        ReadNow(context, request, count, std::move(d));
+        ReadNow(CallContext(context), etcdserverpb::RangeRequest(request), count, std::move(d));
       });
 }
 
-void LocalRouter::ReadNow(CallContext context, etcdserverpb::RangeRequest request,
-                          kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult> done) {
+void LocalRouter::ReadNow(CallContext&& context, etcdserverpb::RangeRequest&& request,
+                          kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult>&& done) {
   const auto owners = w_.parts.map().Owners(mvcc::FromEtcd(request.key(), request.range_end()));
   if (owners.size() > 1) {
     return Operate<kvstore::RangeResult>(
@@ -192,12 +192,13 @@ void LocalRouter::Txn(CallContext context, etcdserverpb::TxnRequest request,
       std::move(cancelled), std::move(done),
       [this, context = std::move(context),
        request = std::move(request)](ReplyCallback<kvstore::TxnResult> d) {
-        RunTxn(context, request, /*read_only=*/true, std::move(d));
+        RunTxn(CallContext(context), etcdserverpb::TxnRequest(request), /*read_only=*/true,
+               std::move(d));
       });
 }
 
-void LocalRouter::RunTxn(CallContext context, etcdserverpb::TxnRequest request, bool read_only,
-                         ReplyCallback<kvstore::TxnResult> done) {
+void LocalRouter::RunTxn(CallContext&& context, etcdserverpb::TxnRequest&& request, bool read_only,
+                         ReplyCallback<kvstore::TxnResult>&& done) {
   const bool serializable = read_only && kvstore::TxnIsSerializable(request);
   const std::vector<PartitionId> partitions = TxnPlan(w_.parts.map(), request).partitions();
   if (partitions.size() == 1) {

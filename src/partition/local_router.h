@@ -75,14 +75,14 @@ class LocalRouter final : public Router {
 
  private:
   // At once, or when there is memory for the answer.
-  void ReadMany(CallContext context, etcdserverpb::RangeRequest request, kvstore::RangeCount count,
-                ReplyCallback<kvstore::RangeResult> done);
-  void ReadNow(CallContext context, etcdserverpb::RangeRequest request, kvstore::RangeCount count,
-               ReplyCallback<kvstore::RangeResult> done);
-  void RunTxn(CallContext context, etcdserverpb::TxnRequest request, bool read_only,
-              ReplyCallback<kvstore::TxnResult> done);
-  void ReadRange(CallContext context, etcdserverpb::RangeRequest request, kvstore::RangeCount count,
-                 ReplyCallback<kvstore::RangeResult> done);
+  void ReadMany(CallContext&& context, etcdserverpb::RangeRequest&& request,
+                kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult>&& done);
+  void ReadNow(CallContext&& context, etcdserverpb::RangeRequest&& request,
+               kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult>&& done);
+  void RunTxn(CallContext&& context, etcdserverpb::TxnRequest&& request, bool read_only,
+              ReplyCallback<kvstore::TxnResult>&& done);
+  void ReadRange(CallContext&& context, etcdserverpb::RangeRequest&& request,
+                 kvstore::RangeCount count, ReplyCallback<kvstore::RangeResult>&& done);
   absl::Status Available() const;
   absl::Status CheckWrite(const CallContext& context, bool adds_data) const;
   template <typename Result>
@@ -98,7 +98,7 @@ class LocalRouter final : public Router {
   void Operate(ReplyCallback<Result> done, Operation operation);
   // Runs `task(replica, done)` on the partition's sequence, unless the client has gone.
   template <typename Result, typename Run>
-  void OnPartition(PartitionId id, CallContext context, ReplyCallback<Result> done, Run run);
+  void OnPartition(PartitionId id, CallContext&& context, ReplyCallback<Result>&& done, Run&& run);
 
   const Wiring w_;
   const RouterLimits limits_;

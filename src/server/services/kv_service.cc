@@ -20,7 +20,7 @@ void AddKvService(ServiceContext& context, std::vector<Method>& methods) {
   partition::Router& router = context.router();
   methods.push_back(UnaryMethod<etcdserverpb::RangeRequest>(
       context, "/etcdserverpb.KV/Range",
-      [&router](const UnaryCallPtr& call, etcdserverpb::RangeRequest request, size_t size_bytes) {
+      [&router](const UnaryCallPtr& call, etcdserverpb::RangeRequest&& request, size_t size_bytes) {
         router.Range(call->RouterContext(size_bytes), std::move(request),
                      call->Answer<RangeResult>([](const Header& header, RangeResult& result) {
                        return MakeRangeReply(header, std::move(result));
@@ -31,7 +31,7 @@ void AddKvService(ServiceContext& context, std::vector<Method>& methods) {
        [&context](ServerCallPtr call) { return StartRangeStream(context, std::move(call)); }});
   methods.push_back(UnaryMethod<etcdserverpb::PutRequest>(
       context, "/etcdserverpb.KV/Put",
-      [&router](const UnaryCallPtr& call, etcdserverpb::PutRequest request, size_t size_bytes) {
+      [&router](const UnaryCallPtr& call, etcdserverpb::PutRequest&& request, size_t size_bytes) {
         router.Put(call->RouterContext(size_bytes), std::move(request),
                    call->Answer<PutResult>([](const Header& header, const PutResult& result) {
                      return EncodePut(header, result);
@@ -39,7 +39,7 @@ void AddKvService(ServiceContext& context, std::vector<Method>& methods) {
       }));
   methods.push_back(UnaryMethod<etcdserverpb::DeleteRangeRequest>(
       context, "/etcdserverpb.KV/DeleteRange",
-      [&router](const UnaryCallPtr& call, etcdserverpb::DeleteRangeRequest request,
+      [&router](const UnaryCallPtr& call, etcdserverpb::DeleteRangeRequest&& request,
                 size_t size_bytes) {
         router.DeleteRange(
             call->RouterContext(size_bytes), std::move(request),
@@ -49,7 +49,7 @@ void AddKvService(ServiceContext& context, std::vector<Method>& methods) {
       }));
   methods.push_back(UnaryMethod<etcdserverpb::TxnRequest>(
       context, "/etcdserverpb.KV/Txn",
-      [&router](const UnaryCallPtr& call, etcdserverpb::TxnRequest request, size_t size_bytes) {
+      [&router](const UnaryCallPtr& call, etcdserverpb::TxnRequest&& request, size_t size_bytes) {
         router.Txn(call->RouterContext(size_bytes), std::move(request),
                    call->Answer<TxnResult>([](const Header& header, const TxnResult& result) {
                      return EncodeTxn(header, result);

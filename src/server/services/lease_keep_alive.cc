@@ -23,6 +23,7 @@ class KeepAliveStream : public std::enable_shared_from_this<KeepAliveStream> {
     half_closed_ = true;
     FinishIfAllAnswered();
   }
+  void OnTimeLimit();
   void End() { ended_ = true; }
   void Finish(absl::Status status) {
     if (ended_) return;
@@ -38,7 +39,7 @@ class KeepAliveStream : public std::enable_shared_from_this<KeepAliveStream> {
 
   void OnAnswer(uint64_t number, absl::StatusOr<kvstore::Reply<partition::LeaseRemaining>> reply);
   void SendAnswered();
-  void WatchOldest();
+  void NoteOldest();
   void FinishIfAllAnswered() {
     if (half_closed_ && slots_.empty()) Finish(absl::OkStatus());
   }
@@ -47,6 +48,8 @@ class KeepAliveStream : public std::enable_shared_from_this<KeepAliveStream> {
   const ServerCallPtr call_;
   std::deque<Slot> slots_;
   uint64_t first_number_ = 0;  // of slots_.front()
+  absl::Duration oldest_since_;
+  bool limit_is_set_ = false;
   bool half_closed_ = false;
   bool ended_ = false;
 };
@@ -56,7 +59,7 @@ void KeepAliveStream::OnRequest(int64_t id) {
   if (slots_.size() >= kMaxWaiting) return Finish(kvstore::ErrTooManyRequests());
   uint64_t number = first_number_ + slots_.size();
   slots_.push_back({id, std::nullopt});
-  if (slots_.size() == 1) WatchOldest();
+  if (slots_.size() == 1) NoteOldest();
   context_.router().LeaseKeepAlive(
       LeaseId(id), [self = shared_from_this(), number](
                        absl::StatusOr<kvstore::Reply<partition::LeaseRemaining>> reply) mutable {
@@ -91,15 +94,26 @@ void KeepAliveStream::SendAnswered() {
     ++first_number_;
     moved = true;
   }
-  if (moved) WatchOldest();
+  if (moved) NoteOldest();
   FinishIfAllAnswered();
 }
 
-// The server's time limit runs for the oldest unanswered request.
-void KeepAliveStream::WatchOldest() {
-  call_->SetTimeLimit(slots_.empty()
-                          ? absl::InfiniteDuration()
-                          : context_.clock().Monotonic() + context_.options().request_timeout);
+// The server's time limit runs for the oldest unanswered request. It is looked at when it is over,
+// not moved with each answer.
+void KeepAliveStream::NoteOldest() {
+  if (slots_.empty()) return;
+  oldest_since_ = context_.clock().Monotonic();
+  if (std::exchange(limit_is_set_, true)) return;
+  call_->SetTimeLimit(oldest_since_ + context_.options().request_timeout);
+}
+
+void KeepAliveStream::OnTimeLimit() {
+  limit_is_set_ = false;
+  if (ended_ || slots_.empty()) return;
+  const absl::Duration limit = oldest_since_ + context_.options().request_timeout;
+  if (context_.clock().Monotonic() >= limit) return Finish(kvstore::ErrTimeout());
+  limit_is_set_ = true;
+  call_->SetTimeLimit(limit);
 }
 
 class KeepAliveHandler final : public CallHandler {
@@ -119,7 +133,7 @@ class KeepAliveHandler final : public CallHandler {
     stream_->OnRequest(request.id());
   }
   void OnHalfClose() override { stream_->OnHalfClose(); }
-  void OnTimeLimit() override { stream_->Finish(kvstore::ErrTimeout()); }
+  void OnTimeLimit() override { stream_->OnTimeLimit(); }
   void OnDone() override { stream_->End(); }
 
  private:

@@ -20,6 +20,8 @@ struct Header {
   uint64_t member_id = 0;
   Revision revision{0};
   uint64_t term = 0;
+
+  friend bool operator==(const Header&, const Header&) = default;
 };
 
 ByteChain EncodeRange(const Header& header, const kvstore::RangeResult& result);

@@ -552,6 +552,26 @@ TEST_F(WatchTest, Responses) {
   EXPECT_EQ(Sent(5).events_size(), 0);
 }
 
+// One copy is sent to all who hear the same, and only to them.
+TEST_F(WatchTest, WatchersOfOneBatchHearWhatIsTheirs) {
+  for (const int value_bytes : {10, 100000}) {
+    watch_.call->sent.clear();
+    const auto batch = std::make_shared<FakeBatch>(2, value_bytes);
+    const auto other = std::make_shared<FakeBatch>(3, value_bytes);
+    output().OnEvents(0, batch, Revision(6), false);
+    output().OnEvents(0, batch, Revision(6), true);
+    output().OnEvents(1, batch, Revision(6), false);
+    output().OnEvents(1, batch, Revision(7), false);
+    output().OnEvents(1, other, Revision(7), false);
+    EXPECT_EQ(watch_.call->sent.at(0), watch_.call->sent.at(1));
+    EXPECT_EQ(Sent(2).watch_id(), 1);
+    EXPECT_EQ(Sent(2).header().revision(), 6);
+    EXPECT_EQ(Sent(2).events_size(), 2);
+    EXPECT_EQ(Sent(3).header().revision(), 7);
+    EXPECT_EQ(Sent(4).events_size(), 3);
+  }
+}
+
 TEST_F(WatchTest, EndsWhenMoreIsAskedThanCanWait) {
   router_.watch.takes_requests = false;
   etcdserverpb::WatchRequest request;

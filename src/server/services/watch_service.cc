@@ -8,6 +8,7 @@
 #include "src/kvstore/etcd_errors.h"
 #include "src/server/services/services.h"
 #include "src/server/services/unary_call.h"
+#include "src/server/services/watch_message.h"
 
 namespace tidemark::server {
 namespace {
@@ -131,15 +132,14 @@ void WatchCall::OnCreateRefused(Revision header_revision, absl::string_view reas
 void WatchCall::OnEvents(int64_t watch_id, mvcc::EventBatchPtr batch, Revision header_revision,
                          bool may_fragment) {
   WatchReply reply = Reply(watch_id, header_revision);
-  const ByteChain& events = batch->Encoded();
-  owed_bytes_ += batch->encoded_size_bytes();
+  const size_t events_bytes = batch->encoded_size_bytes();
+  owed_bytes_ += events_bytes;
   size_t limit_bytes = context_.options().max_request_bytes + kGrpcOverheadBytes;
   constexpr size_t kReplyBytes = 64;  // room for header and id
-  if (!may_fragment || events.size_bytes() + kReplyBytes < limit_bytes ||
-      batch->events().size() < 2) {
-    call_->Send(EncodeWatch(reply, events));
+  if (!may_fragment || events_bytes + kReplyBytes < limit_bytes || batch->events().size() < 2) {
+    call_->Send(EncodeEventsFor(reply, batch));
   } else {
-    std::vector<ByteChain> parts = SplitEvents(events, limit_bytes - kReplyBytes);
+    std::vector<ByteChain> parts = SplitEvents(batch->Encoded(), limit_bytes - kReplyBytes);
     for (size_t i = 0; i < parts.size(); ++i) {
       reply.fragment = i + 1 < parts.size();
       call_->Send(EncodeWatch(reply, parts[i]));

@@ -12,6 +12,7 @@
 
 #include "absl/strings/string_view.h"
 #include "src/base/check.h"
+#include "src/server/observability/told_series.h"
 
 namespace tidemark::server {
 namespace {
@@ -92,13 +93,17 @@ prometheus::Gauge& Metrics::Gauge(const std::string& name, const std::string& he
 prometheus::Histogram& Metrics::Histogram(const std::string& name, const std::string& help,
                                           const Labels& labels, double start, double factor,
                                           int count) {
-  prometheus::Histogram::BucketBoundaries bounds;
-  for (int i = 0; i < count; ++i) bounds.push_back(start * std::pow(factor, i));
   return prometheus::BuildHistogram()
       .Name(name)
       .Help(help)
       .Register(*registry_)
-      .Add(ToMap(labels), bounds);
+      .Add(ToMap(labels), Bounds(start, factor, count));
+}
+
+std::vector<double> Metrics::Bounds(double start, double factor, int count) {
+  std::vector<double> bounds;
+  for (int i = 0; i < count; ++i) bounds.push_back(start * std::pow(factor, i));
+  return bounds;
 }
 
 void Metrics::OnScrape(std::function<void()> refresh) {
@@ -117,22 +122,28 @@ class CallMetrics::Series : public CallObserver {
   Series(Metrics& metrics, const Method& method, bool extensive);
 
   void OnStarted() override;
-  void OnMessageReceived() override { received_->Increment(); }
-  void OnMessageSent() override { sent_->Increment(); }
+  void OnMessageReceived() override { received_->Add(); }
+  void OnMessageSent() override { sent_->Add(); }
   void OnHandled(absl::StatusCode code, absl::Duration took) override;
+  void Tell();
 
  private:
+  using Histograms = std::vector<std::unique_ptr<ToldHistogram>>;
+
   void AddCounts(Metrics& metrics, const Metrics::Labels& labels);
   void AddDurations(Metrics& metrics, const Method& method);
+  static void AddHistogram(Histograms& to, Metrics& metrics, const std::string& name,
+                           const std::string& help, const Metrics::Labels& labels,
+                           double start_seconds, int count);
 
-  prometheus::Counter* started_ = nullptr;
-  prometheus::Counter* received_ = nullptr;
-  prometheus::Counter* sent_ = nullptr;
-  std::array<prometheus::Counter*, std::size(kCodeNames)> handled_{};
-  prometheus::Histogram* seconds_ = nullptr;
-  prometheus::Gauge* in_progress_ = nullptr;
+  std::unique_ptr<ToldCounter> started_;
+  std::unique_ptr<ToldCounter> received_;
+  std::unique_ptr<ToldCounter> sent_;
+  std::array<std::unique_ptr<ToldCounter>, std::size(kCodeNames)> handled_;
+  Histograms seconds_;  // of all calls
   // By what the method does; [1] for those that succeeded.
-  std::array<std::vector<prometheus::Histogram*>, 2> durations_;
+  std::array<Histograms, 2> durations_;
+  prometheus::Gauge* in_progress_ = nullptr;
 };
 
 CallMetrics::CallMetrics(Metrics& metrics, std::vector<Method>& methods, bool extensive) {
@@ -140,6 +151,9 @@ CallMetrics::CallMetrics(Metrics& metrics, std::vector<Method>& methods, bool ex
     series_.push_back(std::make_unique<Series>(metrics, method, extensive));
     method.observer = series_.back().get();
   }
+  metrics.OnScrape([this] {
+    for (const auto& series : series_) series->Tell();
+  });
 }
 
 CallMetrics::~CallMetrics() = default;
@@ -153,31 +167,41 @@ CallMetrics::Series::Series(Metrics& metrics, const Method& method, bool extensi
                                   {"grpc_method", std::string(path.substr(slash + 1))}};
   AddCounts(metrics, labels);
   if (extensive) {
-    seconds_ = &metrics.Histogram(
-        "grpc_server_handling_seconds",
-        "Histogram of response latency (seconds) of gRPC that had been application-level handled "
-        "by the server.",
-        labels, 0.001, 2, 14);
+    AddHistogram(seconds_, metrics, "grpc_server_handling_seconds",
+                 "Histogram of response latency (seconds) of gRPC that had been application-level "
+                 "handled by the server.",
+                 labels, 0.001, 14);
   }
   AddDurations(metrics, method);
 }
 
+void CallMetrics::Series::AddHistogram(Histograms& to, Metrics& metrics, const std::string& name,
+                                       const std::string& help, const Metrics::Labels& labels,
+                                       double start_seconds, int count) {
+  constexpr double kFactor = 2;
+  to.push_back(std::make_unique<ToldHistogram>(
+      metrics.Histogram(name, help, labels, start_seconds, kFactor, count),
+      Metrics::Bounds(start_seconds, kFactor, count)));
+}
+
 void CallMetrics::Series::AddCounts(Metrics& metrics, const Metrics::Labels& labels) {
-  started_ = &metrics.Counter("grpc_server_started_total",
-                              "Total number of RPCs started on the server.", labels);
-  received_ =
-      &metrics.Counter("grpc_server_msg_received_total",
-                       "Total number of RPC stream messages received on the server.", labels);
-  sent_ = &metrics.Counter("grpc_server_msg_sent_total",
-                           "Total number of gRPC stream messages sent by the server.", labels);
+  const auto counter = [&metrics](const std::string& name, const std::string& help,
+                                  const Metrics::Labels& its) {
+    return std::make_unique<ToldCounter>(metrics.Counter(name, help, its));
+  };
+  started_ =
+      counter("grpc_server_started_total", "Total number of RPCs started on the server.", labels);
+  received_ = counter("grpc_server_msg_received_total",
+                      "Total number of RPC stream messages received on the server.", labels);
+  sent_ = counter("grpc_server_msg_sent_total",
+                  "Total number of gRPC stream messages sent by the server.", labels);
   for (size_t code = 0; code < handled_.size(); ++code) {
     Metrics::Labels with_code = labels;
     with_code.emplace_back("grpc_code", kCodeNames[code]);
     handled_[code] =
-        &metrics.Counter("grpc_server_handled_total",
-                         "Total number of RPCs completed on the server, regardless of success "
-                         "or failure.",
-                         with_code);
+        counter("grpc_server_handled_total",
+                "Total number of RPCs completed on the server, regardless of success or failure.",
+                with_code);
   }
 }
 
@@ -189,18 +213,16 @@ void CallMetrics::Series::AddDurations(Metrics& metrics, const Method& method) {
       if (method.path != request.path) continue;
       Metrics::Labels labels = outcome;
       labels.emplace_back("type", request.type);
-      durations.push_back(&metrics.Histogram("etcd_server_request_duration_seconds",
-                                             "Response latency (seconds) of each request type.",
-                                             labels, 0.001, 2, 14));
+      AddHistogram(durations, metrics, "etcd_server_request_duration_seconds",
+                   "Response latency (seconds) of each request type.", labels, 0.001, 14);
       if (request.type != absl::string_view("Range")) continue;
-      durations.push_back(&metrics.Histogram("etcd_server_range_duration_seconds",
-                                             "The latency distributions of txn.Range.", outcome,
-                                             0.0001, 2, 20));
+      AddHistogram(durations, metrics, "etcd_server_range_duration_seconds",
+                   "The latency distributions of txn.Range.", outcome, 0.0001, 20);
     }
     for (const OperationHistogram& operation : kOperationHistograms) {
       if (method.path != operation.path) continue;
-      durations.push_back(&metrics.Histogram(operation.name, operation.help, {},
-                                             operation.start_seconds, 2, operation.count));
+      AddHistogram(durations, metrics, operation.name, operation.help, {}, operation.start_seconds,
+                   operation.count);
     }
   }
   if (method.path == "/etcdserverpb.Maintenance/Defragment") {
@@ -211,20 +233,25 @@ void CallMetrics::Series::AddDurations(Metrics& metrics, const Method& method) {
 }
 
 void CallMetrics::Series::OnStarted() {
-  started_->Increment();
+  started_->Add();
   if (in_progress_ != nullptr) in_progress_->Increment();
 }
 
 void CallMetrics::Series::OnHandled(absl::StatusCode code, absl::Duration took) {
   size_t index = static_cast<size_t>(code);
   if (index >= handled_.size()) index = static_cast<size_t>(absl::StatusCode::kUnknown);
-  handled_[index]->Increment();
-  double seconds = absl::ToDoubleSeconds(took);
-  if (seconds_ != nullptr) seconds_->Observe(seconds);
-  for (prometheus::Histogram* duration : durations_[code == absl::StatusCode::kOk]) {
-    duration->Observe(seconds);
-  }
+  handled_[index]->Add();
+  for (const auto& histogram : seconds_) histogram->Observe(took);
+  for (const auto& histogram : durations_[code == absl::StatusCode::kOk]) histogram->Observe(took);
   if (in_progress_ != nullptr) in_progress_->Decrement();
+}
+
+void CallMetrics::Series::Tell() {
+  for (ToldCounter* counter : {started_.get(), received_.get(), sent_.get()}) counter->Tell();
+  for (const auto& counter : handled_) counter->Tell();
+  for (const Histograms* histograms : {&seconds_, &durations_[0], &durations_[1]}) {
+    for (const auto& histogram : *histograms) histogram->Tell();
+  }
 }
 
 TrafficMetrics::TrafficMetrics(Metrics& metrics)

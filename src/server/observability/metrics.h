@@ -41,6 +41,7 @@ class Metrics {
   // Buckets start * factor^i, i in [0, count).
   prometheus::Histogram& Histogram(const std::string& name, const std::string& help,
                                    const Labels& labels, double start, double factor, int count);
+  static std::vector<double> Bounds(double start, double factor, int count);
 
   // Called before each scrape, to set gauges. Register before the first scrape.
   void OnScrape(std::function<void()> refresh);
@@ -58,6 +59,7 @@ class Metrics {
 class CallMetrics {
  public:
   // Sets itself as the observer of each method. `extensive` adds grpc_server_handling_seconds.
+  // Outlives the last scrape.
   CallMetrics(Metrics& metrics, std::vector<Method>& methods, bool extensive);
   ~CallMetrics();
 

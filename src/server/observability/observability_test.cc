@@ -108,6 +108,7 @@ TEST(MetricsText, RequestsAreTimedUnderEtcdsNames) {
         "0",
         "etcd_server_request_duration_seconds_bucket{success=\"true\",type=\"Range\",le=\"0.004\"} "
         "1",
+        "etcd_server_request_duration_seconds_sum{success=\"true\",type=\"Range\"} 0.003",
         "etcd_server_request_duration_seconds_count{success=\"false\",type=\"Range\"} 1",
         "etcd_server_request_duration_seconds_count{success=\"true\",type=\"Compaction\"} 1",
         "etcd_server_range_duration_seconds_count{success=\"true\"} 1",
@@ -119,6 +120,8 @@ TEST(MetricsText, RequestsAreTimedUnderEtcdsNames) {
   text = metrics.Text();
   EXPECT_THAT(text, HasSubstr("etcd_disk_defrag_inflight 0\n"));
   EXPECT_THAT(text, HasSubstr("etcd_disk_backend_defrag_duration_seconds_count 1\n"));
+  EXPECT_THAT(text, HasSubstr("etcd_server_range_duration_seconds_count{success=\"true\"} 1\n"))
+      << "told twice";
 }
 
 TEST(MetricsText, SortedLabelsAndPlainIntegers) {

@@ -63,9 +63,7 @@ Lessor::Renewal Lessor::Renew(LeaseId id) {
   Lease* const found = leases_.Find(id);
   if (found == nullptr) return Renewal::kUnknown;
   Lease& lease = *found;
-  if (lease.being_revoked || Remaining(lease) <= absl::ZeroDuration()) {
-    return Renewal::kBeingRevoked;
-  }
+  if (IsOver(lease)) return Renewal::kBeingRevoked;
   // The answer promises a full TTL, over a restart too.
   const bool may_be_lowered =
       lease.being_journaled && !PLANTED_BUG("lease_renewed_before_its_checkpoint");
@@ -76,7 +74,7 @@ Lessor::Renewal Lessor::Renew(LeaseId id) {
 
 void Lessor::Extend(LeaseId id) {
   Lease* lease = leases_.Find(id);
-  if (lease == nullptr || lease->being_revoked || Remaining(*lease) <= absl::ZeroDuration()) return;
+  if (lease == nullptr || IsOver(*lease)) return;
   SetExpiry(id, lease, clock_.Monotonic() + absl::Seconds(lease->ttl_seconds));
 }
 
@@ -147,23 +145,21 @@ std::vector<LeaseRemainingEffect> Lessor::DueCheckpoints() {
   for (const auto& [when, id] : by_checkpoint_due_) {
     if (when > now || due.size() == options_.max_checkpoints_per_pass) break;
     Lease& lease = *leases_.Find(id);
-    if (CheckpointDueAt(lease) > now) {
+    if (CheckpointDueAt(lease) > now || IsOver(lease)) {
       if (moved.size() == options_.max_moves_per_pass) {
         checkpoint_moves_left_ = true;
         break;
       }
       moved.push_back(id);
-      continue;
+    } else if (!std::exchange(lease.being_journaled, true)) {
+      // Rounded up: the journal must never make a lease shorter.
+      due.push_back({id, CeilSeconds(Remaining(lease))});
     }
-    // Rounded up: the journal must never make a lease shorter.
-    const int64_t remaining = CeilSeconds(Remaining(lease));
-    if (lease.being_revoked || lease.being_journaled || remaining <= 0) continue;
-    lease.being_journaled = true;
-    due.push_back({id, remaining});
   }
   for (LeaseId id : moved) {
     Lease& lease = *leases_.Find(id);
-    List(by_checkpoint_due_, id, lease.checkpoint_listed_at, CheckpointDueAt(lease));
+    const absl::Duration when = IsOver(lease) ? absl::InfiniteDuration() : CheckpointDueAt(lease);
+    List(by_checkpoint_due_, id, lease.checkpoint_listed_at, when);
   }
   return due;
 }
@@ -181,6 +177,10 @@ void Lessor::CountAsJournaled(const std::vector<LeaseRemainingEffect>& leases) {
 absl::Duration Lessor::Remaining(const Lease& lease) const {
   if (!serving_) return absl::Seconds(lease.journaled_seconds);
   return lease.expires_at - clock_.Monotonic();
+}
+
+bool Lessor::IsOver(const Lease& lease) const {
+  return lease.being_revoked || Remaining(lease) <= absl::ZeroDuration();
 }
 
 void Lessor::SetExpiry(LeaseId id, Lease* lease, absl::Duration expires_at) {

@@ -103,6 +103,8 @@ class Lessor {
   using ByTime = absl::btree_set<std::pair<absl::Duration, LeaseId>>;
 
   absl::Duration Remaining(const Lease& lease) const;
+  // It is never renewed any more.
+  bool IsOver(const Lease& lease) const;
   void SetExpiry(LeaseId id, Lease* lease, absl::Duration expires_at);
   // InfiniteDuration: no checkpoint is.
   absl::Duration CheckpointDueAt(const Lease& lease) const;

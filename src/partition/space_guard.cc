@@ -154,7 +154,7 @@ void SpaceGuard::Alarm(const AlarmRequest& request, ReplyCallback<Alarms_> done)
   // etcd ends the process for a number that it does not know.
   const bool is_alarm =
       request.alarm() != etcdserverpb::NONE && etcdserverpb::AlarmType_IsValid(request.alarm());
-  if (!is_alarm && !PLANTED_BUG("partition_any_number_is_an_alarm")) {
+  if (!is_alarm && (raise || !known) && !PLANTED_BUG("partition_any_number_is_an_alarm")) {
     return AnswerConfirmed({}, false, request.alarm(), std::move(done));
   }
   // What the node raised becomes the client's, also when the node is about to take it away.

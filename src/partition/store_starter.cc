@@ -12,6 +12,8 @@ namespace tidemark::partition {
 namespace {
 
 constexpr absl::Duration kClaimAgainAfter = absl::Milliseconds(200);
+// While nobody is served that may be told at once.
+constexpr absl::Duration kClaimPatience = absl::Seconds(2);
 
 // Of an append (journal.h): a full disk or mailbox, in which nothing was ordered.
 bool PassesByItself(const absl::Status& status) {
@@ -141,13 +143,18 @@ void StoreStarter::Claim(PartitionId id) {
 // a polite answer to them must not end the process. A claim that is made twice does no harm.
 void StoreStarter::OnClaimRefused(PartitionId id, const absl::Status& status) {
   if (ended()) return;
+  const absl::Duration now = doors_.clock->Monotonic();
+  const auto [since, is_first] = refused_since_.emplace(id, now);
   const bool some_serve = bytes_to_load_.size() < parts_.size();
-  if (!some_serve || !PassesByItself(status) || PLANTED_BUG("start_ends_where_a_claim_waits")) {
+  const bool goes_on = some_serve || now < since->second + kClaimPatience;
+  if (!goes_on || !PassesByItself(status) || PLANTED_BUG("start_ends_where_a_claim_waits")) {
     return Fail(status);
   }
-  TLOG(kWarn, "partition is not claimed yet",
-       {{"partition", parts_.map().name(id)}, {"error", status.message()}});
-  home().PostAt(doors_.clock->Monotonic() + kClaimAgainAfter, [this, id, alive = alive_] {
+  if (is_first) {
+    TLOG(kWarn, "partition cannot be claimed yet",
+         {{"partition", parts_.map().name(id)}, {"error", status.message()}});
+  }
+  home().PostAt(now + kClaimAgainAfter, [this, id, alive = alive_] {
     if (*alive && !ended()) Claim(id);
   });
 }

@@ -9,7 +9,8 @@
 //  1. A partition is told whole once: loaded, replayed up to the tail that was confirmed at the
 //     beginning, and its claim applied, which is behind everything that was ordered before.
 //  2. No partition is claimed before the partition map is known to be in the journal.
-//  3. Once some partition serves, nothing ends the start that passes by itself.
+//  3. Once some partition serves, nothing ends the start that passes by itself; before, only what
+//     does not pass for a while.
 #pragma once
 
 #include <atomic>
@@ -87,6 +88,7 @@ class StoreStarter {
   MapEntry map_entry_;
   bool writing_map_ = false;
   std::vector<PartitionId> waiting_for_map_;
+  std::map<PartitionId, absl::Duration> refused_since_;  // whose claims are made again
   TimerId progress_timer_ = 0;
   std::atomic<bool> stopped_{false};
 };

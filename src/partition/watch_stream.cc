@@ -124,7 +124,7 @@ void WatchStreamImpl::OnWake() {
   TakeFloors(taken_.floors);
   taken_.floors.clear();
   taken_.messages.clear();
-  if (taken_.messages.capacity() > kKeptMessages) taken_.messages = {};
+  if (taken_.messages.capacity() > kKeptMessages) taken_.messages = std::vector<WatchMessage>();
   ReleaseMerged();
   FinishRounds();
   RunControls();

@@ -119,12 +119,17 @@ class TidyTest(unittest.TestCase):
             tidy.read_allowed("file-length src/base/a.cc\n")
 
     def test_planted_bugs(self):
-        bug = tidy.Source("src/mvcc/a.cc", 'if (PLANTED_BUG("mvcc_x")) return;\n')
+        bug = tidy.Source("src/mvcc/a.cc", 'if (PLANTED_BUG(\n    "mvcc_x")) return;\n')
         self.assertEqual(len(tidy.run([bug], set())), 1)
-        for path in ["scripts/stages/30-checked", "tests/sim/planted_bugs.h",
-                     "tests/fuzz/planted_bugs.txt", "src/mvcc/a_test.cc"]:
-            self.assertEqual(tidy.run([bug, tidy.Source(path, "// \nmvcc_x\n")], set()), [], path)
-            self.assertEqual(len(tidy.run([bug, tidy.Source(path, "// \nmvcc_xy\n")], set())), 1)
+        for path, line in [("scripts/stages/30-checked", "misses {} src/mvcc/a_test '*B*'"),
+                           ("tests/sim/planted_bugs.h", '    "{}",  // S1'),
+                           ("tests/fuzz/planted_bugs.txt", "huffman {}"),
+                           ("src/mvcc/a_test.cc", 'Run("{}");')]:
+            for name, problems in [("mvcc_x", 0), ("mvcc_xy", 1)]:
+                hunt = tidy.Source(path, "// c\n" + line.format(name) + "\n")
+                self.assertEqual(len(tidy.run([bug, hunt], set())), problems, (path, name))
+        unused = tidy.Source("scripts/stages/30-checked", "# misses mvcc_x a b\n")
+        self.assertEqual(len(tidy.run([bug, unused], set())), 1)
 
 
 if __name__ == "__main__":

@@ -416,7 +416,8 @@ void Node::Stop() {
   }
   scrapes_.reset();  // what it still answers knows the store
   if (store_ != nullptr) store_->Stop();
-  for (auto& executor : store_executors_) executor->Stop();  // they may still give the workers work
+  for (auto& executor : store_executors_) executor->Drain();  // the store stops there
+  for (auto& executor : store_executors_) executor->Stop();  // before the workers they give work to
   workers_.reset();
   if (journal_ != nullptr) journal_->Stop();
   if (journal_executor_ != nullptr) journal_executor_->Drain();  // what a stop has to write

@@ -152,7 +152,7 @@ TEST(GrpcFlowTest, CancelledCallsGiveTheirWindowBack) {
   const std::string padding(400'000, ' ');
   for (int i = 0; i < 60; ++i) {  // 24 MB through a window of 16 MiB
     const int64_t before = server.counters().messages.load();
-    GrpcTestStream stream(client, "Pour");
+    GrpcTestStream stream(client, "Pour", std::chrono::seconds(10));
     ASSERT_TRUE(stream.Write("20000000"));
     ASSERT_TRUE(Eventually([&] { return server.counters().messages.load() > before; }));
     ASSERT_TRUE(stream.Write(absl::StrCat(padding, "1")));

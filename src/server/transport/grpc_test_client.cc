@@ -94,8 +94,10 @@ UnaryResult GrpcTestClient::Unary(absl::string_view method, absl::string_view me
   return result;
 }
 
-GrpcTestStream::GrpcTestStream(GrpcTestClient& client, const std::string& method)
-    : stream_(client.stub().PrepareCall(&context_, Path(method), &queue_)) {
+GrpcTestStream::GrpcTestStream(GrpcTestClient& client, const std::string& method,
+                               std::chrono::seconds patience) {
+  context_.set_deadline(std::chrono::system_clock::now() + patience);
+  stream_ = client.stub().PrepareCall(&context_, Path(method), &queue_);
   stream_->StartCall(this);
   Next();
 }

@@ -53,7 +53,9 @@ class GrpcTestClient {
 // One bidirectional or server stream, used from one thread.
 class GrpcTestStream {
  public:
-  GrpcTestStream(GrpcTestClient& client, const std::string& method);
+  // Ends by itself after `patience`.
+  GrpcTestStream(GrpcTestClient& client, const std::string& method,
+                 std::chrono::seconds patience = std::chrono::minutes(5));
   ~GrpcTestStream();
 
   bool Write(absl::string_view text);

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "src/base/check.h"
+#include "src/server/options/feature_gates.h"
 #include "src/server/options/flag_table.h"
 
 namespace tidemark::server {
@@ -328,34 +329,10 @@ absl::Status BuildCompaction(Options& o) {
 }
 
 absl::Status BuildFeatureGates(Options& o) {
-  static const std::map<std::string, bool> kKnown = {
-      {"StopGRPCServiceOnDefrag", false}, {"InitialCorruptCheck", false},
-      {"CompactHashCheck", false},        {"TxnModeWriteWithSharedBuffer", true},
-      {"LeaseCheckpoint", false},         {"LeaseCheckpointPersist", false},
-      {"SetMemberLocalAddr", false},      {"FastLeaseKeepAlive", true},
-      {"PriorityRequest", false}};
-  o.feature_gates = kKnown;
-  for (const std::string& item : List(o.flags, "feature-gates")) {
-    if (item == "AllAlpha=false" || item == "AllBeta=false") continue;
-    std::vector<std::string> parts = absl::StrSplit(item, absl::MaxSplits('=', 1));
-    if (parts.size() != 2) {
-      return absl::InvalidArgumentError(absl::StrCat("missing bool value for ", item));
-    }
-    auto known = o.feature_gates.find(parts[0]);
-    if (known == o.feature_gates.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("unrecognized feature gate: ", parts[0]));
-    }
-    absl::StatusOr<bool> on = ParseGoBool(parts[1]);
-    if (!on.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("invalid value of ", item));
-    }
-    known->second = *on;
-  }
-  if (o.feature_gates["LeaseCheckpointPersist"] && !o.feature_gates["LeaseCheckpoint"]) {
-    return absl::InvalidArgumentError(
-        "enabling feature gate LeaseCheckpointPersist requires enabling feature gate "
-        "LeaseCheckpoint");
-  }
+  absl::StatusOr<std::map<std::string, bool>> gates =
+      ParseFeatureGates(List(o.flags, "feature-gates"));
+  if (!gates.ok()) return gates.status();
+  o.feature_gates = *std::move(gates);
   return absl::OkStatus();
 }
 

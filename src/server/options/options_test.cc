@@ -309,6 +309,15 @@ TEST(Rules, FeatureGates) {
   EXPECT_TRUE(MustStart({"--feature-gates=InitialCorruptCheck=true,CompactHashCheck=false"})
                   .feature_gates.at("InitialCorruptCheck"));
   EXPECT_TRUE(MustStart({}).feature_gates.at("FastLeaseKeepAlive"));
+  const auto gates = MustStart({"--feature-gates=LeaseCheckpointPersist=f,AllAlpha=true,AllBeta=0,"
+                                "TxnModeWriteWithSharedBuffer=true"})
+                         .feature_gates;
+  EXPECT_TRUE(gates.at("InitialCorruptCheck"));
+  EXPECT_FALSE(gates.at("LeaseCheckpointPersist"));
+  EXPECT_FALSE(gates.at("FastLeaseKeepAlive"));
+  EXPECT_TRUE(gates.at("TxnModeWriteWithSharedBuffer"));
+  EXPECT_FALSE(gates.contains("AllAlpha"));
+  EXPECT_EQ(MustExit({"--feature-gates=AllAlpha=maybe"}).code, 1);
   EXPECT_EQ(MustExit({"--feature-gates=Nope=true"}).code, 1);
   EXPECT_EQ(MustExit({"--feature-gates=InitialCorruptCheck"}).code, 1);
   EXPECT_EQ(MustExit({"--feature-gates=LeaseCheckpointPersist=true"}).code, 1);

@@ -1,7 +1,6 @@
 #include "src/server/options/startup.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "src/server/options/flag_table.h"
 #include "src/server/options/version.h"
 
@@ -22,6 +21,20 @@ std::variant<Options, ExitAtOnce> Build(FlagValues values, std::vector<std::stri
   return *std::move(options);
 }
 
+absl::string_view EffectOf(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kIgnore:
+    case Verdict::kIgnoreSilently:
+      return " (no effect)";
+    case Verdict::kRefuse:
+      return " (refused when set)";
+    case Verdict::kUse:
+    case Verdict::kReplaced:
+      return "";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string UsageText() {
@@ -39,12 +52,9 @@ std::string UsageText() {
       section = spec.section;
       absl::StrAppend(&text, "\n", section, ":\n");
     }
-    if (spec.type == FlagType::kString) {
-      absl::StrAppendFormat(&text, "  --%s '%s'\n    %s\n", spec.name, spec.default_value,
-                            spec.help);
-    } else {
-      absl::StrAppendFormat(&text, "  --%s %s\n    %s\n", spec.name, spec.default_value, spec.help);
-    }
+    const absl::string_view quote = spec.type == FlagType::kString ? "'" : "";
+    absl::StrAppend(&text, "  --", spec.name, " ", quote, spec.default_value, quote, "\n    ",
+                    spec.help, EffectOf(spec.verdict), "\n");
   }
   return text;
 }

@@ -10,8 +10,11 @@
 namespace tidemark::kvstore {
 namespace {
 
-// Up to here the journal's knowledge may lag behind the truth.
-int64_t CheckpointLagSeconds(int64_t ttl_seconds) { return std::max<int64_t>(ttl_seconds / 8, 5); }
+// Up to here the journal's knowledge may lag behind the truth. Clients renew after a third of the
+// TTL, so it never hears of a lease that is kept alive; of one that is not it hears once.
+int64_t CheckpointLagSeconds(int64_t ttl_seconds) {
+  return std::max<int64_t>(ttl_seconds / (PLANTED_BUG("lease_kept_alive_is_journaled") ? 8 : 2), 5);
+}
 
 int64_t CeilSeconds(absl::Duration duration) {
   return absl::ToInt64Seconds(absl::Ceil(duration, absl::Seconds(1)));

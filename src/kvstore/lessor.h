@@ -9,7 +9,7 @@
 //  1. A lease never expires before its TTL (or journaled remaining time) has passed since it was
 //     granted, renewed, or serving started, whichever is latest.
 //  2. What the journal knows of a lease's remaining time is never less than the truth (but for
-//     Extend), and at most the truth plus max(TTL / 8, 5 s) plus the caller's delay.
+//     Extend), and at most the truth plus max(TTL / 2, 5 s) plus the caller's delay.
 //  3. A lease handed out as expired is not renewed any more, unless given back.
 //  4. A lease is listed no later than its time. A renewal leaves it where it is: the passes move it
 //     when they come to it, a bounded number at a time.

@@ -132,17 +132,32 @@ TEST_F(LessorTest, AtMost500PerPass) {
   EXPECT_EQ(lessor_.TakeExpired().size(), 200u);
 }
 
-TEST_F(LessorTest, JournalHearsOfRemainingTimeInSteps) {
+// As etcd's Go client does it, in the seconds that it may be late.
+TEST_F(LessorTest, WhoRenewsAfterAThirdOfTheTtlIsNeverJournaled) {
   lessor_.StartServing();
-  lessor_.OnGranted(kA, 80);  // a step is 80 / 8
-  Advance(9.9);
+  for (const int64_t ttl_seconds : {2, 5, 10, 16, 60, 3600}) {
+    const LeaseId id(ttl_seconds);
+    lessor_.OnGranted(id, ttl_seconds);
+    for (int renewal = 0; renewal < 10; ++renewal) {
+      Advance(static_cast<double>(ttl_seconds) / 3 + 0.5);
+      EXPECT_TRUE(lessor_.DueCheckpoints().empty()) << ttl_seconds;
+      EXPECT_EQ(lessor_.Renew(id), Lessor::Renewal::kRenewed);
+    }
+    lessor_.OnRevoked(id);
+  }
+}
+
+TEST_F(LessorTest, JournalHearsOfRemainingTimeAtHalfOfIt) {
+  lessor_.StartServing();
+  lessor_.OnGranted(kA, 80);
+  Advance(39.9);
   EXPECT_TRUE(lessor_.DueCheckpoints().empty());
   Advance(0.6);
   auto due = lessor_.DueCheckpoints();
   ASSERT_EQ(due.size(), 1u);
   EXPECT_EQ(due[0].id, kA);
-  EXPECT_EQ(due[0].remaining_seconds, 70);  // 69.5, rounded up
-  lessor_.OnRemaining(kA, 70);
+  EXPECT_EQ(due[0].remaining_seconds, 40);  // 39.5, rounded up
+  lessor_.OnRemaining(kA, 40);
   EXPECT_TRUE(lessor_.DueCheckpoints().empty());
   // A renewal's answer promises the full TTL over a restart: the journal first.
   EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);
@@ -154,10 +169,10 @@ TEST_F(LessorTest, JournalHearsOfRemainingTimeInSteps) {
 TEST_F(LessorTest, ExtendedWithoutTheJournalItLivesOnInThisProcess) {
   lessor_.StartServing();
   lessor_.OnGranted(kA, 80);
-  Advance(11);
+  Advance(41);
   ASSERT_EQ(lessor_.DueCheckpoints().size(), 1u);
-  lessor_.OnRemaining(kA, 69);
-  Advance(60);
+  lessor_.OnRemaining(kA, 39);
+  Advance(30);
   lessor_.Extend(kA);
   EXPECT_EQ(lessor_.RemainingSeconds(kA), 80);
   EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);  // it promises more
@@ -191,7 +206,7 @@ TEST_F(LessorTest, RenewalWhileACheckpointIsOnItsWayGoesThroughTheJournal) {
 TEST_F(LessorTest, ACheckpointOfUnknownOutcomeIsResetBeforeARenewal) {
   lessor_.StartServing();
   lessor_.OnGranted(kA, 60);
-  Advance(8);
+  Advance(31);
   const auto due = lessor_.DueCheckpoints();
   ASSERT_EQ(due.size(), 1u);
   lessor_.CountAsJournaled(due);
@@ -203,15 +218,14 @@ TEST_F(LessorTest, ACheckpointOfUnknownOutcomeIsResetBeforeARenewal) {
 TEST_F(LessorTest, AResetBeforeTheCheckpointDoesNotCoverIt) {
   lessor_.StartServing();
   lessor_.OnGranted(kA, 60);
-  Advance(7.5);
+  Advance(31);
   ASSERT_EQ(lessor_.DueCheckpoints().size(), 1u);
-  lessor_.OnRemaining(kA, 53);
+  lessor_.OnRemaining(kA, 29);
   EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);  // appends a reset
-  Advance(7);
-  ASSERT_EQ(lessor_.DueCheckpoints().size(), 1u);  // appended behind it
   lessor_.OnRemaining(kA, 0);
+  ASSERT_EQ(lessor_.DueCheckpoints().size(), 1u);  // before it was renewed
   EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kJournalFirst);
-  lessor_.OnRemaining(kA, 46);
+  lessor_.OnRemaining(kA, 29);
   lessor_.OnRemaining(kA, 0);
   EXPECT_EQ(lessor_.Renew(kA), Lessor::Renewal::kRenewed);
 }
@@ -228,12 +242,12 @@ TEST_F(LessorTest, BeingRevokedEndsWithTheLease) {
   EXPECT_FALSE(lessor_.IsBeingRevoked(kA));
 }
 
-TEST_F(LessorTest, ShortLeasesStepByFiveSeconds) {
+TEST_F(LessorTest, ShortLeasesAreJournaledAfterFiveSeconds) {
   lessor_.StartServing();
-  lessor_.OnGranted(kA, 12);
-  Advance(4.9);
+  lessor_.OnGranted(kA, 8);  // of which the journal may lag five behind
+  Advance(2.9);
   EXPECT_TRUE(lessor_.DueCheckpoints().empty());
-  Advance(0.1);
+  Advance(2.1);
   EXPECT_EQ(lessor_.DueCheckpoints().size(), 1u);
 }
 

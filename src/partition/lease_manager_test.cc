@@ -203,7 +203,7 @@ TEST(Leases, ALeaseOfWhoKeepsAskingDoesNotEndForWantOfSpace) {
   ASSERT_TRUE(store.Start().ok());
   ASSERT_TRUE(store.Grant(1, 60).ok());
   ASSERT_TRUE(store.Put("/registry/pods/a", "1", 1).ok());
-  store.world().RunFor(absl::Seconds(10));  // the journal hears how much is left
+  store.world().RunFor(absl::Seconds(35));  // the journal hears how much is left
   store.FillDisk();
   for (int i = 0; i < 10; ++i) {
     store.world().RunFor(absl::Seconds(20));

@@ -21,8 +21,9 @@ void GatedRouter::Pass(Partitions needed, const CallContext& context, ReplyCallb
 }
 
 template <typename Result, typename Request, typename Needed>
-void GatedRouter::PassOne(Call<Result, Request> call, CallContext&& context, Request&& request,
-                          ReplyCallback<Result>&& done, Needed needed) {
+void GatedRouter::PassOne(Call<Result, Request> call, CallContext&& context,
+                          std::type_identity_t<Request>&& request, ReplyCallback<Result>&& done,
+                          Needed needed) {
   if (w_.gate.open()) {
     return (w_.inner.*call)(std::move(context), std::move(request), std::move(done));
   }

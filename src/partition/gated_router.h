@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "src/partition/partition_map.h"
@@ -71,8 +72,9 @@ class GatedRouter final : public Router {
   void Pass(Partitions needed, const CallContext& context, ReplyCallback<Result> done, Run go);
   // The same for what concerns the partitions that `needed(request)` names.
   template <typename Result, typename Request, typename Needed>
-  void PassOne(Call<Result, Request> call, CallContext&& context, Request&& request,
-               ReplyCallback<Result>&& done, Needed needed);
+  void PassOne(Call<Result, Request> call, CallContext&& context,
+               std::type_identity_t<Request>&& request, ReplyCallback<Result>&& done,
+               Needed needed);
   template <typename Result, typename Run>
   void PassAll(const CallContext& context, ReplyCallback<Result> done, Run go);
 

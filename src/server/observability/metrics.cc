@@ -102,6 +102,7 @@ prometheus::Histogram& Metrics::Histogram(const std::string& name, const std::st
 
 std::vector<double> Metrics::Bounds(double start, double factor, int count) {
   std::vector<double> bounds;
+  bounds.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) bounds.push_back(start * std::pow(factor, i));
   return bounds;
 }
